@@ -1,0 +1,106 @@
+//! The border between the engine and whatever carries frames: bursts of frames in, bursts of frames out. A
+//! device implements [`QueuePair`]; the engine knows nothing else about it.
+
+use crate::base::burst::Burst;
+
+/// What a device says of a received checksum.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Verdict {
+    /// The device did not look; software must.
+    #[default]
+    Unknown,
+    /// Verified and right.
+    Good,
+    /// Verified and wrong.
+    Bad,
+}
+
+/// The device's verdicts on one received frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct RxChecksums {
+    /// The IPv4 header checksum.
+    pub ip: Verdict,
+    /// The TCP (layer 4) checksum.
+    pub l4: Verdict,
+}
+
+/// What the device must still do to a frame that is sent. Only ever asked for within [`Caps`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct TxOffload {
+    /// Length of the link header in bytes.
+    pub l2_len: u8,
+    /// Length of the IP header in bytes.
+    pub l3_len: u8,
+    /// Length of the TCP header in bytes.
+    pub l4_len: u8,
+    /// Fill in the IPv4 header checksum (the field is zero).
+    pub ip_checksum: bool,
+    /// Fill in the TCP checksum (the field holds the pseudo-header's sum).
+    pub tcp_checksum: bool,
+    /// The packet is IPv6; IPv4 otherwise.
+    pub ipv6: bool,
+}
+
+/// What a port can do and was configured to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Caps {
+    /// The port's own MAC address.
+    pub mac: [u8; 6],
+    /// Largest IP packet in bytes.
+    pub mtu: u16,
+    /// The port sums IPv4 headers of frames sent.
+    pub tx_ip_checksum: bool,
+    /// The port sums TCP segments sent.
+    pub tx_tcp_checksum: bool,
+    /// The port verifies checksums of frames received (a verdict may still be `Unknown`).
+    pub rx_checksum: bool,
+}
+
+/// A buffer that holds one link frame, contiguous, from the Ethernet header on. Dropping it returns it to
+/// where it came from, so that a forgotten frame is not a lost one.
+pub trait Frame: Sized {
+    /// The frame's bytes.
+    fn bytes(&self) -> &[u8];
+
+    /// The frame's bytes, to be changed.
+    fn bytes_mut(&mut self) -> &mut [u8];
+
+    /// Most bytes that [`Frame::set_len`] can grant.
+    fn capacity(&self) -> usize;
+
+    /// Sets the length in bytes; the start stays. Bytes that were not part of the frame before hold anything.
+    /// A length beyond the capacity is cut to the capacity.
+    fn set_len(&mut self, len: usize);
+
+    /// The device's verdicts on the checksums of a received frame.
+    fn rx_checksums(&self) -> RxChecksums;
+
+    /// Forgets everything known of the frame as a received one, so that it can carry an answer: verdicts and
+    /// offloads are cleared and the start is where a fresh frame's is.
+    fn reset(&mut self);
+
+    /// Asks the device to complete the frame when it is sent.
+    fn set_tx_offload(&mut self, offload: TxOffload);
+}
+
+/// One receive and one transmit queue of a port, used by one loop.
+pub trait QueuePair {
+    /// The device's frames.
+    type Frame: Frame;
+
+    /// What the port can do.
+    fn caps(&self) -> Caps;
+
+    /// Appends at most `limit` received frames (and no more than fit) to `frames`, without waiting.
+    fn rx_burst(&mut self, frames: &mut Burst<Self::Frame>, limit: usize);
+
+    /// Hands frames to the device in order. What it takes leaves the front of `frames`; what it does not take
+    /// stays there, in order.
+    fn tx_burst(&mut self, frames: &mut Burst<Self::Frame>);
+
+    /// A fresh, empty frame; `None` when the pool is exhausted.
+    fn alloc(&mut self) -> Option<Self::Frame>;
+
+    /// Takes back a frame that is no longer needed, as likely the next one that [`QueuePair::alloc`] gives out.
+    fn recycle(&mut self, frame: Self::Frame);
+}

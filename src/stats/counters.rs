@@ -1,0 +1,108 @@
+//! The counters of one worker. Only that worker writes them; anybody may read. A read is a snapshot of each
+//! counter, not of all of them at one instant.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::base::drop_reason::DropReason;
+
+macro_rules! counters {
+    ($($variant:ident = $name:literal, $sentence:literal;)*) => {
+        /// What is counted besides drops.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[repr(u8)]
+        pub enum Counter {
+            $(#[doc = $sentence] $variant,)*
+        }
+
+        impl Counter {
+            /// All counters, in order.
+            pub const ALL: &'static [Counter] = &[$(Counter::$variant,)*];
+
+            /// The counter's name, in lower case with underscores.
+            pub const fn name(self) -> &'static str {
+                match self { $(Counter::$variant => $name,)* }
+            }
+
+            /// One sentence for people.
+            pub const fn sentence(self) -> &'static str {
+                match self { $(Counter::$variant => $sentence,)* }
+            }
+        }
+    };
+}
+
+counters! {
+    RxFrames = "rx_frames", "Frames received.";
+    RxBytes = "rx_bytes", "Bytes received, Ethernet headers included.";
+    TxFrames = "tx_frames", "Frames handed to the device.";
+    TxBytes = "tx_bytes", "Bytes handed to the device, Ethernet headers included.";
+    RxSegments = "rx_segments", "TCP segments received with a correct checksum.";
+    TxSegments = "tx_segments", "TCP segments sent.";
+    ArpRequestsAnswered = "arp_requests_answered", "ARP requests answered.";
+    ArpRequestsSent = "arp_requests_sent", "ARP requests sent.";
+    EchoAnswered = "icmp_echo_answered", "ICMP echo requests answered.";
+    Syn = "syn", "SYNs that opened a half-open entry.";
+    SynAckRepeated = "syn_ack_repeated", "SYN-ACKs repeated by their timer.";
+    SynAckAnswered = "syn_ack_answered", "SYN-ACKs repeated because the SYN came again.";
+    HalfOpenExpired = "half_open_expired", "Half-open entries that reached the end of their lifetime.";
+    HalfOpenReset = "half_open_reset", "Half-open entries ended by a reset.";
+    Established = "established", "Connections that became ESTABLISHED.";
+    Finished = "finished", "Connections closed by FINs both ways.";
+    ResetByPeer = "reset_by_peer", "Established connections that the peer reset.";
+    Aborted = "aborted", "Established connections that we aborted.";
+    TimedOut = "timed_out", "Established connections given up after the user timeout.";
+    TimeWaitEntered = "time_wait_entered", "Connections that entered TIME-WAIT.";
+    TimeWaitReopened = "time_wait_reopened", "TIME-WAIT entries reopened by a new SYN (RFC 6191).";
+    TimeWaitEvicted = "time_wait_evicted", "TIME-WAIT entries that had to go before their time (LIM-7).";
+    RstSent = "rst_sent", "Resets sent.";
+    ChallengeAcks = "challenge_acks", "Challenge ACKs sent (RFC 5961).";
+    ChallengeLimited = "challenge_limited", "Challenge ACKs not sent because of a limit.";
+    Retransmissions = "retransmissions", "Segments with data or FIN sent again.";
+    RtoExpired = "rto_expired", "Retransmission timeouts.";
+    Probes = "zero_window_probes", "Zero-window probes sent.";
+    OctetsReceived = "octets_received", "Octets of data delivered in order.";
+    OctetsAcked = "octets_acked", "Octets of data that the peer acknowledged.";
+}
+
+const EVENTS: usize = Counter::ALL.len();
+const DROPS: usize = DropReason::ALL.len();
+
+/// One worker's counters, kept on lines of their own so that readers do not slow the neighbours down.
+#[repr(align(128))]
+pub struct Counters {
+    events: [AtomicU64; EVENTS],
+    drops: [AtomicU64; DROPS],
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Counters { events: [const { AtomicU64::new(0) }; EVENTS], drops: [const { AtomicU64::new(0) }; DROPS] }
+    }
+}
+
+/// A single writer needs no locked addition: a load and a store are enough.
+fn bump(cell: &AtomicU64, n: u64) {
+    cell.store(cell.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+}
+
+impl Counters {
+    /// Adds `n` to a counter. To be called by the owning worker only.
+    pub fn add(&self, counter: Counter, n: u64) {
+        bump(&self.events[counter as usize], n);
+    }
+
+    /// Counts one drop. To be called by the owning worker only.
+    pub fn drop_one(&self, reason: DropReason) {
+        bump(&self.drops[reason as usize], 1);
+    }
+
+    /// A counter's value.
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.events[counter as usize].load(Ordering::Relaxed)
+    }
+
+    /// How often this reason was counted.
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.drops[reason as usize].load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,3 @@
+//! Counters: one list of names, one array per worker, a single writer, any number of readers.
+
+pub mod counters;
