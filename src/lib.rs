@@ -5,17 +5,9 @@
 //! answers), [`sim`] (a network in memory), [`dpdk`] (DPDK's devices), [`engine`] (the thin join), [`app`]
 //! (services), [`config`] and [`cli`] (the program). `docs/ARCHITECTURE.md` has the picture.
 
-pub mod app;
 pub mod base;
-pub mod cli;
-pub mod config;
-#[cfg(feature = "dpdk")]
-pub mod dpdk;
-pub mod engine;
 pub mod flow;
-pub mod inet;
 pub mod link;
-pub mod sim;
 pub mod stats;
 pub mod tcp;
 pub mod wire;

@@ -1,9 +1,12 @@
 //! Containers and names without any knowledge of protocols or devices. Imports nothing of this crate.
 
 pub mod burst;
+pub mod bytes;
 pub mod drop_reason;
 pub mod hash;
+pub mod ids;
 pub mod limits;
 pub mod rate;
 pub mod rng;
+pub mod slab;
 pub mod time;

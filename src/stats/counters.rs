@@ -76,7 +76,10 @@ pub struct Counters {
 
 impl Default for Counters {
     fn default() -> Self {
-        Counters { events: [const { AtomicU64::new(0) }; EVENTS], drops: [const { AtomicU64::new(0) }; DROPS] }
+        Counters {
+            events: [const { AtomicU64::new(0) }; EVENTS],
+            drops: [const { AtomicU64::new(0) }; DROPS],
+        }
     }
 }
 

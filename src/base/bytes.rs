@@ -1,0 +1,299 @@
+//! Byte queues out of one common pool: what waits to be sent and acknowledged, and what an application has not
+//! taken yet. A queue is a chain of pieces; a piece is either a chunk of the pool or bytes that live for ever.
+//! Nothing is allocated after the pool was made.
+
+/// Bytes in a chunk of the pool.
+pub const CHUNK: usize = 512;
+
+/// Most pieces of static bytes in one queue.
+pub const STATIC_PIECES_MAX: u16 = 16;
+
+const NONE: u32 = u32::MAX;
+
+#[derive(Clone, Copy)]
+struct Piece {
+    /// `None`: the bytes are in the pool's chunk with this piece's number.
+    fixed: Option<&'static [u8]>,
+    /// First and last used byte of the chunk or slice.
+    start: u32,
+    end: u32,
+    next: u32,
+}
+
+/// The common memory of all queues of a shard.
+pub struct Pool {
+    pieces: Vec<Piece>,
+    chunks: Vec<[u8; CHUNK]>,
+    free: u32,
+    free_count: u32,
+}
+
+/// A queue of bytes. Empty queues hold nothing of the pool. A queue must be given back by [`Pool::clear`].
+#[derive(Clone, Copy, Debug)]
+pub struct Queue {
+    head: u32,
+    tail: u32,
+    len: u32,
+    statics: u16,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Queue { head: NONE, tail: NONE, len: 0, statics: 0 }
+    }
+}
+
+impl Queue {
+    /// Bytes in the queue.
+    pub fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// There is nothing in the queue.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+impl Pool {
+    /// A pool of at least `bytes` bytes in chunks of [`CHUNK`].
+    pub fn new(bytes: usize) -> Self {
+        let count = bytes.div_ceil(CHUNK).clamp(1, NONE as usize - 1);
+        let piece = |n| Piece {
+            fixed: None,
+            start: 0,
+            end: 0,
+            next: if n + 1 < count { n as u32 + 1 } else { NONE },
+        };
+        Pool {
+            pieces: (0..count).map(piece).collect(),
+            chunks: vec![[0; CHUNK]; count],
+            free: 0,
+            free_count: count as u32,
+        }
+    }
+
+    /// Bytes of memory that a pool of `bytes` bytes takes.
+    pub fn memory(bytes: usize) -> usize {
+        bytes.div_ceil(CHUNK).max(1) * (CHUNK + size_of::<Piece>())
+    }
+
+    /// Free chunks.
+    pub fn free_chunks(&self) -> u32 {
+        self.free_count
+    }
+
+    /// Chunks in all.
+    pub fn chunks(&self) -> u32 {
+        self.pieces.len() as u32
+    }
+
+    /// Bytes that surely fit into any one queue now.
+    pub fn room(&self) -> usize {
+        self.free_count as usize * CHUNK
+    }
+
+    fn take_piece(&mut self, fixed: Option<&'static [u8]>) -> Option<u32> {
+        let index = self.free;
+        let piece = self.pieces.get_mut(index as usize)?;
+        self.free = piece.next;
+        self.free_count -= 1;
+        *piece = Piece { fixed, start: 0, end: 0, next: NONE };
+        Some(index)
+    }
+
+    fn append(&mut self, queue: &mut Queue, index: u32) {
+        if queue.head == NONE {
+            queue.head = index;
+        } else if let Some(tail) = self.pieces.get_mut(queue.tail as usize) {
+            tail.next = index;
+        }
+        queue.tail = index;
+    }
+
+    /// Copies bytes to the end of a queue; returns how many the pool had room for.
+    pub fn push(&mut self, queue: &mut Queue, mut bytes: &[u8]) -> usize {
+        let given = bytes.len();
+        while !bytes.is_empty() {
+            let room = match self.pieces.get(queue.tail as usize) {
+                Some(tail) if tail.fixed.is_none() => CHUNK - tail.end as usize,
+                _ => 0,
+            };
+            if room == 0 {
+                let Some(index) = self.take_piece(None) else { break };
+                self.append(queue, index);
+                continue;
+            }
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            self.fill_tail(queue.tail, now);
+            queue.len += now.len() as u32;
+            bytes = later;
+        }
+        given - bytes.len()
+    }
+
+    fn fill_tail(&mut self, index: u32, bytes: &[u8]) {
+        let (Some(piece), Some(chunk)) =
+            (self.pieces.get_mut(index as usize), self.chunks.get_mut(index as usize))
+        else {
+            return;
+        };
+        let at = piece.end as usize;
+        if let Some(place) = chunk.get_mut(at..at + bytes.len()) {
+            place.copy_from_slice(bytes);
+            piece.end += bytes.len() as u32;
+        }
+    }
+
+    /// Puts static bytes at the end of a queue without a copy; false when the pool or the queue has no piece
+    /// left for them.
+    #[must_use]
+    pub fn push_static(&mut self, queue: &mut Queue, bytes: &'static [u8]) -> bool {
+        let Ok(len) = u32::try_from(bytes.len()) else { return false };
+        if len == 0 {
+            return true;
+        }
+        if queue.statics >= STATIC_PIECES_MAX {
+            return false;
+        }
+        let Some(index) = self.take_piece(Some(bytes)) else { return false };
+        if let Some(piece) = self.pieces.get_mut(index as usize) {
+            piece.end = len;
+        }
+        self.append(queue, index);
+        queue.len += len;
+        queue.statics += 1;
+        true
+    }
+
+    fn bytes_of(&self, index: u32) -> &[u8] {
+        let Some(piece) = self.pieces.get(index as usize) else { return &[] };
+        let whole = match piece.fixed {
+            Some(bytes) => bytes,
+            None => self.chunks.get(index as usize).map_or(&[][..], |chunk| &chunk[..]),
+        };
+        whole.get(piece.start as usize..piece.end as usize).unwrap_or_default()
+    }
+
+    /// Copies bytes from `offset` on into `to`; returns how many there were.
+    pub fn copy_out(&self, queue: &Queue, mut offset: u32, to: &mut [u8]) -> usize {
+        let mut index = queue.head;
+        let mut done = 0;
+        while index != NONE && done < to.len() {
+            let bytes = self.bytes_of(index);
+            if (offset as usize) < bytes.len() {
+                let from = bytes.get(offset as usize..).unwrap_or_default();
+                let n = from.len().min(to.len() - done);
+                if let (Some(place), Some(from)) = (to.get_mut(done..done + n), from.get(..n)) {
+                    place.copy_from_slice(from);
+                }
+                done += n;
+                offset = 0;
+            } else {
+                offset -= bytes.len() as u32;
+            }
+            index = self.pieces.get(index as usize).map_or(NONE, |piece| piece.next);
+        }
+        done
+    }
+
+    /// Removes `count` bytes (or all, if there are fewer) from the front.
+    pub fn pop(&mut self, queue: &mut Queue, count: u32) {
+        let mut left = count.min(queue.len);
+        queue.len -= left;
+        while left > 0 {
+            let Some(piece) = self.pieces.get_mut(queue.head as usize) else { return };
+            let here = piece.end - piece.start;
+            if left < here {
+                piece.start += left;
+                return;
+            }
+            left -= here;
+            self.release_head(queue);
+        }
+    }
+
+    fn release_head(&mut self, queue: &mut Queue) {
+        let index = queue.head;
+        let Some(piece) = self.pieces.get_mut(index as usize) else { return };
+        queue.statics -= u16::from(piece.fixed.is_some());
+        queue.head = piece.next;
+        if queue.head == NONE {
+            queue.tail = NONE;
+        }
+        piece.next = self.free;
+        piece.fixed = None;
+        self.free = index;
+        self.free_count += 1;
+    }
+
+    /// Empties a queue.
+    pub fn clear(&mut self, queue: &mut Queue) {
+        self.pop(queue, queue.len);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(pool: &Pool, queue: &Queue) -> Vec<u8> {
+        let mut bytes = vec![0; queue.len() as usize + 10];
+        let n = pool.copy_out(queue, 0, &mut bytes);
+        bytes.truncate(n);
+        bytes
+    }
+
+    proptest::proptest! {
+        /// Any mixture of pushes and pops on two queues equals the same on two plain vectors.
+        #[test]
+        fn queues_behave_like_vectors(steps in proptest::collection::vec((0u8..4, 0u16..2000, 0usize..2), 1..80)) {
+            static FIXED: [u8; 2000] = [0xa5; 2000];
+            let mut pool = Pool::new(40 * CHUNK);
+            let mut queues = [Queue::default(), Queue::default()];
+            let mut models = [Vec::new(), Vec::new()];
+            for (kind, n, which) in steps {
+                let (queue, model) = (&mut queues[which], &mut models[which]);
+                match kind {
+                    0 | 1 => {
+                        let bytes: Vec<u8> = (0..n).map(|i| (i % 251) as u8).collect();
+                        let taken = pool.push(queue, &bytes);
+                        model.extend(&bytes[..taken]);
+                    }
+                    2 => {
+                        let bytes = &FIXED[..usize::from(n)];
+                        if pool.push_static(queue, bytes) {
+                            model.extend(bytes);
+                        }
+                    }
+                    _ => {
+                        pool.pop(queue, u32::from(n));
+                        model.drain(..usize::from(n).min(model.len()));
+                    }
+                }
+                for (queue, model) in queues.iter().zip(&models) {
+                    assert_eq!(&content(&pool, queue), model);
+                    let offset = model.len() / 3;
+                    let mut part = vec![0; model.len() - offset];
+                    assert_eq!(pool.copy_out(queue, offset as u32, &mut part), part.len());
+                    assert_eq!(part, model[offset..]);
+                }
+            }
+            for queue in &mut queues {
+                pool.clear(queue);
+            }
+            assert_eq!(pool.free_chunks(), pool.chunks());
+        }
+    }
+
+    #[test]
+    fn a_full_pool_takes_what_it_can() {
+        let mut pool = Pool::new(2 * CHUNK);
+        let mut queue = Queue::default();
+        assert_eq!(pool.push(&mut queue, &[7; 3 * CHUNK]), 2 * CHUNK);
+        assert!(!pool.push_static(&mut queue, &[1, 2, 3]));
+        pool.pop(&mut queue, CHUNK as u32);
+        assert!(pool.push_static(&mut queue, &[1, 2, 3]));
+        assert_eq!(queue.len() as usize, CHUNK + 3);
+    }
+}

@@ -1,0 +1,222 @@
+//! Timers of a shard: a hierarchical wheel of four levels with 256 slots each (Varghese and Lauck 1987), one
+//! tick a millisecond, and one entry per connection at its earliest deadline. An entry that moves later stays
+//! where it is and is looked at again when it expires.
+
+use crate::base::time::Tick;
+
+const NONE: u32 = u32::MAX;
+const LEVELS: usize = 4;
+const SLOTS: usize = 256;
+
+#[derive(Clone, Copy)]
+struct Node {
+    next: u32,
+    prev: u32,
+    at: Tick,
+    /// Level and slot in which the node is linked; `NONE` when it is not.
+    home: u32,
+}
+
+/// The wheel. Entries are named by their connection's slot.
+pub struct Wheel {
+    nodes: Vec<Node>,
+    heads: Vec<u32>,
+    /// One bit per slot of the lowest level, so that empty milliseconds cost nothing.
+    occupied: [u64; SLOTS / 64],
+    /// The next tick to be looked at.
+    current: Tick,
+    armed: u32,
+}
+
+impl Wheel {
+    /// A wheel for `capacity` entries that begins at `now`.
+    pub fn new(capacity: u32, now: Tick) -> Self {
+        let idle = Node { next: NONE, prev: NONE, at: Tick(0), home: NONE };
+        Wheel {
+            nodes: vec![idle; capacity as usize],
+            heads: vec![NONE; LEVELS * SLOTS],
+            occupied: [0; SLOTS / 64],
+            current: now,
+            armed: 0,
+        }
+    }
+
+    /// Bytes per entry.
+    pub const fn node_bytes() -> usize {
+        size_of::<Node>()
+    }
+
+    /// Entries that are armed.
+    pub fn armed(&self) -> u32 {
+        self.armed
+    }
+
+    /// Makes sure that `index` is looked at when `at` is due. An entry that would be looked at earlier anyway
+    /// is left alone.
+    pub fn arm(&mut self, index: u32, at: Tick) {
+        let Some(node) = self.nodes.get(index as usize) else { return };
+        if node.home != NONE {
+            if !at.before(node.at) {
+                return;
+            }
+            self.unlink(index);
+        }
+        self.link(index, at);
+    }
+
+    /// Forgets an entry.
+    pub fn cancel(&mut self, index: u32) {
+        self.unlink(index);
+    }
+
+    /// The slot for a tick: the level is that of the highest byte in which it differs from the current one.
+    fn home_of(&self, at: Tick) -> usize {
+        let differs = at.0 ^ self.current.0;
+        let level = (31 - (differs | 1).leading_zeros() as usize) / 8;
+        level * SLOTS + (at.0 >> (8 * level)) as usize % SLOTS
+    }
+
+    fn link(&mut self, index: u32, at: Tick) {
+        let at = if at.before(self.current) { self.current } else { at };
+        let home = self.home_of(at);
+        let Some(head) = self.heads.get_mut(home) else { return };
+        let next = std::mem::replace(head, index);
+        if let Some(node) = self.nodes.get_mut(index as usize) {
+            *node = Node { next, prev: NONE, at, home: home as u32 };
+        }
+        if let Some(after) = self.nodes.get_mut(next as usize) {
+            after.prev = index;
+        }
+        if home < SLOTS {
+            self.occupied[home / 64] |= 1 << (home % 64);
+        }
+        self.armed += 1;
+    }
+
+    fn unlink(&mut self, index: u32) {
+        let Some(node) = self.nodes.get_mut(index as usize) else { return };
+        let Node { next, prev, home, .. } = *node;
+        if home == NONE {
+            return;
+        }
+        node.home = NONE;
+        match self.nodes.get_mut(prev as usize) {
+            Some(before) => before.next = next,
+            None => self.heads[home as usize] = next,
+        }
+        if let Some(after) = self.nodes.get_mut(next as usize) {
+            after.prev = prev;
+        }
+        let home = home as usize;
+        if home < SLOTS && self.heads[home] == NONE {
+            self.occupied[home / 64] &= !(1 << (home % 64));
+        }
+        self.armed -= 1;
+    }
+
+    /// Takes one entry that is due, or moves on to `now` and returns `None`. Each call does a bounded amount
+    /// of work but for the milliseconds that passed and the entries that change level.
+    pub fn pop_due(&mut self, now: Tick) -> Option<u32> {
+        while self.current.is_due(now) {
+            let slot = self.current.0 as usize % SLOTS;
+            let head = self.heads[slot];
+            if head != NONE {
+                self.unlink(head);
+                return Some(head);
+            }
+            self.advance(now);
+        }
+        None
+    }
+
+    /// Goes to the next tick that has entries in this turn of the lowest level, to the next turn, or past `now`.
+    fn advance(&mut self, now: Tick) {
+        let turn_left = SLOTS as u32 - self.current.0 % SLOTS as u32;
+        let due_left = now.since(self.current) + 1;
+        let step = self.next_occupied().unwrap_or(turn_left).min(due_left).max(1);
+        self.current = self.current.plus(step);
+        for level in 1..LEVELS {
+            if !self.current.0.is_multiple_of(1 << (8 * level)) {
+                break;
+            }
+            self.cascade(level);
+        }
+    }
+
+    /// Ticks from the current one to the next with entries in the same turn of the lowest level.
+    fn next_occupied(&self) -> Option<u32> {
+        let from = self.current.0 as usize % SLOTS + 1;
+        (from..SLOTS).find(|slot| self.occupied[slot / 64] >> (slot % 64) & 1 == 1).map(|slot| (slot - from) as u32 + 1)
+    }
+
+    /// A new turn of the level below begins: the entries of this level's slot go down.
+    fn cascade(&mut self, level: usize) {
+        let home = level * SLOTS + (self.current.0 >> (8 * level)) as usize % SLOTS;
+        let mut index = std::mem::replace(&mut self.heads[home], NONE);
+        while let Some(node) = self.nodes.get_mut(index as usize) {
+            let (next, at) = (node.next, node.at);
+            node.home = NONE;
+            self.armed -= 1;
+            self.link(index, at);
+            index = next;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rng::Rng;
+
+    fn due(wheel: &mut Wheel, now: Tick) -> Vec<u32> {
+        let mut found: Vec<_> = std::iter::from_fn(|| wheel.pop_due(now)).collect();
+        found.sort_unstable();
+        found
+    }
+
+    #[test]
+    fn every_entry_expires_once_and_on_time() {
+        //= RTO-14
+        for start in [0, 12_345, u32::MAX - 70_000] {
+            let mut rng = Rng::new(u64::from(start));
+            let mut now = Tick(start);
+            let mut wheel = Wheel::new(500, now);
+            let mut model: Vec<Option<Tick>> = vec![None; 500];
+            for _ in 0..4_000 {
+                let index = rng.below(500);
+                match rng.below(8) {
+                    0 => {
+                        wheel.cancel(index);
+                        model[index as usize] = None;
+                    }
+                    1..6 => {
+                        let delay = 1 + rng.below(1 << (1 + rng.below(18)));
+                        let at = now.plus(delay);
+                        wheel.arm(index, at);
+                        let kept = &mut model[index as usize];
+                        *kept = Tick::earliest(*kept, Some(at));
+                    }
+                    _ => {
+                        now = now.plus(rng.below(1 << (1 + rng.below(14))));
+                        let expected: Vec<_> = (0..500u32)
+                            .filter(|i| model[*i as usize].is_some_and(|at| at.is_due(now)))
+                            .collect();
+                        let found = due(&mut wheel, now);
+                        assert_eq!(found, expected, "at {now:?}");
+                        found.iter().for_each(|i| model[*i as usize] = None);
+                    }
+                }
+                assert_eq!(wheel.armed() as usize, model.iter().flatten().count());
+            }
+        }
+    }
+
+    #[test]
+    fn an_entry_in_the_past_expires_at_the_next_look() {
+        let mut wheel = Wheel::new(2, Tick(100));
+        assert!(due(&mut wheel, Tick(100)).is_empty());
+        wheel.arm(0, Tick(50));
+        assert_eq!(due(&mut wheel, Tick(101)), [0]);
+        assert_eq!(wheel.armed(), 0);
+    }
+}

@@ -1,0 +1,6 @@
+//! Who is who: from endpoints to a connection, a TIME-WAIT record or a listener. Knows no rule of TCP.
+
+pub mod key;
+pub mod listeners;
+pub mod table;
+pub mod time_wait_ring;

@@ -1,0 +1,6 @@
+//! SEGMENT ARRIVES (RFC 9293 3.10.7): one file per kind of state.
+
+pub mod closed;
+pub mod listen;
+pub mod steps;
+pub mod synchronized;

@@ -1,0 +1,147 @@
+//! What an application asks of a connection: SEND, CLOSE, ABORT (RFC 9293 3.10.2 to 3.10.5; requirements
+//! 2.14). The octets themselves are kept elsewhere; here they are only numbers.
+
+use thiserror::Error;
+
+use super::Ctx;
+use super::outcome::{End, Outcome};
+use super::segment::SegmentOut;
+use super::state::State;
+use super::tcb::{Owed, Tcb, fact};
+use super::timestamps;
+use crate::base::time::Tick;
+use crate::wire::tcp::Flags;
+use crate::wire::tcp_options::{Options, Timestamps};
+
+/// Why a call cannot be carried out, in the RFC's words.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum CallError {
+    /// There is no such connection.
+    #[error("connection does not exist")]
+    DoesNotExist,
+    /// The sending direction is closed already.
+    #[error("connection closing")]
+    Closing,
+    /// More octets would be queued than sequence numbers can tell apart.
+    #[error("insufficient resources")]
+    InsufficientResources,
+}
+
+/// What becomes of data that arrives after CLOSE.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AfterClose {
+    /// It is delivered: only our direction is closed (half-close, MAY-1).
+    Deliver,
+    /// It is acknowledged and thrown away.
+    Discard,
+    /// It is answered by a reset: nobody can read it (SHLD-3).
+    Reset,
+}
+
+/// Most octets that may be queued and unacknowledged at once (SEQ-3).
+pub const QUEUE_MAX: u32 = 1 << 30;
+
+impl Tcb {
+    /// SEND: `octets` more are at the end of the send queue.
+    ///
+    /// # Errors
+    /// The sending direction is closed, or the queue would become longer than [`QUEUE_MAX`].
+    pub fn send(&mut self, octets: u32) -> Result<(), CallError> {
+        //= CALL-3
+        match self.state() {
+            State::Closed | State::Listen => return Err(CallError::DoesNotExist),
+            state if !state.sends() => return Err(CallError::Closing),
+            _ => {}
+        }
+        if self.facts.has(fact::FIN_QUEUED) {
+            return Err(CallError::Closing);
+        }
+        if octets > QUEUE_MAX - self.queued().min(QUEUE_MAX) {
+            return Err(CallError::InsufficientResources);
+        }
+        self.snd.end += octets;
+        self.owed.0 |= Owed::SEND;
+        Ok(())
+    }
+
+    /// CLOSE: a FIN follows what is queued. A second call can only make `after` stricter.
+    ///
+    /// # Errors
+    /// There is no connection, or it is past closing.
+    pub fn close(&mut self, after: AfterClose, ctx: Ctx<'_>) -> Result<(), CallError> {
+        //= CALL-5
+        match after {
+            AfterClose::Deliver => {}
+            AfterClose::Discard => self.facts.set(fact::DISCARDS),
+            AfterClose::Reset => self.facts.set(fact::DEAF),
+        }
+        match self.state() {
+            State::Closed | State::Listen => return Err(CallError::DoesNotExist),
+            State::Closing | State::LastAck | State::TimeWait => return Err(CallError::Closing),
+            State::FinWait1 => return Ok(()),
+            State::FinWait2 => {
+                self.limit_fin_wait_2(ctx);
+                return Ok(());
+            }
+            State::Established => self.enter(State::FinWait1),
+            State::CloseWait => self.enter(State::LastAck),
+            // The FIN waits for the handshake's third ACK.
+            State::SynSent | State::SynReceived => {}
+        }
+        //= X-7
+        self.facts.set(fact::FIN_QUEUED);
+        self.owed.0 |= Owed::SEND;
+        Ok(())
+    }
+
+    /// ABORT: the connection is gone at once. Returns the reset to be sent, if the peer must be told.
+    pub fn abort(&mut self, ctx: Ctx<'_>) -> (Option<SegmentOut>, Outcome) {
+        //= CALL-6
+        //= CALL-8
+        let mut out = Outcome::default();
+        let tells = matches!(
+            self.state(),
+            State::SynReceived | State::Established | State::FinWait1 | State::FinWait2 | State::CloseWait
+        );
+        let reset = tells.then(|| self.reset(ctx));
+        if self.state() != State::Closed {
+            self.end(End::Aborted, &mut out);
+        }
+        (reset, out)
+    }
+
+    /// `<SEQ=SND.NXT><CTL=RST>`.
+    pub(super) fn reset(&self, ctx: Ctx<'_>) -> SegmentOut {
+        //= TS-2
+        //= TS-3
+        //= TS-11
+        let val = timestamps::clock(ctx.now, self.ts_offset);
+        let timestamps = self.facts.has(fact::TIMESTAMPS).then_some(Timestamps { val, ecr: 0 });
+        SegmentOut {
+            seq: self.snd.nxt,
+            flags: Flags::RST,
+            options: Options { timestamps, ..Options::default() },
+            ..SegmentOut::default()
+        }
+    }
+
+    /// Switches Nagle's rule (MUST-17).
+    pub fn set_nodelay(&mut self, nodelay: bool) {
+        //= MUST-17
+        //= NAG-3
+        if nodelay {
+            self.facts.set(fact::NODELAY);
+            self.owed.0 |= Owed::SEND;
+        } else {
+            self.facts.clear(fact::NODELAY);
+        }
+    }
+
+    /// A connection that nobody reads any more does not wait for the peer's FIN for ever (FW2-6).
+    pub(super) fn limit_fin_wait_2(&mut self, ctx: Ctx<'_>) {
+        //= FW2-6
+        if self.facts.has(fact::DEAF | fact::DISCARDS) && self.timers.life_at.is_none() {
+            self.timers.life_at = Some(Tick::after_ms(ctx.now, ctx.cfg.fin_wait_2_ms));
+        }
+    }
+}

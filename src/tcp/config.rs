@@ -1,0 +1,84 @@
+//! Settings of the protocol, with the section that chose each default. Never changed while connections live.
+
+use std::time::Duration;
+
+/// Settings shared by all connections of a shard.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Octets that a connection may hold for its application; the largest window it offers (LIM-6).
+    pub receive_buffer: u32,
+    /// Window scaling is agreed to (RFC 7323 2.2).
+    pub window_scale: bool,
+    /// Timestamps are agreed to (RFC 7323 3.2).
+    pub timestamps: bool,
+    /// SACK is agreed to (RFC 2018).
+    pub sack: bool,
+    /// ECN is agreed to (RFC 3168 6.1.1).
+    pub ecn: bool,
+    /// RTO before any sample, in milliseconds (RTO-1).
+    pub rto_initial_ms: u32,
+    /// Smallest RTO, in milliseconds (RTO-4).
+    pub rto_min_ms: u32,
+    /// Largest RTO, in milliseconds (RTO-5); the ceiling of probes too (ZWP-1).
+    pub rto_max_ms: u32,
+    /// How often a SYN-ACK is repeated before its half-open entry dies (SYNQ-5).
+    pub syn_ack_repeats: u8,
+    /// Delay of acknowledgments, in milliseconds; below 500 (DACK-1).
+    pub delayed_ack_ms: u32,
+    /// How long a sender waits before it sends a small segment against SWS-1 all the same (SWS-3).
+    pub override_ms: u32,
+    /// R2 and user timeout: the time without progress after which a connection is given up (UT-3).
+    pub user_timeout_ms: u32,
+    /// How long a connection closed for good waits in FIN-WAIT-2 for the peer's FIN (FW2-6).
+    pub fin_wait_2_ms: u32,
+    /// 2 MSL (TW-1).
+    pub time_wait_ms: u32,
+    /// Challenge ACKs per connection in a window of 5 s (BA-9).
+    pub challenges_per_window: u8,
+    /// Least time between answers to segments outside the window that carry no data (BA-12).
+    pub out_of_window_ms: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            receive_buffer: 256 * 1024,
+            window_scale: true,
+            timestamps: true,
+            sack: true,
+            ecn: true,
+            rto_initial_ms: 1_000,
+            rto_min_ms: 1_000,
+            rto_max_ms: 60_000,
+            syn_ack_repeats: 5,
+            delayed_ack_ms: 40,
+            override_ms: 200,
+            user_timeout_ms: 300_000,
+            fin_wait_2_ms: 60_000,
+            time_wait_ms: 60_000,
+            challenges_per_window: 10,
+            out_of_window_ms: 500,
+        }
+    }
+}
+
+impl Config {
+    /// Sets 2 MSL.
+    #[must_use]
+    pub fn with_time_wait(mut self, time_wait: Duration) -> Self {
+        self.time_wait_ms = u32::try_from(time_wait.as_millis()).unwrap_or(u32::MAX / 4);
+        self
+    }
+}
+
+/// The window in which challenge ACKs are counted (RFC 5961 7: 10 in 5 seconds).
+pub const CHALLENGE_WINDOW_MS: u32 = 5_000;
+
+/// Segments at the beginning of a connection that are acknowledged at once (DACK-3).
+pub const QUICK_ACKS: u8 = 16;
+
+/// RTO at the start of data transfer after the SYN-ACK had to be repeated (RTO-10).
+pub const RTO_AFTER_SYN_LOSS_MS: u32 = 3_000;
+
+/// After so long without a segment TS.Recent means nothing any more (PAWS-3: 24 days).
+pub const TS_RECENT_AGE_MS: u32 = 24 * 86_400 * 1_000;

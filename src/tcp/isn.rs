@@ -1,0 +1,82 @@
+//! Initial sequence numbers (RFC 6528) and timestamp offsets (RFC 7323 5.4). Pure: time and secret are
+//! arguments.
+
+use std::net::IpAddr;
+
+use crate::base::hash::{Key, siphash24};
+use crate::base::time::Instant;
+use crate::wire::seq::Seq;
+
+/// Both addresses and both ports in wire order, for hashing: 12 bytes for IPv4, 36 for IPv6.
+fn tuple(local: IpAddr, local_port: u16, remote: IpAddr, remote_port: u16) -> arrayvec::ArrayVec<u8, 36> {
+    let mut bytes = arrayvec::ArrayVec::new();
+    for address in [local, remote] {
+        match address {
+            IpAddr::V4(v4) => bytes.extend(v4.octets()),
+            IpAddr::V6(v6) => bytes.extend(v6.octets()),
+        }
+    }
+    bytes.extend(local_port.to_be_bytes());
+    bytes.extend(remote_port.to_be_bytes());
+    bytes
+}
+
+/// ISN = M + F(local, remote, secret) mod 2^32; M steps each 4 microseconds (MUST-8, SHLD-1, ISN-1, ISN-3).
+pub fn initial(key: &Key, now: Instant, local: (IpAddr, u16), remote: (IpAddr, u16)) -> Seq {
+    //= MUST-8
+    //= MUST-9
+    //= SHLD-1
+    let hashed = siphash24(key, &tuple(local.0, local.1, remote.0, remote.1)) as u32;
+    Seq(hashed.wrapping_add((now.micros() / 4) as u32))
+}
+
+/// The offset added to the clock in TSval: the same for all connections between two hosts, so that it is
+/// monotone over them (TS-10), and unknown to others (ATK-28).
+pub fn timestamp_offset(key: &Key, local: IpAddr, remote: IpAddr) -> u32 {
+    //= TS-10
+    siphash24(key, &tuple(local, 0, remote, 0)) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    const KEY: Key = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+
+    #[test]
+    fn the_number_is_clock_plus_keyed_hash() {
+        //= MUST-8
+        //= MUST-9
+        //= SHLD-1
+        //= ISN-1
+        //= ISN-3
+        // VEC-ISN-1..6.
+        let local = (IpAddr::V4(Ipv4Addr::new(192, 168, 1, 123)), 7788);
+        let remote = IpAddr::V4(Ipv4Addr::new(192, 168, 1, 116));
+        let rows = [
+            (3337, 0, 0x48a9_950c),
+            (3337, 4, 0x48a9_950d),
+            (3337, 1_000_000, 0x48ad_659c),
+            (3337, 17_179_869_180, 0x48a9_950b),
+            (3337, 17_179_869_184, 0x48a9_950c),
+            (3338, 0, 0xb6a9_28fc),
+        ];
+        for (port, clock_us, isn) in rows {
+            assert_eq!(
+                initial(&KEY, Instant(clock_us), local, (remote, port)),
+                Seq(isn),
+                "{port} {clock_us}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_timestamp_offset_does_not_depend_on_ports() {
+        //= TS-10
+        let a = IpAddr::V4(Ipv4Addr::new(198, 18, 0, 1));
+        let b = IpAddr::V4(Ipv4Addr::new(198, 18, 0, 2));
+        assert_ne!(timestamp_offset(&KEY, a, b), timestamp_offset(&KEY, b, a));
+        assert_ne!(timestamp_offset(&KEY, a, b), timestamp_offset(&[9; 16], a, b));
+    }
+}

@@ -1,0 +1,63 @@
+//! What an event did to a connection, for the engine to carry out: what to deliver, what to free, what to
+//! answer, what to count.
+
+use super::segment::SegmentOut;
+use crate::base::drop_reason::DropReason;
+
+/// How a connection left the tables.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// Our FIN was acknowledged in LAST-ACK, or 2 MSL are over.
+    Finished,
+    /// A reset arrived for an established connection (EST-1).
+    Reset,
+    /// A reset arrived for a half-open one (SYR-1).
+    HalfOpenReset,
+    /// The last SYN-ACK was not acknowledged (SYNQ-5).
+    HalfOpenExpired,
+    /// R2 without progress (UT-3), or FIN-WAIT-2 for too long (FW2-6).
+    TimedOut,
+    /// Data came for an application that has closed (SHLD-3).
+    DataAfterClose,
+    /// The application aborted.
+    Aborted,
+}
+
+/// What an arriving segment, a timeout or a call did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[must_use]
+pub struct Outcome {
+    /// The segment, or the rest of it, was thrown away for this reason.
+    pub dropped: Option<DropReason>,
+    /// Answer with this segment, outside the connection's own output.
+    pub reply: Option<SegmentOut>,
+    /// A challenge ACK is due, if the limit for all connections allows it (LIM-11).
+    pub challenge: bool,
+    /// The connection became ESTABLISHED.
+    pub opened: bool,
+    /// Octets that may leave the front of the send queue.
+    pub acked: u32,
+    /// Where new in-order text begins in the segment's text, in octets.
+    pub text_at: u16,
+    /// How much of it there is.
+    pub text_len: u16,
+    /// Urgent data began or the pointer advanced (MUST-32).
+    pub urgent: bool,
+    /// The peer's FIN was taken: after this text nothing follows.
+    pub peer_closed: bool,
+    /// The SYN-ACK is owed again: by its timer, or because the SYN came again.
+    pub syn_ack_again: Option<SynAckAgain>,
+    /// A retransmission timeout happened.
+    pub rto: bool,
+    /// The connection is over; its state is CLOSED.
+    pub end: Option<End>,
+}
+
+/// Why a SYN-ACK is sent again (SYR-3: the two are counted apart).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SynAckAgain {
+    /// Its timer expired.
+    Timer,
+    /// The peer's SYN came again.
+    SynRepeated,
+}

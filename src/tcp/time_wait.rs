@@ -1,0 +1,234 @@
+//! TIME-WAIT: what is kept of a connection for 2 MSL, and what a segment does to it (requirements 2.13). The
+//! record is all there is; no TCB, no buffer, no per-record limit.
+
+use super::Ctx;
+use super::config::Config;
+use super::segment::SegmentOut;
+use super::state::State;
+use super::tcb::{Tcb, fact};
+use super::{timestamps, window};
+use crate::base::drop_reason::DropReason;
+use crate::base::time::Tick;
+use crate::wire::seq::Seq;
+use crate::wire::tcp::{Flags, Segment};
+use crate::wire::tcp_options::{Options, Timestamps};
+
+/// The window by which segments are judged old or not (TMW-2: a constant).
+const WINDOW: u32 = 65_535;
+
+/// What TIME-WAIT remembers besides the endpoints and the deadline.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TimeWait {
+    /// SND.NXT: our FIN stood before it.
+    pub snd_nxt: Seq,
+    /// RCV.NXT: the peer's FIN stood before it.
+    pub rcv_nxt: Seq,
+    /// TS.Recent, where timestamps were in use.
+    pub ts_recent: Option<u32>,
+}
+
+/// What is to be done with a segment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Disposition {
+    /// Nothing is answered.
+    Ignore(DropReason),
+    /// An acknowledgment, if the limit for such answers allows it.
+    AckLimited(DropReason),
+    /// An acknowledgment.
+    Ack(DropReason),
+    /// The peer repeats its FIN: an acknowledgment, and 2 MSL start again (TMW-3).
+    Restart,
+    /// A SYN that may open the connection anew (TMW-5).
+    Reopen,
+}
+
+impl Tcb {
+    /// Both FINs are acknowledged: 2 MSL begin (MUST-13).
+    pub(super) fn enter_time_wait(&mut self, ctx: Ctx<'_>) {
+        //= MUST-13
+        //= TW-1
+        self.enter(State::TimeWait);
+        self.timers.waiting = super::tcb::Waiting::Nothing;
+        self.timers.ack_at = None;
+        self.timers.life_at = Some(Tick::after_ms(ctx.now, ctx.cfg.time_wait_ms));
+    }
+
+    /// What has to be remembered of a connection in TIME-WAIT.
+    pub fn time_wait(&self) -> TimeWait {
+        TimeWait {
+            snd_nxt: self.snd.nxt,
+            rcv_nxt: self.rcv.nxt,
+            ts_recent: self.facts.has(fact::TIMESTAMPS).then_some(self.ts_recent),
+        }
+    }
+}
+
+impl TimeWait {
+    /// Decides about a segment for the old connection.
+    pub fn segment_arrives(&self, seg: &Segment, cfg: &Config) -> Disposition {
+        if seg.flags.has(Flags::RST) {
+            //= TMW-1
+            //= TW-9
+            return Disposition::Ignore(DropReason::TimeWaitRst);
+        }
+        if seg.flags.has(Flags::SYN) {
+            return self.syn_arrives(seg, cfg);
+        }
+        if let Some(recent) = self.ts_recent {
+            match seg.options.timestamps {
+                //= COM-1
+                None => return Disposition::Ignore(DropReason::TimestampMissing),
+                //= COM-2
+                Some(ts) if timestamps::older(ts.val, recent) => {
+                    return Disposition::AckLimited(DropReason::Paws);
+                }
+                Some(_) => {}
+            }
+        }
+        if seg.flags.has(Flags::FIN) && seg.end() == self.rcv_nxt {
+            //= TMW-3
+            return Disposition::Restart;
+        }
+        if !window::acceptable(seg.seq, seg.len(), self.rcv_nxt, WINDOW) {
+            //= TMW-2
+            return Disposition::AckLimited(DropReason::TimeWaitOld);
+        }
+        if !seg.flags.has(Flags::ACK) {
+            return Disposition::Ignore(DropReason::NoAck);
+        }
+        //= TMW-4
+        if seg.is_empty() {
+            Disposition::Ignore(DropReason::TimeWaitOld)
+        } else {
+            Disposition::Ack(DropReason::TimeWaitOld)
+        }
+    }
+
+    /// A SYN: may it open the connection anew (RFC 6191 2)?
+    fn syn_arrives(&self, seg: &Segment, cfg: &Config) -> Disposition {
+        if seg.flags.has(Flags::ACK) {
+            return Disposition::AckLimited(DropReason::TimeWaitSyn);
+        }
+        //= TW-8
+        let beyond = seg.seq.after(self.rcv_nxt - 1);
+        let new = seg.options.timestamps.filter(|_| cfg.timestamps).map(|ts| ts.val);
+        let (honour, refusal) = match (self.ts_recent, new) {
+            //= TW-3
+            //= TW-4
+            (Some(old), Some(new)) => (
+                timestamps::older(old, new) || (old == new && beyond),
+                Disposition::Ignore(DropReason::TimeWaitSyn),
+            ),
+            //= TW-6
+            (None, Some(_)) => (true, Disposition::Ignore(DropReason::TimeWaitSyn)),
+            //= TW-5
+            //= TW-7
+            (_, None) => (beyond, Disposition::AckLimited(DropReason::TimeWaitSyn)),
+        };
+        //= TMW-5
+        //= TMW-6
+        if honour { Disposition::Reopen } else { refusal }
+    }
+
+    /// The acknowledgment that answers old segments: R-ACK.
+    pub fn ack(&self, ts_offset: u32, ctx: Ctx<'_>) -> SegmentOut {
+        let timestamps = self
+            .ts_recent
+            .map(|recent| Timestamps { val: timestamps::clock(ctx.now, ts_offset), ecr: recent });
+        SegmentOut {
+            seq: self.snd_nxt,
+            ack: self.rcv_nxt,
+            flags: Flags::ACK,
+            wnd: WINDOW as u16,
+            options: Options { timestamps, ..Options::default() },
+            ..SegmentOut::default()
+        }
+    }
+
+    /// The ISS of a new connection between the same endpoints: above everything the old one sent (ISN-6).
+    pub fn next_iss(&self, generated: Seq) -> Seq {
+        //= ISN-6
+        if generated.after(self.snd_nxt) { generated } else { self.snd_nxt + 1 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: TimeWait = TimeWait { snd_nxt: Seq(101), rcv_nxt: Seq(301), ts_recent: None };
+    const OLD_TS: TimeWait = TimeWait { ts_recent: Some(50), ..OLD };
+
+    fn seg(seq: u32, flags: Flags, ts: Option<u32>) -> Segment {
+        let timestamps = ts.map(|val| Timestamps { val, ecr: 0 });
+        let options = Options { timestamps, ..Options::default() };
+        Segment { seq: Seq(seq), ack: Seq(101), flags, options, ..Segment::default() }
+    }
+
+    #[test]
+    fn a_syn_reopens_as_rfc_6191_says() {
+        //= TW-3
+        //= TW-4
+        //= TW-5
+        //= TW-6
+        //= TW-7
+        //= TW-8
+        let syn = Flags::SYN;
+        let silent = Disposition::Ignore(DropReason::TimeWaitSyn);
+        let ack = Disposition::AckLimited(DropReason::TimeWaitSyn);
+        let rows = [
+            ("TW-3 newer timestamp", OLD_TS, seg(5, syn, Some(51)), Disposition::Reopen),
+            ("TW-4 equal, beyond", OLD_TS, seg(301, syn, Some(50)), Disposition::Reopen),
+            ("TW-4 equal, at the FIN", OLD_TS, seg(300, syn, Some(50)), silent),
+            ("older timestamp", OLD_TS, seg(900, syn, Some(49)), silent),
+            ("TW-5 beyond", OLD_TS, seg(301, syn, None), Disposition::Reopen),
+            ("TW-5 not beyond", OLD_TS, seg(300, syn, None), ack),
+            ("TW-6", OLD, seg(5, syn, Some(1)), Disposition::Reopen),
+            ("TW-7 beyond", OLD, seg(301, syn, None), Disposition::Reopen),
+            ("TW-7 not beyond", OLD, seg(300, syn, None), ack),
+            ("SYN-ACK", OLD, seg(900, syn | Flags::ACK, None), ack),
+        ];
+        for (name, old, segment, expected) in rows {
+            assert_eq!(old.segment_arrives(&segment, &Config::default()), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn old_segments_are_answered_or_ignored() {
+        //= TMW-1
+        //= TMW-2
+        //= TMW-3
+        //= TMW-4
+        let fin = Flags::FIN | Flags::ACK;
+        let rows = [
+            ("exact RST", seg(301, Flags::RST, None), Disposition::Ignore(DropReason::TimeWaitRst)),
+            ("FIN again", seg(300, fin, None), Disposition::Restart),
+            ("old ACK", seg(255, Flags::ACK, None), Disposition::AckLimited(DropReason::TimeWaitOld)),
+            ("pure ACK", seg(301, Flags::ACK, None), Disposition::Ignore(DropReason::TimeWaitOld)),
+            ("no ACK", seg(301, Flags(0), None), Disposition::Ignore(DropReason::NoAck)),
+        ];
+        for (name, segment, expected) in rows {
+            assert_eq!(OLD.segment_arrives(&segment, &Config::default()), expected, "{name}");
+        }
+        let text = Segment { text_len: 5, ..seg(301, Flags::ACK, None) };
+        assert_eq!(OLD.segment_arrives(&text, &Config::default()), Disposition::Ack(DropReason::TimeWaitOld));
+        let paws = seg(301, fin, Some(49));
+        assert_eq!(
+            OLD_TS.segment_arrives(&paws, &Config::default()),
+            Disposition::AckLimited(DropReason::Paws)
+        );
+        let missing = seg(301, fin, None);
+        assert_eq!(
+            OLD_TS.segment_arrives(&missing, &Config::default()),
+            Disposition::Ignore(DropReason::TimestampMissing)
+        );
+    }
+
+    #[test]
+    fn a_new_incarnation_starts_above_the_old_one() {
+        //= ISN-6
+        assert_eq!(OLD.next_iss(Seq(500)), Seq(500));
+        assert_eq!(OLD.next_iss(Seq(101)), Seq(102));
+        assert_eq!(OLD.next_iss(Seq(0xffff_0000)), Seq(102));
+    }
+}

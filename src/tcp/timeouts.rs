@@ -1,0 +1,139 @@
+//! TIMEOUTS (RFC 9293 3.10.8; requirements 2.15): what the connection's timers do, and when they are set.
+
+use super::Ctx;
+use super::outcome::{End, Outcome, SynAckAgain};
+use super::state::State;
+use super::tcb::{Owed, Tcb, Waiting, fact};
+
+impl Tcb {
+    /// Time has passed: whatever is due happens. Called at or after [`Tcb::deadline`]; harmless before.
+    pub fn timeout(&mut self, ctx: Ctx<'_>) -> Outcome {
+        let mut out = Outcome::default();
+        let now = ctx.now.tick();
+        if self.timers.ack_at.is_some_and(|at| at.is_due(now)) {
+            //= TMR-4
+            self.timers.ack_at = None;
+            self.owe_ack();
+        }
+        if self.timers.waiting != Waiting::Nothing && self.timers.retransmit_at.is_due(now) {
+            match self.timers.waiting {
+                Waiting::Nothing => {}
+                Waiting::Retransmit if self.state() == State::SynReceived => {
+                    self.syn_ack_timeout(ctx, &mut out);
+                }
+                Waiting::Retransmit => self.retransmission_timeout(ctx, &mut out),
+                Waiting::Persist | Waiting::Override => self.persist_timeout(ctx, &mut out),
+            }
+        }
+        if self.timers.life_at.is_some_and(|at| at.is_due(now)) {
+            let why = match self.state() {
+                //= TMR-6
+                //= TMW-10
+                State::TimeWait => End::Finished,
+                //= TMR-11
+                //= FW2-6
+                _ => End::TimedOut,
+            };
+            self.end(why, &mut out);
+        }
+        out
+    }
+
+    /// The SYN-ACK was not acknowledged (TMR-3).
+    fn syn_ack_timeout(&mut self, ctx: Ctx<'_>, out: &mut Outcome) {
+        //= SYNQ-5
+        //= SYNQ-6
+        if self.timers.expiries >= ctx.cfg.syn_ack_repeats {
+            //= SYNQ-3
+            return self.end(End::HalfOpenExpired, out);
+        }
+        self.timers.expiries += 1;
+        //= RTO-9
+        self.facts.clear(fact::TIMING);
+        self.owed.0 |= Owed::SYN;
+        out.syn_ack_again = Some(SynAckAgain::Timer);
+        let delay = self.rto_ms(ctx);
+        self.wait_for(Waiting::Retransmit, delay, ctx);
+    }
+
+    /// Nothing got forward for R2 (UT-3): the connection is given up, and the peer is told.
+    fn gave_up(&mut self, ctx: Ctx<'_>, out: &mut Outcome) -> bool {
+        //= MUST-20
+        //= TMR-8
+        let stuck = ctx.now.tick().since(self.progress_at) >= ctx.cfg.user_timeout_ms;
+        if stuck {
+            out.reply = Some(self.reset(ctx));
+            self.end(End::TimedOut, out);
+        }
+        stuck
+    }
+
+    /// RTO (RFC 6298 5.4 to 5.6): the oldest goes again, slowly; the rest follows as acknowledgments allow.
+    fn retransmission_timeout(&mut self, ctx: Ctx<'_>, out: &mut Outcome) {
+        //= TMR-1
+        //= LAK-3
+        if self.gave_up(ctx, out) {
+            return;
+        }
+        out.rto = true;
+        //= CC-5
+        //= CC-6
+        self.congestion.on_timeout(self.flight(), u32::from(self.mss), self.timers.expiries == 0);
+        self.timers.expiries = self.timers.expiries.saturating_add(1);
+        //= RTO-9
+        self.facts.clear(fact::TIMING);
+        self.resend = self.snd.una;
+        self.facts.set(fact::RESENDING);
+        self.owed.0 |= Owed::SEND;
+        //= RTO-7
+        let delay = self.rto_ms(ctx);
+        self.wait_for(Waiting::Retransmit, delay, ctx);
+    }
+
+    /// The window stays closed (TMR-5), or a small segment has waited long enough for company (TMR-10).
+    fn persist_timeout(&mut self, ctx: Ctx<'_>, out: &mut Outcome) {
+        if self.gave_up(ctx, out) {
+            return;
+        }
+        self.owed.0 |= Owed::PROBE;
+        if self.timers.waiting == Waiting::Persist {
+            self.timers.expiries = self.timers.expiries.saturating_add(1);
+        }
+        //= SHLD-30
+        //= ZWP-1
+        let delay = self.rto_ms(ctx);
+        self.wait_for(self.timers.waiting, delay, ctx);
+    }
+
+    /// Sets the one retransmission-like timer as the send space wants it; leaves one that fits already alone
+    /// (RTO-8, TMR-12).
+    pub(super) fn arm(&mut self, ctx: Ctx<'_>) {
+        if !self.state().is_synchronized() || self.state() == State::TimeWait {
+            return;
+        }
+        let in_flight = self.flight() > 0;
+        let waits = self.unsent() > 0 || self.fin_pending();
+        let wanted = match (in_flight || waits, self.snd.wnd == 0, in_flight) {
+            (false, _, _) => Waiting::Nothing,
+            //= MUST-36
+            //= FW1-8
+            //= CLW-7
+            (true, true, _) => Waiting::Persist,
+            (true, false, true) => Waiting::Retransmit,
+            (true, false, false) => Waiting::Override,
+        };
+        if wanted == self.timers.waiting {
+            return;
+        }
+        match wanted {
+            Waiting::Nothing => self.timers.waiting = Waiting::Nothing,
+            //= SWS-3
+            Waiting::Override => self.wait_for(wanted, ctx.cfg.override_ms, ctx),
+            //= SHLD-29
+            _ => {
+                let delay = self.rto_ms(ctx);
+                self.wait_for(wanted, delay, ctx);
+            }
+        }
+    }
+}
