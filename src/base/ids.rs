@@ -5,3 +5,8 @@
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[repr(transparent)]
 pub struct LocalIdx(pub u16);
+
+/// A place in the neighbour table, as a hint: whoever uses it confirms the address there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Default)]
+#[repr(transparent)]
+pub struct NeighbourIdx(pub u16);

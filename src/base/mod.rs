@@ -5,7 +5,6 @@ pub mod bytes;
 pub mod drop_reason;
 pub mod hash;
 pub mod ids;
-pub mod limits;
 pub mod rate;
 pub mod rng;
 pub mod slab;

@@ -18,6 +18,11 @@ impl TokenBucket {
         TokenBucket { per_second, burst, micro_tokens: burst as u64 * 1_000_000, refilled: Instant::ZERO }
     }
 
+    /// Fewer than half of the tokens are left.
+    pub const fn is_scarce(&self) -> bool {
+        self.micro_tokens < self.burst as u64 * 500_000
+    }
+
     /// Takes one token; false when there is none.
     #[must_use]
     pub fn take(&mut self, now: Instant) -> bool {

@@ -3,9 +3,13 @@
 //! An application runs inside its shard's loop. It must not block, and it must not allocate after start. All
 //! calls are answered at once; what they cause on the wire is paid at the end of the pass.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::shard::Shard;
+use super::slot::{Owner, Slot};
+use crate::tcp::Ctx;
+use crate::tcp::calls::AfterClose;
+use crate::tcp::state::State;
 
 /// Names one connection of one shard for as long as it lives; a later connection in the same slot has another
 /// generation. `index` is below [`Shard::slots`], so an application can keep its state in an array.
@@ -59,11 +63,17 @@ pub trait App {
     /// The peer acknowledged data, so that [`Conn::send`] has room again.
     fn on_writable(&mut self, conn: &mut Conn<'_>);
 
-    /// The peer has closed its direction, and all its data has been delivered (MUST-12: a FIN).
+    /// The peer has closed its direction (MUST-12: a FIN), and all its data has been taken; or what is left
+    /// ([`Conn::unread`]) was offered, nothing was taken, and nothing is under way that could make room.
     fn on_peer_close(&mut self, conn: &mut Conn<'_>);
 
     /// The peer announced urgent data, or more of it (MUST-32). [`Conn::urgent`] says how much is left.
     fn on_urgent(&mut self, _conn: &mut Conn<'_>) {}
+
+    /// The program ends soon: what is open should be brought to an end. The default finishes at once.
+    fn on_drain(&mut self, conn: &mut Conn<'_>) {
+        conn.finish();
+    }
 
     /// The connection is over (MUST-12: [`CloseReason`] tells a FIN from a RST). `id` names nothing any more.
     fn on_closed(&mut self, id: ConnId, reason: CloseReason);
@@ -76,79 +86,152 @@ pub struct Conn<'a> {
 }
 
 impl Conn<'_> {
+    fn slot(&self) -> Option<&Slot> {
+        self.shard.slots.get(self.index)
+    }
+
     /// The connection's name.
     pub fn id(&self) -> ConnId {
-        todo!()
+        let generation = self.slot().map_or(0, |slot| slot.generation);
+        ConnId { index: self.index, generation }
+    }
+
+    /// The listener that the connection came through.
+    pub fn listener(&self) -> ListenerId {
+        self.slot().map_or(ListenerId(0), |slot| slot.listener)
+    }
+
+    /// The connection's state (the STATUS call, CALL-7).
+    pub fn state(&self) -> State {
+        self.slot().map_or(State::Closed, |slot| slot.tcb.state())
     }
 
     /// The local address and port.
     pub fn local(&self) -> SocketAddr {
-        todo!()
+        let (ip, port) = self.slot().map_or((IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0), |slot| {
+            (self.shard.local_addr(slot.key.local), slot.key.local_port)
+        });
+        SocketAddr::new(ip, port)
     }
 
     /// The remote address and port.
     pub fn remote(&self) -> SocketAddr {
-        todo!()
+        let (ip, port) = self.slot().map_or((0, 0), |slot| (slot.key.remote, slot.key.remote_port));
+        SocketAddr::new(IpAddr::V4(ip.into()), port)
     }
 
     /// Queues bytes to be sent; returns how many were taken. Fewer than given when the connection's send
     /// buffer (LIM-5) or the shard's memory is full; 0 after the sending direction was closed.
-    pub fn send(&mut self, _data: &[u8]) -> usize {
-        todo!()
+    pub fn send(&mut self, data: &[u8]) -> usize {
+        let fits = data.len().min(self.room());
+        let shard = &mut *self.shard;
+        let Some(slot) = shard.slots.get_mut(self.index) else { return 0 };
+        let taken = shard.pool.push(&mut slot.outgoing, data.get(..fits).unwrap_or_default());
+        match slot.tcb.send(taken as u32) {
+            Ok(()) => taken,
+            // Not reached: room() is 0 whenever the call is refused.
+            Err(_) => 0,
+        }
     }
 
     /// Queues bytes that live for ever, without a copy. All are taken or none: false when 16 pieces are
     /// already queued, or 2^30 octets would be, or the sending direction was closed.
     #[must_use]
-    pub fn send_static(&mut self, _data: &'static [u8]) -> bool {
-        todo!()
+    pub fn send_static(&mut self, data: &'static [u8]) -> bool {
+        let Ok(len) = u32::try_from(data.len()) else { return false };
+        let shard = &mut *self.shard;
+        let Some(slot) = shard.slots.get_mut(self.index) else { return false };
+        if !slot.tcb.may_send(len) || !shard.pool.push_static(&mut slot.outgoing, data) {
+            return false;
+        }
+        slot.tcb.send(len).is_ok()
     }
 
     /// Octets that [`Conn::send`] would take now.
     pub fn room(&self) -> usize {
-        todo!()
+        let Some(slot) = self.slot().filter(|slot| slot.tcb.may_send(1)) else { return 0 };
+        let own = self.shard.limits.send_buffer.saturating_sub(slot.outgoing.len()) as usize;
+        own.min(self.shard.pool.room())
     }
 
     /// Octets queued and not yet acknowledged.
     pub fn unacknowledged(&self) -> usize {
-        todo!()
+        self.slot().map_or(0, |slot| slot.outgoing.len() as usize)
+    }
+
+    /// Octets that were offered and not taken.
+    pub fn unread(&self) -> usize {
+        self.slot().map_or(0, |slot| slot.incoming.len() as usize)
     }
 
     /// Sends small segments at once (true) or by Nagle's rule (false, the default; MUST-17).
-    pub fn set_nodelay(&mut self, _nodelay: bool) {
-        todo!()
+    pub fn set_nodelay(&mut self, nodelay: bool) {
+        if let Some(slot) = self.shard.slots.get_mut(self.index) {
+            slot.tcb.set_nodelay(nodelay);
+        }
     }
 
     /// Closes our direction: a FIN after what is queued. The peer may go on sending (half-close).
     pub fn shutdown(&mut self) {
-        todo!()
+        //= MAY-1
+        self.close_with(AfterClose::Deliver);
     }
 
     /// Closes for good: a FIN after what is queued; whatever the peer still sends is acknowledged and thrown
     /// away. `on_data` and `on_peer_close` are not called any more.
     pub fn finish(&mut self) {
-        todo!()
+        self.close_with(AfterClose::Discard);
     }
 
     /// The CLOSE call with nobody left to read: as [`Conn::finish`], but data that is unread or arrives later
     /// is answered by a reset, so that the peer knows it was lost (RFC 9293 3.6.1, SHLD-3).
     pub fn close(&mut self) {
-        todo!()
+        //= SHLD-3
+        if self.slot().is_some_and(|slot| !slot.incoming.is_empty()) {
+            return self.abort();
+        }
+        self.close_with(AfterClose::Reset);
+    }
+
+    fn close_with(&mut self, after: AfterClose) {
+        let shard = &mut *self.shard;
+        let ctx = Ctx { now: shard.now, cfg: &shard.cfg };
+        let Some(slot) = shard.slots.get_mut(self.index) else { return };
+        // A second CLOSE is no error here (CALL-5): the application may not know that the peer was faster.
+        let _ = slot.tcb.close(after, ctx);
+        if after != AfterClose::Deliver {
+            if slot.owner == Owner::Taken {
+                slot.owner = Owner::Finished;
+            }
+            shard.pool.clear(&mut slot.incoming);
+            slot.tcb.set_held(0);
+        }
     }
 
     /// Resets the connection (the ABORT call).
     pub fn abort(&mut self) {
-        todo!()
+        //= CALL-6
+        let shard = &mut *self.shard;
+        let ctx = Ctx { now: shard.now, cfg: &shard.cfg };
+        let Some(slot) = shard.slots.get_mut(self.index) else { return };
+        let key = slot.key;
+        let (reset, _) = slot.tcb.abort(ctx);
+        if let Some(reset) = reset {
+            shard.reply(key, reset);
+        }
     }
 
     /// Asks for what [`App::on_data`] left to be offered again in this pass.
     pub fn resume(&mut self) {
-        todo!()
+        if let Some(slot) = self.shard.slots.get_mut(self.index) {
+            slot.resume = true;
+        }
     }
 
     /// Octets up to the end of urgent data that the application has not read yet; `None` when there is none
     /// (MUST-33).
     pub fn urgent(&self) -> Option<u32> {
-        todo!()
+        //= MUST-33
+        self.slot().and_then(|slot| slot.tcb.urgent().map(|ahead| ahead + slot.incoming.len()))
     }
 }

@@ -46,6 +46,7 @@ counters! {
     SynAckAnswered = "syn_ack_answered", "SYN-ACKs repeated because the SYN came again.";
     HalfOpenExpired = "half_open_expired", "Half-open entries that reached the end of their lifetime.";
     HalfOpenReset = "half_open_reset", "Half-open entries ended by a reset.";
+    HalfOpenAborted = "half_open_aborted", "Half-open entries that we ended: the listener closed.";
     Established = "established", "Connections that became ESTABLISHED.";
     Finished = "finished", "Connections closed by FINs both ways.";
     ResetByPeer = "reset_by_peer", "Established connections that the peer reset.";

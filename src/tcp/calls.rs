@@ -42,22 +42,28 @@ pub enum AfterClose {
 pub const QUEUE_MAX: u32 = 1 << 30;
 
 impl Tcb {
+    /// SEND would take `octets` more.
+    pub fn may_send(&self, octets: u32) -> bool {
+        self.refuses(octets).is_none()
+    }
+
+    fn refuses(&self, octets: u32) -> Option<CallError> {
+        match self.state() {
+            State::Closed | State::Listen => Some(CallError::DoesNotExist),
+            state if !state.sends() || self.facts.has(fact::FIN_QUEUED) => Some(CallError::Closing),
+            _ if octets > QUEUE_MAX.saturating_sub(self.queued()) => Some(CallError::InsufficientResources),
+            _ => None,
+        }
+    }
+
     /// SEND: `octets` more are at the end of the send queue.
     ///
     /// # Errors
     /// The sending direction is closed, or the queue would become longer than [`QUEUE_MAX`].
     pub fn send(&mut self, octets: u32) -> Result<(), CallError> {
         //= CALL-3
-        match self.state() {
-            State::Closed | State::Listen => return Err(CallError::DoesNotExist),
-            state if !state.sends() => return Err(CallError::Closing),
-            _ => {}
-        }
-        if self.facts.has(fact::FIN_QUEUED) {
-            return Err(CallError::Closing);
-        }
-        if octets > QUEUE_MAX - self.queued().min(QUEUE_MAX) {
-            return Err(CallError::InsufficientResources);
+        if let Some(error) = self.refuses(octets) {
+            return Err(error);
         }
         self.snd.end += octets;
         self.owed.0 |= Owed::SEND;

@@ -53,6 +53,11 @@ impl Tcb {
         self.timers.life_at = Some(Tick::after_ms(ctx.now, ctx.cfg.time_wait_ms));
     }
 
+    /// The peer repeats its FIN: 2 MSL begin again (TMW-3).
+    pub fn restart_time_wait(&mut self, ctx: Ctx<'_>) {
+        self.timers.life_at = Some(Tick::after_ms(ctx.now, ctx.cfg.time_wait_ms));
+    }
+
     /// What has to be remembered of a connection in TIME-WAIT.
     pub fn time_wait(&self) -> TimeWait {
         TimeWait {

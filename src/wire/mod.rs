@@ -1,5 +1,10 @@
 //! Bytes on the wire: every layout is read and written here, once, and nothing else is known.
 
+pub mod arp;
+pub mod checksum;
+pub mod ethernet;
+pub mod icmpv4;
+pub mod ipv4;
 pub mod seq;
 pub mod tcp;
 pub mod tcp_options;

@@ -1,0 +1,135 @@
+//! From a frame to what it is: headers are checked once, from the outside in, and every frame gets a class or
+//! the reason for which it is dropped (requirements 2.1).
+
+use crate::base::drop_reason::DropReason;
+use crate::base::ids::LocalIdx;
+use crate::flow::key::Key;
+use crate::inet::locals::Locals;
+use crate::link::{RxChecksums, Verdict};
+use crate::wire::arp::ArpPacket;
+use crate::wire::checksum::{self, Sum};
+use crate::wire::ethernet::{self, ETHERTYPE_ARP, ETHERTYPE_IPV4, Mac};
+use crate::wire::ipv4::{self, Ipv4Packet};
+use crate::wire::tcp::{self, Segment};
+
+/// What a frame is.
+pub(super) enum Class<'a> {
+    /// A TCP segment for one of our addresses, its checksum verified.
+    Tcp { key: Key, segment: Segment, text_at: usize, text_len: usize },
+    /// An ARP packet.
+    Arp(ArpPacket),
+    /// Another IPv4 packet for one of our addresses.
+    Ipv4 { local: LocalIdx, packet: Ipv4Packet<'a> },
+}
+
+/// The interface a frame came in through.
+#[derive(Clone, Copy)]
+pub(super) struct Ingress<'a> {
+    pub interface: u8,
+    pub mac: Mac,
+    pub locals: &'a Locals,
+}
+
+/// Classifies one frame.
+pub(super) fn classify<'a>(
+    frame: &'a [u8],
+    verdicts: RxChecksums,
+    ingress: Ingress<'_>,
+) -> Result<Class<'a>, DropReason> {
+    let (header, payload) = ethernet::parse(frame).ok_or(DropReason::FrameTooShort)?;
+    match header.ethertype {
+        ETHERTYPE_IPV4 => {
+            if header.destination.is_group() {
+                //= MUST-57
+                //= PRE-4
+                return Err(DropReason::IpGroupDestination);
+            }
+            if header.destination != ingress.mac {
+                return Err(DropReason::EtherNotOurs);
+            }
+            ipv4_packet(frame, payload, verdicts, ingress)
+        }
+        ETHERTYPE_ARP if header.destination == ingress.mac || header.destination.is_group() => {
+            crate::wire::arp::parse(payload).map(Class::Arp)
+        }
+        ETHERTYPE_ARP => Err(DropReason::EtherNotOurs),
+        _ => Err(DropReason::EtherType),
+    }
+}
+
+fn ipv4_packet<'a>(
+    frame: &'a [u8],
+    payload: &'a [u8],
+    verdicts: RxChecksums,
+    ingress: Ingress<'_>,
+) -> Result<Class<'a>, DropReason> {
+    if verdicts.ip == Verdict::Bad {
+        return Err(DropReason::IpChecksum);
+    }
+    //= IP4-1
+    let packet = ipv4::parse(payload, verdicts.ip == Verdict::Good)?;
+    if ipv4::is_group(packet.destination) || ingress.locals.is_directed_broadcast(packet.destination) {
+        //= MUST-57
+        return Err(DropReason::IpGroupDestination);
+    }
+    //= IP4-3
+    let local = ingress.locals.find_v4(packet.destination).ok_or(DropReason::IpNotOurs)?;
+    if ingress.locals.get(local).interface != ingress.interface {
+        return Err(DropReason::IpNotOurs);
+    }
+    if ingress.locals.is_directed_broadcast(packet.source) {
+        //= MUST-63
+        //= PRE-5
+        return Err(DropReason::IpInvalidSource);
+    }
+    if packet.protocol != ipv4::PROTOCOL_TCP {
+        return Ok(Class::Ipv4 { local, packet });
+    }
+    tcp_segment(frame, &packet, local, verdicts, ingress.locals)
+}
+
+fn tcp_segment<'a>(
+    frame: &'a [u8],
+    packet: &Ipv4Packet<'a>,
+    local: LocalIdx,
+    verdicts: RxChecksums,
+    locals: &Locals,
+) -> Result<Class<'a>, DropReason> {
+    let (ports, mut segment, text_in_payload) = tcp::parse(packet.payload)?;
+    let good = match verdicts.l4 {
+        Verdict::Good => true,
+        //= PRE-3
+        Verdict::Bad => false,
+        Verdict::Unknown => {
+            let len = packet.payload.len() as u16;
+            let pseudo = checksum::pseudo_v4(packet.source, packet.destination, ipv4::PROTOCOL_TCP, len);
+            (pseudo + Sum::of(packet.payload)).finish() == 0
+        }
+    };
+    //= MUST-3
+    if !good {
+        return Err(DropReason::TcpChecksum);
+    }
+    let own = locals.find_v4(packet.source).is_some();
+    if own && ports.0 == ports.1 && packet.source == packet.destination {
+        //= PRE-6
+        return Err(DropReason::TcpLand);
+    }
+    if own {
+        //= PRE-5
+        return Err(DropReason::IpInvalidSource);
+    }
+    segment.congested = packet.tos & 0b11 == 0b11;
+    let payload_at = packet.payload.as_ptr() as usize - frame.as_ptr() as usize;
+    Ok(Class::Tcp {
+        key: Key {
+            remote: u32::from_be_bytes(packet.source),
+            remote_port: ports.0,
+            local_port: ports.1,
+            local,
+        },
+        segment,
+        text_at: payload_at + text_in_payload,
+        text_len: usize::from(segment.text_len),
+    })
+}

@@ -1,0 +1,106 @@
+//! From a segment to a frame: headers, text, checksums. One layout for all, written front to back.
+
+use crate::link::{Caps, Frame, TxOffload};
+use crate::tcp::segment::SegmentOut;
+use crate::wire::checksum::{self, Sum};
+use crate::wire::ethernet::{self, ETHERTYPE_IPV4, Mac};
+use crate::wire::ipv4::{self, Ipv4Fields};
+use crate::wire::tcp::{self, Header};
+use crate::wire::tcp_options;
+
+/// TTL of what we send (IP4-9).
+const TTL: u8 = 64;
+/// The codepoint ECT(0) in the lower two bits of the traffic class.
+const ECT_0: u8 = 0b10;
+
+/// Who sends a segment to whom.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Addressing {
+    pub source_mac: Mac,
+    pub source: [u8; 4],
+    pub destination: [u8; 4],
+    /// Source and destination port.
+    pub ports: (u16, u16),
+}
+
+/// Writes the frame of one segment. `text` fills in the octets that the segment carries. The destination MAC
+/// address is left as zeros for whoever knows it. False when the frame is too small; nothing is sent then.
+#[must_use]
+pub(super) fn segment<F: Frame>(
+    frame: &mut F,
+    caps: &Caps,
+    to: &Addressing,
+    segment: &SegmentOut,
+    text: impl FnOnce(&mut [u8]),
+) -> bool {
+    let mut options = [0u8; tcp_options::LEN_MAX];
+    let options_len = tcp_options::emit(&segment.options, &mut options);
+    let header_len = tcp::HEADER_LEN + options_len;
+    let tcp_len = header_len + usize::from(segment.text_len);
+    let total = ethernet::HEADER_LEN + ipv4::HEADER_LEN + tcp_len;
+    frame.reset();
+    if frame.capacity() < total {
+        return false;
+    }
+    frame.set_len(total);
+    let Some((link, packet)) = frame.bytes_mut().split_first_chunk_mut() else { return false };
+    ethernet::emit(link, Mac([0; 6]), to.source_mac, ETHERTYPE_IPV4);
+    let Some((ip, rest)) = packet.split_first_chunk_mut() else { return false };
+    let fields = Ipv4Fields {
+        source: to.source,
+        destination: to.destination,
+        protocol: ipv4::PROTOCOL_TCP,
+        ttl: TTL,
+        tos: if segment.ect { ECT_0 } else { 0 },
+        payload_len: tcp_len as u16,
+        id: 0,
+        dont_fragment: true,
+    };
+    //= PMTU-1
+    ipv4::emit(ip, &fields, !caps.tx_ip_checksum);
+    let Some((fixed, behind)) = rest.split_first_chunk_mut() else { return false };
+    let header = Header {
+        ports: to.ports,
+        seq: segment.seq,
+        ack: segment.ack,
+        flags: segment.flags,
+        wnd: segment.wnd,
+        up: 0,
+    };
+    header.emit(fixed, header_len);
+    let Some((option_place, text_place)) = behind.split_at_mut_checked(options_len) else { return false };
+    option_place.copy_from_slice(options.get(..options_len).unwrap_or_default());
+    text(text_place);
+    finish_checksum(frame, caps, to, header_len, tcp_len);
+    true
+}
+
+/// The TCP checksum: in software, or the pseudo-header's sum where the port does the rest (OFF-1).
+fn finish_checksum<F: Frame>(frame: &mut F, caps: &Caps, to: &Addressing, header_len: usize, tcp_len: usize) {
+    //= MUST-2
+    //= OFF-1
+    let pseudo = checksum::pseudo_v4(to.source, to.destination, ipv4::PROTOCOL_TCP, tcp_len as u16);
+    let at = ethernet::HEADER_LEN + ipv4::HEADER_LEN;
+    let Some(bytes) = frame.bytes_mut().get_mut(at..) else { return };
+    let sum = if caps.tx_tcp_checksum { pseudo.fold() } else { (pseudo + Sum::of(bytes)).finish() };
+    if let Some(place) = bytes.get_mut(tcp::CHECKSUM_AT..tcp::CHECKSUM_AT + 2) {
+        place.copy_from_slice(&sum.to_be_bytes());
+    }
+    if caps.tx_ip_checksum || caps.tx_tcp_checksum {
+        frame.set_tx_offload(TxOffload {
+            l2_len: ethernet::HEADER_LEN as u8,
+            l3_len: ipv4::HEADER_LEN as u8,
+            l4_len: header_len as u8,
+            ip_checksum: caps.tx_ip_checksum,
+            tcp_checksum: caps.tx_tcp_checksum,
+            ipv6: false,
+        });
+    }
+}
+
+/// Fills in the destination MAC address of a frame that is otherwise complete.
+pub(super) fn set_destination<F: Frame>(frame: &mut F, mac: Mac) {
+    if let Some(place) = frame.bytes_mut().first_chunk_mut::<6>() {
+        *place = mac.0;
+    }
+}

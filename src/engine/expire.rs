@@ -1,0 +1,95 @@
+//! Time passes: timers of connections, TIME-WAIT records, and the end of the shard's life. A bounded amount of
+//! work each pass (LIM-13); the rest comes next time.
+
+use super::api::App;
+use super::limits::EXPIRE_MAX;
+use super::shard::Shard;
+use super::slot::Owner;
+use crate::tcp::Ctx;
+
+impl Shard {
+    /// Lets happen what is due. Returns how many things did.
+    pub(super) fn expire<A: App>(&mut self, app: &mut A) -> usize {
+        //= ATK-44
+        let now = self.now.tick();
+        let mut count = 0;
+        while count < EXPIRE_MAX
+            && let Some(index) = self.wheel.pop_due(now)
+        {
+            count += 1;
+            self.timer_expired(app, index);
+        }
+        let timers = count;
+        while count < timers + EXPIRE_MAX
+            && let Some(index) = self.time_wait.oldest_due(now)
+        {
+            //= TMW-10
+            count += 1;
+            self.drop_record(index);
+        }
+        self.offer_waiting(app);
+        count
+    }
+
+    /// A wheel entry came up; the connection may have moved its deadline since.
+    fn timer_expired<A: App>(&mut self, app: &mut A, index: u32) {
+        let ctx = Ctx { now: self.now, cfg: &self.cfg };
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        let due = slot.tcb.deadline().is_some_and(|at| at.is_due(ctx.now.tick()));
+        if due {
+            let key = slot.key;
+            let out = slot.tcb.timeout(ctx);
+            self.carry_out(app, index, key, &out, &[]);
+        } else {
+            self.settle(index);
+        }
+    }
+
+    /// No listener takes a connection any more: its ports are closed, and a SYN is answered by a reset.
+    pub fn stop_listening(&mut self) {
+        for listening in &mut self.listening {
+            listening.queues.open = false;
+        }
+    }
+
+    /// Tells the application of up to `limit` connections from slot `from` on that the program ends, and ends
+    /// those it does not have. Returns where to go on, `None` at the end.
+    pub fn drain<A: App>(&mut self, app: &mut A, from: u32, limit: usize) -> Option<u32> {
+        self.walk(from, limit, |shard, index, owner| {
+            if owner == Owner::Taken {
+                app.on_drain(&mut shard.conn(index));
+                shard.after_callbacks(app, index);
+            } else if owner != Owner::Finished {
+                shard.abort(app, index);
+            }
+        })
+    }
+
+    /// Resets up to `limit` connections from slot `from` on. Returns where to go on, `None` at the end.
+    pub fn abort_all<A: App>(&mut self, app: &mut A, from: u32, limit: usize) -> Option<u32> {
+        self.walk(from, limit, |shard, index, _| shard.abort(app, index))
+    }
+
+    fn walk(&mut self, from: u32, limit: usize, mut each: impl FnMut(&mut Shard, u32, Owner)) -> Option<u32> {
+        let mut at = from;
+        for _ in 0..limit {
+            let index = self.slots.next_used(at)?;
+            at = index + 1;
+            if let Some(owner) = self.slots.get(index).map(|slot| slot.owner) {
+                each(self, index, owner);
+            }
+        }
+        Some(at)
+    }
+
+    fn abort<A: App>(&mut self, app: &mut A, index: u32) {
+        let ctx = Ctx { now: self.now, cfg: &self.cfg };
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        let key = slot.key;
+        let (reset, out) = slot.tcb.abort(ctx);
+        if let Some(reset) = reset {
+            self.reply(key, reset);
+        }
+        self.carry_out(app, index, key, &out, &[]);
+    }
+}

@@ -1,0 +1,397 @@
+//! What the loop does besides TCP: neighbours and the frames that wait for them, ARP, announcements, ICMP. Joins
+//! the decisions of `inet` with ports and frames.
+
+use std::net::IpAddr;
+
+use super::emit;
+use super::port::Port;
+use super::shard::Shard;
+use crate::base::drop_reason::DropReason;
+use crate::base::hash::Secrets;
+use crate::base::ids::{LocalIdx, NeighbourIdx};
+use crate::base::rate::TokenBucket;
+use crate::base::rng::Rng;
+use crate::base::time::{Instant, Tick};
+use crate::inet::claim::{Claim, Conflict, Say};
+use crate::inet::icmp::{self, Answer};
+use crate::inet::locals::Locals;
+use crate::inet::neighbour::{Ask, Heard, Neighbours, Waiting};
+use crate::inet::route::Routes;
+use crate::link::{Frame, QueuePair, TxOffload};
+use crate::stats::counters::Counter;
+use crate::wire::arp::{self, ArpPacket, Operation};
+use crate::wire::ethernet::{self, ETHERTYPE_ARP, ETHERTYPE_IPV4, Mac};
+use crate::wire::icmpv4;
+use crate::wire::ipv4::{self, Ipv4Fields, Ipv4Packet};
+
+/// ICMP messages a second, and at once (ICMP4-7).
+const ICMP_PER_SECOND: u32 = 1_000;
+const ICMP_BURST: u32 = 50;
+/// A connection that got forward within this time confirms its neighbour (ARP-8).
+const PROGRESS_MS: u32 = 60_000;
+
+/// A neighbour that the operator gave.
+#[derive(Clone, Copy, Debug)]
+pub struct FixedNeighbour {
+    /// The interface it is on.
+    pub interface: u8,
+    /// Its address.
+    pub ip: IpAddr,
+    /// Its MAC address.
+    pub mac: Mac,
+}
+
+/// A host on its links.
+pub struct Host<F> {
+    neighbours: Neighbours<F>,
+    routes: Routes,
+    claims: Vec<Claim>,
+    icmp: TokenBucket,
+    rng: Rng,
+    polled: Option<Tick>,
+    ready: bool,
+}
+
+impl<F: Frame> Host<F> {
+    /// A host with these routes and fixed neighbours. With `probe_first` each address is probed for before it
+    /// is used (RFC 5227 2.1).
+    pub fn new(
+        locals: &Locals,
+        routes: Routes,
+        fixed: &[FixedNeighbour],
+        probe_first: bool,
+        secrets: &Secrets,
+        now: Instant,
+    ) -> Self {
+        let mut neighbours = Neighbours::new(secrets.table);
+        for one in fixed {
+            // There is room: a few thousand places, and this comes first.
+            let _ = neighbours.fix(one.interface, one.ip, one.mac);
+        }
+        let seed = u64::from_le_bytes(secrets.timestamp[..8].try_into().unwrap_or([0; 8]));
+        Host {
+            neighbours,
+            routes,
+            claims: locals.iter().map(|_| Claim::new(probe_first, now)).collect(),
+            icmp: TokenBucket::new(ICMP_PER_SECOND, ICMP_BURST),
+            rng: Rng::new(seed),
+            polled: None,
+            ready: false,
+        }
+    }
+
+    /// Every address is in use by us or lost to another.
+    pub fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// The addresses that another host had first.
+    pub fn lost<'a>(&'a self, locals: &'a Locals) -> impl Iterator<Item = IpAddr> + 'a {
+        let claims = locals.iter().zip(&self.claims);
+        claims.filter(|(_, claim)| claim.is_lost()).map(|((_, local), _)| local.addr)
+    }
+
+    fn is_ours(&self, local: LocalIdx) -> bool {
+        self.claims.get(usize::from(local.0)).is_some_and(Claim::is_ours)
+    }
+
+    /// A millisecond has passed since the last poll.
+    pub(super) fn is_due(&mut self, now: Instant) -> bool {
+        let tick = Some(now.tick());
+        let due = self.polled != tick;
+        self.polled = tick;
+        due
+    }
+
+    /// Announcements, and requests for neighbours.
+    pub(super) fn poll<Q: QueuePair<Frame = F>>(&mut self, ports: &mut [Port<Q>], shard: &Shard) {
+        for ((_, local), claim) in shard.locals.iter().zip(&mut self.claims) {
+            let say = claim.poll(shard.now, &mut self.rng);
+            let sender = match say {
+                None => continue,
+                Some(Say::Probe) => [0; 4],
+                Some(Say::Announce) => local.v4(),
+            };
+            if let Some(port) = ports.get_mut(usize::from(local.interface)) {
+                let packet = ArpPacket {
+                    operation: Operation::Request,
+                    sender_mac: port.mac(),
+                    sender,
+                    target_mac: Mac([0; 6]),
+                    target: local.v4(),
+                };
+                send_arp(port, shard, Mac::BROADCAST, &packet);
+            }
+        }
+        self.ready = self.claims.iter().all(|claim| claim.is_ours() || claim.is_lost());
+        let ask = |ask: Ask| send_request(ports, shard, &ask);
+        self.neighbours.poll(shard.now, ask, |_frame| shard.drop_one(DropReason::NeighbourUnresolved));
+    }
+
+    /// An ARP packet (ARP-2, ARP-5, ARP-7).
+    pub(super) fn arp_arrives<Q: QueuePair<Frame = F>>(
+        &mut self,
+        ports: &mut [Port<Q>],
+        shard: &Shard,
+        interface: usize,
+        packet: &ArpPacket,
+    ) {
+        let Some(port) = ports.get_mut(interface) else { return };
+        let on_interface = |address| {
+            let found = shard.locals.find_v4(address)?;
+            (usize::from(shard.locals.get(found).interface) == interface).then_some(found)
+        };
+        if packet.sender_mac == port.mac() {
+            return;
+        }
+        let probed = packet.sender == [0; 4] && packet.operation == Operation::Request;
+        if let Some(local) = on_interface(packet.sender) {
+            shard.drop_one(DropReason::ArpConflict);
+            return self.defend(port, shard, local);
+        }
+        let target = on_interface(packet.target);
+        if probed && let Some(local) = target && !self.is_ours(local) {
+            // Another host probes for what we are probing for ourselves (RFC 5227 2.1.1).
+            shard.drop_one(DropReason::ArpConflict);
+            return self.defend(port, shard, local);
+        }
+        let asks = packet.operation == Operation::Request && target.is_some_and(|local| self.is_ours(local));
+        if !probed && ipv4::may_be_a_source(packet.sender) {
+            self.heard(port, shard, interface, packet, asks);
+        }
+        match target {
+            Some(local) if asks => {
+                //= ARP-2
+                shard.count(Counter::ArpRequestsAnswered);
+                let reply = ArpPacket {
+                    operation: Operation::Reply,
+                    sender_mac: port.mac(),
+                    sender: shard.locals.get(local).v4(),
+                    target_mac: packet.sender_mac,
+                    target: packet.sender,
+                };
+                send_arp(port, shard, packet.sender_mac, &reply);
+            }
+            None if packet.operation == Operation::Request => shard.drop_one(DropReason::ArpNotOurs),
+            _ => {}
+        }
+    }
+
+    fn heard<Q: QueuePair<Frame = F>>(
+        &mut self,
+        port: &mut Port<Q>,
+        shard: &Shard,
+        interface: usize,
+        packet: &ArpPacket,
+        asks: bool,
+    ) {
+        let ip = IpAddr::V4(packet.sender.into());
+        let on_link = shard.locals.iter().any(|(_, local)| {
+            usize::from(local.interface) == interface && local.is_on_link(ip)
+        });
+        let how = if asks && on_link { Heard::AsksForUs } else { Heard::Else };
+        match self.neighbours.heard(interface as u8, ip, packet.sender_mac, how, shard.now) {
+            Ok(waiting) => {
+                for mut frame in waiting {
+                    emit::set_destination(&mut frame, packet.sender_mac);
+                    port.send(frame, &shard.counters);
+                }
+            }
+            Err(reason) if packet.operation == Operation::Reply => shard.drop_one(reason),
+            Err(_) => {}
+        }
+    }
+
+    fn defend<Q: QueuePair<Frame = F>>(&mut self, port: &mut Port<Q>, shard: &Shard, local: LocalIdx) {
+        //= ARP-7
+        let Some(claim) = self.claims.get_mut(usize::from(local.0)) else { return };
+        if claim.conflict(shard.now) == Conflict::Defend {
+            let own = shard.locals.get(local).v4();
+            let packet = ArpPacket {
+                operation: Operation::Request,
+                sender_mac: port.mac(),
+                sender: own,
+                target_mac: Mac([0; 6]),
+                target: own,
+            };
+            send_arp(port, shard, Mac::BROADCAST, &packet);
+        }
+    }
+
+    /// A packet for us that is not TCP.
+    pub(super) fn ipv4_arrives<Q: QueuePair<Frame = F>>(
+        &mut self,
+        ports: &mut [Port<Q>],
+        shard: &Shard,
+        local: LocalIdx,
+        packet: &Ipv4Packet<'_>,
+    ) {
+        let answer = match icmp::arrives(packet) {
+            Ok(answer) => answer,
+            Err(reason) => return shard.drop_one(reason),
+        };
+        if answer == Answer::ProtocolUnreachable {
+            shard.drop_one(DropReason::IpProtocol);
+        }
+        if !self.is_ours(local) {
+            return shard.drop_one(DropReason::IpNotOurs);
+        }
+        //= ICMP4-7
+        if !self.icmp.take(shard.now) {
+            return shard.drop_one(DropReason::IcmpRateLimited);
+        }
+        let interface = usize::from(shard.locals.get(local).interface);
+        let Some(port) = ports.get_mut(interface) else { return };
+        let Some(mut frame) = port.alloc() else { return shard.drop_one(DropReason::NoFrame) };
+        if !icmp_frame(&mut frame, port, packet, answer) {
+            return shard.drop_one(DropReason::NoFrame);
+        }
+        if answer == Answer::EchoReply {
+            shard.count(Counter::EchoAnswered);
+        }
+        self.send_to(ports, shard, interface, u32::from_be_bytes(packet.source), frame);
+    }
+
+    /// Sends a frame that lacks only its destination MAC address.
+    pub(super) fn send_to<Q: QueuePair<Frame = F>>(
+        &mut self,
+        ports: &mut [Port<Q>],
+        shard: &Shard,
+        interface: usize,
+        remote: u32,
+        frame: F,
+    ) {
+        self.send_hinted(ports, shard, interface, remote, frame, (NeighbourIdx(0), false));
+    }
+
+    /// As [`Host::send_to`], with the connection's memory of where its neighbour was found.
+    pub(super) fn send_for<Q: QueuePair<Frame = F>>(
+        &mut self,
+        ports: &mut [Port<Q>],
+        shard: &mut Shard,
+        interface: usize,
+        index: u32,
+        frame: F,
+    ) {
+        let Some(slot) = shard.slots.get(index) else { return };
+        let progress = slot.tcb.progressed_within(PROGRESS_MS, shard.now);
+        let memory = (slot.neighbour, progress);
+        let found = self.send_hinted(ports, shard, interface, slot.key.remote, frame, memory);
+        if let (Some(found), Some(slot)) = (found, shard.slots.get_mut(index)) {
+            slot.neighbour = found;
+        }
+    }
+
+    fn send_hinted<Q: QueuePair<Frame = F>>(
+        &mut self,
+        ports: &mut [Port<Q>],
+        shard: &Shard,
+        interface: usize,
+        remote: u32,
+        mut frame: F,
+        (hint, progress): (NeighbourIdx, bool),
+    ) -> Option<NeighbourIdx> {
+        let remote = IpAddr::V4(remote.into());
+        let Some(hop) = self.routes.next_hop(&shard.locals, interface as u8, remote) else {
+            shard.drop_one(DropReason::NoRoute);
+            return None;
+        };
+        match self.neighbours.lookup(hint, interface as u8, hop, progress, shard.now) {
+            Some((found, mac)) => {
+                emit::set_destination(&mut frame, mac);
+                if let Some(port) = ports.get_mut(interface) {
+                    port.send(frame, &shard.counters);
+                }
+                Some(found)
+            }
+            None => {
+                let gone: Waiting<F> = self.neighbours.resolve(interface as u8, hop, frame);
+                gone.iter().for_each(|_| shard.drop_one(DropReason::NeighbourQueueFull));
+                None
+            }
+        }
+    }
+}
+
+fn send_request<Q: QueuePair>(ports: &mut [Port<Q>], shard: &Shard, ask: &Ask) {
+    let Some(port) = ports.get_mut(usize::from(ask.interface)) else { return };
+    let IpAddr::V4(target) = ask.ip else { return };
+    let own = shard.locals.iter().map(|(_, local)| local).filter(|l| l.interface == ask.interface);
+    let Some(sender) = own.clone().find(|l| l.is_on_link(ask.ip)).or_else(|| own.clone().next()) else { return };
+    shard.count(Counter::ArpRequestsSent);
+    let packet = ArpPacket {
+        operation: Operation::Request,
+        sender_mac: port.mac(),
+        sender: sender.v4(),
+        target_mac: Mac([0; 6]),
+        target: target.octets(),
+    };
+    send_arp(port, shard, ask.unicast.unwrap_or(Mac::BROADCAST), &packet);
+}
+
+fn send_arp<Q: QueuePair>(port: &mut Port<Q>, shard: &Shard, to: Mac, packet: &ArpPacket) {
+    let Some(mut frame) = port.alloc() else { return shard.drop_one(DropReason::NoFrame) };
+    let from = port.mac();
+    frame.reset();
+    frame.set_len(ethernet::HEADER_LEN + arp::PACKET_LEN);
+    if let Some((header, rest)) = frame.bytes_mut().split_first_chunk_mut()
+        && let Some(body) = rest.first_chunk_mut()
+    {
+        ethernet::emit(header, to, from, ETHERTYPE_ARP);
+        arp::emit(body, packet);
+        port.send(frame, &shard.counters);
+    }
+}
+
+/// Builds an ICMP answer to `packet`; the destination MAC address is left open.
+fn icmp_frame<Q: QueuePair>(
+    frame: &mut Q::Frame,
+    port: &Port<Q>,
+    packet: &Ipv4Packet<'_>,
+    answer: Answer,
+) -> bool {
+    const TTL: u8 = 64;
+    let quoted = (packet.header.len() + packet.payload.len()).min(icmpv4::QUOTE_MAX);
+    let payload_len = match answer {
+        Answer::EchoReply => packet.payload.len(),
+        Answer::ProtocolUnreachable => icmpv4::HEADER_LEN + quoted,
+    };
+    let total = ethernet::HEADER_LEN + ipv4::HEADER_LEN + payload_len;
+    frame.reset();
+    if frame.capacity() < total {
+        return false;
+    }
+    frame.set_len(total);
+    let Some((link, rest)) = frame.bytes_mut().split_first_chunk_mut() else { return false };
+    ethernet::emit(link, Mac([0; 6]), port.mac(), ETHERTYPE_IPV4);
+    let Some((ip, message)) = rest.split_first_chunk_mut() else { return false };
+    let fields = Ipv4Fields {
+        source: packet.destination,
+        destination: packet.source,
+        protocol: ipv4::PROTOCOL_ICMP,
+        ttl: TTL,
+        tos: packet.tos & !0b11,
+        payload_len: payload_len as u16,
+        id: 0,
+        dont_fragment: true,
+    };
+    ipv4::emit(ip, &fields, true);
+    match answer {
+        Answer::EchoReply => {
+            message.copy_from_slice(packet.payload);
+            icmpv4::turn_into_reply(message);
+        }
+        Answer::ProtocolUnreachable => {
+            let mut quote = [0; icmpv4::QUOTE_MAX];
+            let (head, tail) = quote.split_at_mut(packet.header.len().min(60));
+            head.copy_from_slice(packet.header.get(..head.len()).unwrap_or_default());
+            let body = tail.len().min(packet.payload.len()).min(quoted - head.len());
+            if let (Some(to), Some(from)) = (tail.get_mut(..body), packet.payload.get(..body)) {
+                to.copy_from_slice(from);
+            }
+            icmpv4::emit_protocol_unreachable(message, quote.get(..quoted).unwrap_or_default());
+        }
+    }
+    frame.set_tx_offload(TxOffload::default());
+    true
+}

@@ -1,0 +1,113 @@
+//! A shard's limits (requirements 4.1) and the memory that follows from them, all of it taken at start.
+
+use super::slot::Slot;
+use super::wheel::Wheel;
+use crate::base::bytes::Pool;
+use crate::base::slab::Slab;
+use crate::flow::table::Table;
+use crate::flow::time_wait_ring::TimeWaitRing;
+use crate::tcp::time_wait::TimeWait;
+
+/// Answers outside connections' own output that one pass can hold.
+pub(super) const REPLIES_MAX: usize = 512;
+
+/// Timers and records looked at in one pass (LIM-13).
+pub(super) const EXPIRE_MAX: usize = 256;
+
+/// Connections that pay in one pass (LIM-13).
+pub(super) const PAY_MAX: usize = 256;
+
+/// The limits of one shard.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Established and closing connections (LIM-4).
+    pub connections: u32,
+    /// Most connections of one listener that wait for the application; twice as many may be half-open.
+    pub backlog: u32,
+    /// TIME-WAIT records (LIM-7).
+    pub time_wait_max: u32,
+    /// Bytes of memory for data that waits to be acknowledged, or to be taken by applications.
+    pub buffers: usize,
+    /// Octets that one connection may have queued for sending (LIM-5).
+    pub send_buffer: u32,
+    /// Resets a second, and at once (LIM-12).
+    pub resets_per_second: u32,
+    /// Resets at once after a quiet time.
+    pub reset_burst: u32,
+    /// Challenge ACKs a second for all connections together (LIM-11).
+    pub challenges_per_second: u32,
+    /// Frames that one call receives or sends; 1 to 64.
+    pub burst: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections: 262_144,
+            backlog: 4_096,
+            time_wait_max: 4 * 262_144,
+            buffers: 64 << 20,
+            send_buffer: 256 << 10,
+            resets_per_second: 20_000,
+            reset_burst: 4_000,
+            challenges_per_second: 1_000,
+            burst: 32,
+        }
+    }
+}
+
+/// What a shard's memory is made of, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MemoryPlan {
+    /// For each connection: slot, timer, place in the index and in the owing list.
+    pub per_connection: usize,
+    /// For each half-open connection; it is the same slot.
+    pub per_half_open: usize,
+    /// For each TIME-WAIT record: record and place in the index.
+    pub per_time_wait: usize,
+    /// For data of all connections.
+    pub buffers: usize,
+    /// All together.
+    pub total: usize,
+}
+
+impl Limits {
+    /// Half-open connections of one listener (LIM-1).
+    pub fn half_open_per_listener(&self) -> u32 {
+        //= SYNQ-2
+        self.backlog.saturating_mul(2).max(128)
+    }
+
+    /// Half-open connections in all (LIM-1): a quarter of the connections.
+    pub fn half_open_total(&self) -> u32 {
+        (self.connections / 4).max(1)
+    }
+
+    /// Slots: half-open connections have some of their own, so that a flood of SYNs takes none away from
+    /// established ones.
+    pub fn slots(&self) -> u32 {
+        self.connections.saturating_add(self.half_open_total())
+    }
+
+    /// Entries that the index must hold.
+    pub fn table_entries(&self) -> u32 {
+        self.slots().saturating_add(self.time_wait_max)
+    }
+
+    /// The memory that a shard with these limits takes.
+    pub fn memory(&self) -> MemoryPlan {
+        let index = Table::memory(self.table_entries());
+        let index_entry = index / self.table_entries().max(1) as usize;
+        let slot = Slab::<Slot>::slot_bytes() + Wheel::node_bytes() + size_of::<u32>();
+        let record = TimeWaitRing::<TimeWait>::record_bytes();
+        let buffers = Pool::memory(self.buffers);
+        let total = self.slots() as usize * slot + self.time_wait_max as usize * record + index + buffers;
+        MemoryPlan {
+            per_connection: slot + index_entry,
+            per_half_open: slot + index_entry,
+            per_time_wait: record + index_entry,
+            buffers,
+            total,
+        }
+    }
+}

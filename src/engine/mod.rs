@@ -1,0 +1,16 @@
+//! The thin join: one shard of connections and one poll loop over any link. The protocol's rules are in
+//! `tcp`, the devices behind `link`; here it is only decided *when* events are fed and debts are paid.
+
+pub mod api;
+mod classify;
+pub mod control;
+mod emit;
+mod expire;
+pub mod host;
+pub mod limits;
+mod port;
+mod process;
+pub mod shard;
+mod slot;
+pub mod wheel;
+pub mod worker;

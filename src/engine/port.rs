@@ -1,0 +1,105 @@
+//! One port of a loop: its queue pair, the burst it received, the frames that wait to be sent, and spare ones.
+
+use crate::base::burst::Burst;
+use crate::base::drop_reason::DropReason;
+use crate::link::{Caps, Frame, QueuePair};
+use crate::stats::counters::{Counter, Counters};
+use crate::wire::ethernet::Mac;
+
+/// A queue pair with its bursts.
+pub(super) struct Port<Q: QueuePair> {
+    queue: Q,
+    pub caps: Caps,
+    burst: usize,
+    /// What was received and is being processed.
+    pub rx: Burst<Q::Frame>,
+    /// What waits to be sent.
+    tx: Burst<Q::Frame>,
+    /// Fresh frames, so that it is known before a debt is paid whether it can be.
+    spare: Burst<Q::Frame>,
+}
+
+impl<Q: QueuePair> Port<Q> {
+    pub fn new(queue: Q, burst: usize) -> Self {
+        let caps = queue.caps();
+        Port { queue, caps, burst, rx: Burst::new(), tx: Burst::new(), spare: Burst::new() }
+    }
+
+    pub fn mac(&self) -> Mac {
+        Mac(self.caps.mac)
+    }
+
+    /// Receives a burst.
+    pub fn receive(&mut self, counters: &Counters) {
+        self.queue.rx_burst(&mut self.rx, self.burst);
+        if !self.rx.is_empty() {
+            counters.add(Counter::RxFrames, self.rx.len() as u64);
+            counters.add(Counter::RxBytes, self.rx.iter().map(|frame| frame.bytes().len() as u64).sum());
+        }
+    }
+
+    /// Gives back the frames of the burst that was processed.
+    pub fn recycle(&mut self) {
+        for frame in self.rx.drain(..) {
+            self.queue.recycle(frame);
+        }
+    }
+
+    /// How many segments can be built and queued now.
+    pub fn budget(&mut self, counters: &Counters) -> usize {
+        if self.tx.is_full() {
+            self.transmit(counters);
+        }
+        let room = self.tx.remaining_capacity();
+        while self.spare.len() < room.min(self.burst) {
+            let Some(frame) = self.queue.alloc() else { break };
+            self.spare.push(frame);
+        }
+        room.min(self.spare.len())
+    }
+
+    /// A fresh frame.
+    pub fn alloc(&mut self) -> Option<Q::Frame> {
+        self.spare.pop().or_else(|| self.queue.alloc())
+    }
+
+    /// Queues a complete frame. One that finds no room is lost, as on any wire.
+    pub fn send(&mut self, frame: Q::Frame, counters: &Counters) {
+        if self.tx.is_full() {
+            self.transmit(counters);
+        }
+        if let Err(refused) = self.tx.try_push(frame) {
+            counters.drop_one(DropReason::TxFull);
+            self.queue.recycle(refused.element());
+        }
+    }
+
+    /// Hands what waits to the device; what it does not take waits on. Returns how many frames left.
+    pub fn transmit(&mut self, counters: &Counters) -> usize {
+        if self.tx.is_empty() {
+            return 0;
+        }
+        let bytes: usize = self.tx.iter().map(|frame| frame.bytes().len()).sum();
+        let before = self.tx.len();
+        self.queue.tx_burst(&mut self.tx);
+        let left: usize = self.tx.iter().map(|frame| frame.bytes().len()).sum();
+        let sent = before - self.tx.len();
+        counters.add(Counter::TxFrames, sent as u64);
+        counters.add(Counter::TxBytes, (bytes - left) as u64);
+        sent
+    }
+
+    /// Nothing waits to be sent.
+    pub fn is_flushed(&self) -> bool {
+        self.tx.is_empty()
+    }
+
+    /// Gives up all frames and the queue.
+    pub fn into_queue(mut self) -> Q {
+        self.recycle();
+        for frame in self.tx.drain(..).chain(self.spare.drain(..)) {
+            self.queue.recycle(frame);
+        }
+        self.queue
+    }
+}

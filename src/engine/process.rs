@@ -1,0 +1,453 @@
+//! One arriving segment, from the endpoints it names to what it did: the outcome is carried out here, and the
+//! application is told.
+
+use std::net::IpAddr;
+
+use super::api::{Accept, App, ListenerId};
+use super::shard::{Listening, SCRATCH, Shard};
+use super::slot::{Owner, Slot};
+use crate::base::bytes::Queue;
+use crate::base::drop_reason::DropReason;
+use crate::base::ids::NeighbourIdx;
+use crate::flow::key::Key;
+use crate::flow::table::Place;
+use crate::stats::counters::Counter;
+use crate::tcp::arrives::synchronized::Room;
+use crate::tcp::arrives::{closed, listen};
+use crate::tcp::outcome::{End, Outcome, SynAckAgain};
+use crate::tcp::state::State;
+use crate::tcp::tcb::{Seed, Tcb};
+use crate::tcp::time_wait::{self, TimeWait};
+use crate::tcp::{isn, mss};
+use crate::wire::seq::Seq;
+use crate::wire::tcp::Segment;
+
+/// A segment on its way into the shard.
+#[derive(Clone, Copy)]
+pub(super) struct Arrived {
+    pub key: Key,
+    pub hash: u64,
+    /// What the batched look-up found; only a hint.
+    pub hint: Option<Place>,
+    pub segment: Segment,
+    /// Where in its frame the text begins.
+    pub text_at: u16,
+    /// The MTU of the interface it came from.
+    pub mtu: u16,
+}
+
+impl Shard {
+    /// Processes one segment with its text.
+    pub(super) fn segment_arrives<A: App>(&mut self, app: &mut A, arrived: &Arrived, text: &[u8]) {
+        let confirmed = arrived.hint.filter(|place| self.confirm(*place, &arrived.key));
+        match confirmed.or_else(|| self.find_hashed(arrived)) {
+            Some(Place::Connection(index)) => self.for_connection(app, index, arrived, text),
+            Some(Place::TimeWait(index)) => self.for_record(app, index, arrived),
+            None => self.for_nobody(app, arrived, None),
+        }
+    }
+
+    /// The burst's look-up may be older than a connection made by a segment before this one.
+    fn find_hashed(&self, arrived: &Arrived) -> Option<Place> {
+        self.table.find(arrived.hash, |place| self.confirm(place, &arrived.key))
+    }
+
+    fn for_connection<A: App>(&mut self, app: &mut A, index: u32, arrived: &Arrived, text: &[u8]) {
+        let Some(slot) = self.slots.get(index) else { return };
+        if slot.tcb.state() == State::TimeWait {
+            return self.in_time_wait_with_slot(app, index, arrived);
+        }
+        let accept_full = slot.tcb.state() == State::SynReceived
+            && self.listening.get(usize::from(slot.listener.0)).is_none_or(|l| l.queues.is_full());
+        let octets = u32::try_from(self.pool.room()).unwrap_or(u32::MAX);
+        let ctx = crate::tcp::Ctx { now: self.now, cfg: &self.cfg };
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        let out = slot.tcb.segment_arrives(&arrived.segment, Room { accept_full, octets }, ctx);
+        let new = text.get(usize::from(out.text_at)..usize::from(out.text_at) + usize::from(out.text_len));
+        self.carry_out(app, index, arrived.key, &out, new.unwrap_or_default());
+    }
+
+    /// Does what an event's outcome says, in the order in which an application should learn of it.
+    pub(super) fn carry_out<A: App>(
+        &mut self,
+        app: &mut A,
+        index: u32,
+        key: Key,
+        out: &Outcome,
+        text: &[u8],
+    ) {
+        self.count_outcome(out);
+        if let Some(segment) = out.reply {
+            self.reply(key, segment);
+        }
+        if let Some(end) = out.end {
+            return self.finish(app, index, end);
+        }
+        if out.challenge
+            && self.challenge_allowed()
+            && let Some(slot) = self.slots.get_mut(index)
+        {
+            slot.tcb.grant_challenge();
+        }
+        if out.opened {
+            self.opened(app, index);
+        }
+        if out.acked > 0 {
+            self.acknowledged(app, index, out.acked);
+        }
+        if !text.is_empty() {
+            self.counters.add(Counter::OctetsReceived, text.len() as u64);
+            self.deliver(app, index, text);
+        }
+        if out.urgent && self.hears(index) {
+            app.on_urgent(&mut self.conn(index));
+        }
+        if out.peer_closed
+            && let Some(slot) = self.slots.get_mut(index)
+        {
+            slot.peer_closed = true;
+            slot.resume = true;
+        }
+        self.after_callbacks(app, index);
+    }
+
+    /// What callbacks may have left to do, and what waited for them.
+    pub(super) fn after_callbacks<A: App>(&mut self, app: &mut A, index: u32) {
+        self.offer_again(app, index);
+        self.tell_peer_close(app, index);
+        if let Some(slot) = self.slots.get(index)
+            && slot.tcb.state() == State::Closed
+        {
+            return self.finish(app, index, End::Aborted);
+        }
+        self.compact(app, index);
+        self.settle(index);
+    }
+
+    fn count_outcome(&self, out: &Outcome) {
+        if let Some(reason) = out.dropped {
+            self.drop_one(reason);
+        }
+        match out.syn_ack_again {
+            Some(SynAckAgain::Timer) => self.count(Counter::SynAckRepeated),
+            Some(SynAckAgain::SynRepeated) => self.count(Counter::SynAckAnswered),
+            None => {}
+        }
+        if out.rto {
+            self.count(Counter::RtoExpired);
+        }
+    }
+
+    /// The application has the connection and has not ended it.
+    fn hears(&self, index: u32) -> bool {
+        self.slots.get(index).is_some_and(Slot::hears)
+    }
+
+    /// The handshake is complete: the application is offered the connection.
+    fn opened<A: App>(&mut self, app: &mut A, index: u32) {
+        self.count(Counter::Established);
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        slot.owner = Owner::Waiting;
+        let (listener, id) = (slot.listener, slot.id(index));
+        self.half_open -= 1;
+        let Some(listening) = self.listening.get_mut(usize::from(listener.0)) else { return };
+        listening.queues.half_open -= 1;
+        listening.queues.waiting += 1;
+        let first = listening.waiting.is_empty();
+        if !first || self.offer(app, index, listener) == Accept::Later {
+            self.enqueue(listener, id);
+        }
+    }
+
+    /// Offers a connection to the application.
+    pub(super) fn offer<A: App>(&mut self, app: &mut A, index: u32, listener: ListenerId) -> Accept {
+        let answer = app.on_open(&mut self.conn(index), listener);
+        if answer == Accept::Take {
+            if let Some(slot) = self.slots.get_mut(index)
+                && slot.owner == Owner::Waiting
+            {
+                slot.owner = Owner::Taken;
+            }
+            if let Some(listening) = self.listening.get_mut(usize::from(listener.0)) {
+                listening.queues.waiting -= 1;
+            }
+        }
+        answer
+    }
+
+    /// Puts a connection into its accept queue. Those that are gone make room first, so that the queue never
+    /// grows beyond what it was made for.
+    fn enqueue(&mut self, listener: ListenerId, id: super::api::ConnId) {
+        let Some(listening) = self.listening.get_mut(usize::from(listener.0)) else { return };
+        if listening.waiting.len() == listening.waiting.capacity() {
+            let slots = &self.slots;
+            listening.waiting.retain(|id| is_waiting(slots.get(id.index), id.generation));
+        }
+        if listening.waiting.len() < listening.waiting.capacity() {
+            listening.waiting.push_back(id);
+        }
+    }
+
+    /// Offers the connections that wait to the application again, oldest first, until it wants no more.
+    pub(super) fn offer_waiting<A: App>(&mut self, app: &mut A) {
+        for number in 0..self.listening.len() {
+            let listener = ListenerId(number as u16);
+            while let Some(id) = self.listening.get(number).and_then(|l| l.waiting.front().copied()) {
+                if is_waiting(self.slots.get(id.index), id.generation) {
+                    if self.offer(app, id.index, listener) == Accept::Later {
+                        break;
+                    }
+                    self.after_callbacks(app, id.index);
+                }
+                if let Some(listening) = self.listening.get_mut(number) {
+                    listening.waiting.pop_front();
+                }
+            }
+        }
+    }
+
+    /// Data was acknowledged: it leaves the queue, and there is room again.
+    fn acknowledged<A: App>(&mut self, app: &mut A, index: u32, octets: u32) {
+        self.counters.add(Counter::OctetsAcked, u64::from(octets));
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        self.pool.pop(&mut slot.outgoing, octets);
+        if slot.hears() {
+            app.on_writable(&mut self.conn(index));
+            if let Some(slot) = self.slots.get_mut(index) {
+                slot.resume = true;
+            }
+        }
+    }
+
+    /// New in-order bytes: to the application if nothing waits before them, else behind what waits.
+    fn deliver<A: App>(&mut self, app: &mut A, index: u32, text: &[u8]) {
+        let Some(slot) = self.slots.get(index) else { return };
+        let behind = !slot.incoming.is_empty();
+        let mut taken = 0;
+        if slot.hears() && !behind {
+            taken = app.on_data(&mut self.conn(index), text).min(text.len());
+        }
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        if slot.owner == Owner::Finished || slot.tcb.state() == State::Closed || taken == text.len() {
+            return;
+        }
+        let rest = text.get(taken..).unwrap_or_default();
+        // `Room::octets` made sure of the memory before the text was accepted.
+        self.pool.push(&mut slot.incoming, rest);
+        slot.resume |= behind;
+        slot.tcb.set_held(slot.incoming.len());
+    }
+
+    /// Offers what the application did not take before, as long as it takes some.
+    fn offer_again<A: App>(&mut self, app: &mut A, index: u32) {
+        loop {
+            let Some(slot) = self.slots.get_mut(index) else { return };
+            let wanted = slot.resume && slot.hears() && !slot.incoming.is_empty();
+            slot.resume = false;
+            if !wanted {
+                return;
+            }
+            let mut scratch = std::mem::take(&mut self.scratch);
+            let queue = slot.incoming;
+            let count = self.pool.copy_out(&queue, 0, &mut scratch);
+            let bytes = scratch.get(..count).unwrap_or_default();
+            let taken = app.on_data(&mut self.conn(index), bytes).min(count);
+            self.scratch = scratch;
+            self.taken_from_queue(index, taken);
+            if taken == 0 {
+                return;
+            }
+            if let Some(slot) = self.slots.get_mut(index) {
+                slot.resume = true;
+            }
+        }
+    }
+
+    fn taken_from_queue(&mut self, index: u32, taken: usize) {
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        self.pool.pop(&mut slot.incoming, taken as u32);
+        slot.tcb.set_held(slot.incoming.len());
+    }
+
+    /// The peer's FIN is told when everything before it was taken, or when the application, offered the rest,
+    /// takes nothing and has nothing under way that could change its mind.
+    fn tell_peer_close<A: App>(&mut self, app: &mut A, index: u32) {
+        //= MUST-12
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        let more = !slot.incoming.is_empty() && !slot.outgoing.is_empty();
+        if !slot.peer_closed || more || slot.owner == Owner::Waiting {
+            return;
+        }
+        slot.peer_closed = false;
+        if slot.hears() {
+            app.on_peer_close(&mut self.conn(index));
+        }
+    }
+
+    /// A segment for a TIME-WAIT record.
+    fn for_record<A: App>(&mut self, app: &mut A, index: u32, arrived: &Arrived) {
+        let Some(record) = self.time_wait.get(index) else { return };
+        let old = record.rest;
+        match old.segment_arrives(&arrived.segment, &self.cfg) {
+            time_wait::Disposition::Reopen => {
+                let before = self.listen_verdict(arrived);
+                if !matches!(before, Verdict::Listener(_, listen::Disposition::Ignore(_))) {
+                    //= TMW-5
+                    //= TMW-7
+                    self.drop_record(index);
+                    self.count(Counter::TimeWaitReopened);
+                }
+                self.for_nobody(app, arrived, Some(old));
+            }
+            time_wait::Disposition::Restart => {
+                let deadline = crate::base::time::Tick::after_ms(self.now, self.cfg.time_wait_ms);
+                self.time_wait.restart(index, deadline);
+                self.answer_old(arrived.key, old);
+            }
+            other => self.answer_time_wait(arrived.key, old, other),
+        }
+    }
+
+    /// A segment for a connection in TIME-WAIT that its application still reads from.
+    fn in_time_wait_with_slot<A: App>(&mut self, app: &mut A, index: u32, arrived: &Arrived) {
+        let Some(old) = self.slots.get(index).map(|slot| slot.tcb.time_wait()) else { return };
+        match old.segment_arrives(&arrived.segment, &self.cfg) {
+            time_wait::Disposition::Reopen => {
+                self.finish(app, index, End::Finished);
+                self.count(Counter::TimeWaitReopened);
+                self.for_nobody(app, arrived, Some(old));
+            }
+            time_wait::Disposition::Restart => {
+                let ctx = crate::tcp::Ctx { now: self.now, cfg: &self.cfg };
+                if let Some(slot) = self.slots.get_mut(index) {
+                    slot.tcb.restart_time_wait(ctx);
+                }
+                self.answer_old(arrived.key, old);
+            }
+            other => self.answer_time_wait(arrived.key, old, other),
+        }
+    }
+
+    fn answer_time_wait(&mut self, key: Key, old: TimeWait, disposition: time_wait::Disposition) {
+        match disposition {
+            time_wait::Disposition::Ignore(reason) => self.drop_one(reason),
+            time_wait::Disposition::Ack(reason) => {
+                self.drop_one(reason);
+                self.answer_old(key, old);
+            }
+            time_wait::Disposition::AckLimited(reason) => {
+                self.drop_one(reason);
+                if self.challenge_allowed() {
+                    self.answer_old(key, old);
+                }
+            }
+            time_wait::Disposition::Restart | time_wait::Disposition::Reopen => {}
+        }
+    }
+
+    fn answer_old(&mut self, key: Key, old: TimeWait) {
+        let offset = self.timestamp_offset(&key);
+        self.reply(key, old.ack(offset, self.ctx()));
+    }
+
+    fn listen_verdict(&self, arrived: &Arrived) -> Verdict {
+        let Some(number) = self.listeners.find(arrived.key.local, arrived.key.local_port) else {
+            return Verdict::Nobody;
+        };
+        let Some(listening) = self.listening.get(usize::from(number)) else { return Verdict::Nobody };
+        if !listening.queues.open {
+            return Verdict::Nobody;
+        }
+        Verdict::Listener(ListenerId(number), self.listener_decides(listening, arrived))
+    }
+
+    fn listener_decides(&self, listening: &Listening, arrived: &Arrived) -> listen::Disposition {
+        let decided = listening.queues.segment_arrives(&arrived.segment);
+        if decided != listen::Disposition::Open {
+            return decided;
+        }
+        if self.half_open >= self.limits.half_open_total() {
+            //= LIM-1
+            return listen::Disposition::Ignore(DropReason::SynQueueFull);
+        }
+        let established = self.slots.len() - self.half_open;
+        if established >= self.limits.connections {
+            //= LIM-4
+            return listen::Disposition::Ignore(DropReason::NoTcb);
+        }
+        listen::Disposition::Open
+    }
+
+    /// A segment for which there is no connection: a listener decides, or CLOSED does.
+    fn for_nobody<A: App>(&mut self, _app: &mut A, arrived: &Arrived, old: Option<TimeWait>) {
+        let (reset, reason) = match self.listen_verdict(arrived) {
+            Verdict::Listener(listener, listen::Disposition::Open) => {
+                return self.open_passive(listener, arrived, old);
+            }
+            Verdict::Listener(_, listen::Disposition::Ignore(reason)) => (None, reason),
+            Verdict::Listener(_, listen::Disposition::Reset(reset, reason)) => (Some(reset), reason),
+            Verdict::Nobody => closed::segment_arrives(&arrived.segment),
+        };
+        self.drop_one(reason);
+        if let Some(reset) = reset {
+            self.reply(arrived.key, reset);
+        }
+    }
+
+    /// A SYN opens a half-open connection.
+    fn open_passive(&mut self, listener: ListenerId, arrived: &Arrived, old: Option<TimeWait>) {
+        let seed = self.seed(arrived, old);
+        let ctx = crate::tcp::Ctx { now: self.now, cfg: &self.cfg };
+        let slot = Slot {
+            key: arrived.key,
+            generation: self.next_generation,
+            tcb: Tcb::open_passive(&arrived.segment, seed, ctx),
+            outgoing: Queue::default(),
+            incoming: Queue::default(),
+            listener,
+            owner: Owner::Nobody,
+            listed: false,
+            peer_closed: false,
+            resume: false,
+            neighbour: NeighbourIdx::default(),
+        };
+        let Ok(index) = self.slots.insert(slot) else { return self.drop_one(DropReason::NoTcb) };
+        if self.table.insert(arrived.hash, Place::Connection(index)).is_err() {
+            self.slots.remove(index);
+            return self.drop_one(DropReason::NoTcb);
+        }
+        self.next_generation = self.next_generation.wrapping_add(1);
+        self.half_open += 1;
+        if let Some(listening) = self.listening.get_mut(usize::from(listener.0)) {
+            listening.queues.half_open += 1;
+        }
+        self.count(Counter::Syn);
+        self.settle(index);
+    }
+
+    fn seed(&self, arrived: &Arrived, old: Option<TimeWait>) -> Seed {
+        let local = (self.local_addr(arrived.key.local), arrived.key.local_port);
+        let remote = (IpAddr::V4(arrived.key.remote.into()), arrived.key.remote_port);
+        let generated = isn::initial(&self.secrets.isn, self.now, local, remote);
+        let iss: Seq = old.map_or(generated, |old| old.next_iss(generated));
+        Seed {
+            iss,
+            ts_offset: self.timestamp_offset(&arrived.key),
+            mtu: arrived.mtu,
+            ip_header: mss::IPV4_HEADER,
+        }
+    }
+}
+
+/// Who answers a segment without a connection.
+enum Verdict {
+    Listener(ListenerId, listen::Disposition),
+    Nobody,
+}
+
+/// The connection waits in its accept queue.
+fn is_waiting(slot: Option<&Slot>, generation: u32) -> bool {
+    slot.is_some_and(|slot| slot.generation == generation && slot.owner == Owner::Waiting)
+}
+
+const _: () = assert!(SCRATCH >= 16 * 1024, "applications are promised so many contiguous bytes");

@@ -1,0 +1,375 @@
+//! One core's connections: slots, index, timers, TIME-WAIT, listeners, and the list of those that owe. It knows
+//! segments and applications, but neither frames nor devices.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use arrayvec::ArrayVec;
+
+use super::api::{App, CloseReason, Conn, ConnId, ListenerId};
+use super::limits::{Limits, REPLIES_MAX};
+use super::slot::{Owner, Slot};
+use super::wheel::Wheel;
+use crate::base::bytes::Pool;
+use crate::base::drop_reason::DropReason;
+use crate::base::hash::Secrets;
+use crate::base::ids::LocalIdx;
+use crate::base::rate::TokenBucket;
+use crate::base::rng::Rng;
+use crate::base::slab::Slab;
+use crate::base::time::{Instant, Tick};
+use crate::flow::key::Key;
+use crate::flow::listeners::{ListenError, Listeners};
+use crate::flow::table::{Place, Table};
+use crate::flow::time_wait_ring::TimeWaitRing;
+use crate::inet::locals::Locals;
+use crate::stats::counters::{Counter, Counters};
+use crate::tcp::Ctx;
+use crate::tcp::arrives::listen::Listener;
+use crate::tcp::config::Config;
+use crate::tcp::outcome::End;
+use crate::tcp::segment::SegmentOut;
+use crate::tcp::state::State;
+use crate::tcp::time_wait::TimeWait;
+
+/// Bytes that are offered to an application at once of what it did not take before.
+pub(super) const SCRATCH: usize = 16 * 1024;
+
+/// An answer that is not a connection's own output.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reply {
+    pub key: Key,
+    pub segment: SegmentOut,
+}
+
+/// A listener's state; its limits are the protocol's.
+pub(super) struct Listening {
+    pub port: u16,
+    pub queues: Listener,
+    /// Connections that wait for the application, oldest first. May hold some that are gone.
+    pub waiting: VecDeque<ConnId>,
+}
+
+/// One core's connections.
+pub struct Shard {
+    pub(super) slots: Slab<Slot>,
+    pub(super) table: Table,
+    pub(super) wheel: Wheel,
+    pub(super) time_wait: TimeWaitRing<TimeWait>,
+    pub(super) listeners: Listeners,
+    pub(super) listening: Vec<Listening>,
+    pub(super) locals: Locals,
+    pub(super) pool: Pool,
+    pub(super) scratch: Box<[u8]>,
+    pub(super) owing: VecDeque<u32>,
+    pub(super) replies: Box<ArrayVec<Reply, REPLIES_MAX>>,
+    pub(super) cfg: Config,
+    pub(super) secrets: Secrets,
+    pub(super) limits: Limits,
+    pub(super) counters: Arc<Counters>,
+    pub(super) resets: TokenBucket,
+    pub(super) challenges: TokenBucket,
+    pub(super) jitter: Rng,
+    pub(super) half_open: u32,
+    pub(super) next_generation: u32,
+    /// The shortest TIME-WAIT that an eviction left, in milliseconds.
+    pub(super) time_wait_shortened_ms: Option<u32>,
+    pub(super) now: Instant,
+}
+
+impl Shard {
+    /// A shard with all its memory. `seed` only jitters limits.
+    pub fn new(
+        limits: Limits,
+        cfg: Config,
+        secrets: Secrets,
+        locals: Locals,
+        counters: Arc<Counters>,
+        now: Instant,
+    ) -> Self {
+        let seed = u64::from_le_bytes(secrets.table[..8].try_into().unwrap_or([0; 8]));
+        Shard {
+            slots: Slab::new(limits.slots()),
+            table: Table::new(limits.table_entries()),
+            wheel: Wheel::new(limits.slots(), now.tick()),
+            time_wait: TimeWaitRing::new(limits.time_wait_max),
+            listeners: Listeners::default(),
+            listening: Vec::new(),
+            locals,
+            pool: Pool::new(limits.buffers),
+            scratch: vec![0; SCRATCH].into_boxed_slice(),
+            owing: VecDeque::with_capacity(limits.slots() as usize),
+            replies: Box::new(ArrayVec::new()),
+            resets: TokenBucket::new(limits.resets_per_second, limits.reset_burst),
+            challenges: TokenBucket::new(limits.challenges_per_second, limits.challenges_per_second),
+            jitter: Rng::new(seed),
+            cfg,
+            secrets,
+            limits,
+            counters,
+            half_open: 0,
+            next_generation: 0,
+            time_wait_shortened_ms: None,
+            now,
+        }
+    }
+
+    /// Listens on a port, on one address or (`None`) on all. To be called before the loop starts.
+    ///
+    /// # Errors
+    /// The endpoint is taken, or the port is 0.
+    pub fn listen(&mut self, local: Option<LocalIdx>, port: u16) -> Result<ListenerId, ListenError> {
+        //= CALL-1
+        let number = self.listeners.add(local, port)?;
+        let queues = Listener {
+            half_open: 0,
+            half_open_max: self.limits.half_open_per_listener(),
+            waiting: 0,
+            backlog: self.limits.backlog,
+            open: true,
+        };
+        let waiting = VecDeque::with_capacity(self.limits.backlog as usize);
+        self.listening.push(Listening { port, queues, waiting });
+        Ok(ListenerId(number))
+    }
+
+    /// Connection slots in all: every [`ConnId::index`] is below it.
+    pub fn slots(&self) -> u32 {
+        self.slots.capacity()
+    }
+
+    /// Connections now, half-open ones included, TIME-WAIT not.
+    pub fn connections(&self) -> u32 {
+        self.slots.len()
+    }
+
+    /// Half-open connections now.
+    pub fn half_open(&self) -> u32 {
+        self.half_open
+    }
+
+    /// Records in TIME-WAIT now.
+    pub fn in_time_wait(&self) -> u32 {
+        self.time_wait.len()
+    }
+
+    /// To how many milliseconds TIME-WAIT was shortened at worst, if it was.
+    pub fn time_wait_shortened_ms(&self) -> Option<u32> {
+        self.time_wait_shortened_ms
+    }
+
+    /// Chunks of the byte pool that are in use.
+    pub fn buffers_in_use(&self) -> u32 {
+        self.pool.chunks() - self.pool.free_chunks()
+    }
+
+    /// The state of the connection between two endpoints, if there is one (the STATUS call, CALL-7).
+    pub fn state_of(&self, local: SocketAddr, remote: SocketAddr) -> Option<State> {
+        let key = self.key_of(local, remote)?;
+        match self.find(&key)? {
+            Place::Connection(index) => self.slots.get(index).map(|slot| slot.tcb.state()),
+            Place::TimeWait(_) => Some(State::TimeWait),
+        }
+    }
+
+    fn key_of(&self, local: SocketAddr, remote: SocketAddr) -> Option<Key> {
+        let (IpAddr::V4(local_ip), IpAddr::V4(remote_ip)) = (local.ip(), remote.ip()) else { return None };
+        Some(Key {
+            remote: u32::from(remote_ip),
+            remote_port: remote.port(),
+            local_port: local.port(),
+            local: self.locals.find_v4(local_ip.octets())?,
+        })
+    }
+
+    /// The local address behind a number.
+    pub(super) fn local_addr(&self, local: LocalIdx) -> IpAddr {
+        self.locals.get(local).addr
+    }
+
+    pub(super) fn hash(&self, key: &Key) -> u64 {
+        key.hash(&self.secrets.table)
+    }
+
+    pub(super) fn ctx(&self) -> Ctx<'_> {
+        Ctx { now: self.now, cfg: &self.cfg }
+    }
+
+    pub(super) fn count(&self, counter: Counter) {
+        self.counters.add(counter, 1);
+    }
+
+    pub(super) fn drop_one(&self, reason: DropReason) {
+        self.counters.drop_one(reason);
+    }
+
+    /// Finds a connection or TIME-WAIT record by its key.
+    pub(super) fn find(&self, key: &Key) -> Option<Place> {
+        self.table.find(self.hash(key), |place| self.confirm(place, key))
+    }
+
+    /// Law 4: the key in the connection's own line decides.
+    pub(super) fn confirm(&self, place: Place, key: &Key) -> bool {
+        match place {
+            Place::Connection(index) => self.slots.get(index).is_some_and(|slot| slot.key == *key),
+            Place::TimeWait(index) => self.time_wait.get(index).is_some_and(|record| record.key == *key),
+        }
+    }
+
+    /// Puts an answer on the list; resets within their limit (CLD-5, LIM-12).
+    pub(super) fn reply(&mut self, key: Key, segment: SegmentOut) {
+        if segment.flags.has(crate::wire::tcp::Flags::RST) {
+            //= CLD-5
+            //= ATK-22
+            if !self.resets.take(self.now) {
+                return self.drop_one(DropReason::RstRateLimited);
+            }
+            self.count(Counter::RstSent);
+        }
+        if self.replies.try_push(Reply { key, segment }).is_err() {
+            self.drop_one(DropReason::NoFrame);
+        }
+    }
+
+    /// A token of the limit that all connections share, jittered so that its level tells nothing (BA-10).
+    pub(super) fn challenge_allowed(&mut self) -> bool {
+        //= BA-10
+        //= ATK-23
+        let unlucky = self.challenges.is_scarce() && self.jitter.chance_ppm(500_000);
+        let allowed = !unlucky && self.challenges.take(self.now);
+        self.count(if allowed { Counter::ChallengeAcks } else { Counter::ChallengeLimited });
+        allowed
+    }
+
+    /// After any event: whoever owes is listed, whoever waits is on the wheel.
+    pub(super) fn settle(&mut self, index: u32) {
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        if slot.tcb.owes() && !slot.listed {
+            slot.listed = true;
+            self.owing.push_back(index);
+        }
+        if let Some(at) = slot.tcb.deadline() {
+            self.wheel.arm(index, at);
+        }
+    }
+
+    /// A connection is over: it leaves the index, the wheel, the queues and its application (TRN-12).
+    pub(super) fn finish<A: App>(&mut self, app: &mut A, index: u32, end: End) {
+        //= TRN-12
+        let Some(key) = self.slots.get(index).map(|slot| slot.key) else { return };
+        let hash = self.hash(&key);
+        self.table.remove(hash, Place::Connection(index));
+        self.release(app, index, end);
+    }
+
+    /// Frees the slot of a connection that is no longer in the index.
+    fn release<A: App>(&mut self, app: &mut A, index: u32, end: End) {
+        self.wheel.cancel(index);
+        let Some(mut slot) = self.slots.remove(index) else { return };
+        self.pool.clear(&mut slot.outgoing);
+        self.pool.clear(&mut slot.incoming);
+        let id = slot.id(index);
+        self.count_end(end, slot.owner);
+        let Some(listening) = self.listening.get_mut(usize::from(slot.listener.0)) else { return };
+        match slot.owner {
+            Owner::Nobody => {
+                listening.queues.half_open -= 1;
+                self.half_open -= 1;
+            }
+            Owner::Waiting => listening.queues.waiting -= 1,
+            Owner::Taken | Owner::Finished => app.on_closed(id, close_reason(end)),
+        }
+    }
+
+    fn count_end(&self, end: End, owner: Owner) {
+        let counter = match end {
+            End::Aborted if owner == Owner::Nobody => Counter::HalfOpenAborted,
+            End::Finished => Counter::Finished,
+            End::Reset => Counter::ResetByPeer,
+            End::HalfOpenReset => Counter::HalfOpenReset,
+            End::HalfOpenExpired => Counter::HalfOpenExpired,
+            End::TimedOut => Counter::TimedOut,
+            End::DataAfterClose | End::Aborted => Counter::Aborted,
+        };
+        self.count(counter);
+    }
+
+    /// A connection in TIME-WAIT whose application has taken everything becomes a record.
+    pub(super) fn compact<A: App>(&mut self, app: &mut A, index: u32) {
+        //= TW-2
+        let Some(slot) = self.slots.get(index) else { return };
+        let done = slot.incoming.is_empty() && !slot.peer_closed && slot.owner != Owner::Waiting;
+        if slot.tcb.state() != State::TimeWait || !done {
+            return;
+        }
+        let (key, rest, owes) = (slot.key, slot.tcb.time_wait(), slot.tcb.owes());
+        let deadline = slot.tcb.deadline().unwrap_or(self.now.tick());
+        if self.time_wait.is_full() {
+            self.evict_oldest();
+        }
+        let hash = self.hash(&key);
+        let recorded = self.time_wait.push(key, rest, deadline);
+        match recorded {
+            Ok(record) => {
+                self.table.replace(hash, Place::Connection(index), Place::TimeWait(record));
+                self.count(Counter::TimeWaitEntered);
+            }
+            Err(_) => {
+                self.table.remove(hash, Place::Connection(index));
+            }
+        }
+        if owes {
+            let offset = self.timestamp_offset(&key);
+            self.reply(key, rest.ack(offset, self.ctx()));
+        }
+        self.release(app, index, End::Finished);
+    }
+
+    pub(super) fn timestamp_offset(&self, key: &Key) -> u32 {
+        let remote = IpAddr::V4(key.remote.into());
+        crate::tcp::isn::timestamp_offset(&self.secrets.timestamp, self.local_addr(key.local), remote)
+    }
+
+    /// LIM-7: the oldest record goes before its time.
+    fn evict_oldest(&mut self) {
+        //= LIM-7
+        let Some(index) = self.time_wait.oldest() else { return };
+        let Some(left_ms) = self.drop_record(index) else { return };
+        if left_ms > 0 {
+            self.count(Counter::TimeWaitEvicted);
+            let lasted = self.cfg.time_wait_ms.saturating_sub(left_ms);
+            let worst = self.time_wait_shortened_ms.map_or(lasted, |before| before.min(lasted));
+            self.time_wait_shortened_ms = Some(worst);
+        }
+    }
+
+    /// Removes a TIME-WAIT record; returns how many milliseconds it had left.
+    pub(super) fn drop_record(&mut self, index: u32) -> Option<u32> {
+        let record = self.time_wait.remove(index)?;
+        let hash = self.hash(&record.key);
+        self.table.remove(hash, Place::TimeWait(index));
+        Some(record.deadline.since(self.now.tick()))
+    }
+
+    /// A connection in the application's hands.
+    pub(super) fn conn(&mut self, index: u32) -> Conn<'_> {
+        Conn { shard: self, index }
+    }
+
+    /// When the next timer is due; for those who drive the loop in virtual time.
+    pub fn next_deadline(&self) -> Option<Tick> {
+        let timers = (0..self.slots()).filter_map(|i| self.slots.get(i).and_then(|s| s.tcb.deadline()));
+        timers.fold(self.time_wait.deadline(), |a, b| Tick::earliest(a, Some(b)))
+    }
+}
+
+fn close_reason(end: End) -> CloseReason {
+    match end {
+        End::Finished => CloseReason::Finished,
+        End::Reset | End::HalfOpenReset => CloseReason::Reset,
+        End::HalfOpenExpired | End::TimedOut => CloseReason::TimedOut,
+        End::DataAfterClose => CloseReason::DataAfterClose,
+        End::Aborted => CloseReason::Aborted,
+    }
+}

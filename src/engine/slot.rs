@@ -1,0 +1,57 @@
+//! What a shard keeps per connection: the key and the hot part of the TCB on the first cache line, the rest
+//! behind it.
+
+use super::api::{ConnId, ListenerId};
+use crate::base::bytes::Queue;
+use crate::flow::key::Key;
+use crate::tcp::state::State;
+use crate::tcp::tcb::{HOT_BYTES, Tcb};
+
+/// Where a connection stands with its application.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Owner {
+    /// Not ESTABLISHED yet: the application knows nothing of it.
+    Nobody,
+    /// In the listener's accept queue.
+    Waiting,
+    /// The application has it.
+    Taken,
+    /// The application has closed it for good and hears only of its end.
+    Finished,
+}
+
+/// One connection.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub(super) struct Slot {
+    pub key: Key,
+    pub generation: u32,
+    pub tcb: Tcb,
+    /// What the application queued, from SND.UNA on.
+    pub outgoing: Queue,
+    /// What arrived and the application did not take.
+    pub incoming: Queue,
+    pub listener: ListenerId,
+    pub owner: Owner,
+    /// On the list of those that owe.
+    pub listed: bool,
+    /// The peer's FIN came; the application is told when it has taken everything before it.
+    pub peer_closed: bool,
+    /// The application asked to be offered again what it did not take.
+    pub resume: bool,
+    /// Where the neighbour's MAC address was found last.
+    pub neighbour: crate::base::ids::NeighbourIdx,
+}
+
+const _: () = assert!(std::mem::offset_of!(Slot, tcb) + HOT_BYTES == 64);
+
+impl Slot {
+    pub fn id(&self, index: u32) -> ConnId {
+        ConnId { index, generation: self.generation }
+    }
+
+    /// The application has the connection and has not ended it.
+    pub fn hears(&self) -> bool {
+        self.owner == Owner::Taken && self.tcb.state() != State::Closed
+    }
+}

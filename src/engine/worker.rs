@@ -1,0 +1,247 @@
+//! The poll loop of one core, over any link. A pass reads like the picture in `docs/ARCHITECTURE.md`: receive,
+//! classify, look up, process; expire; pay; transmit. Nothing here waits, and nothing allocates.
+
+use std::sync::Arc;
+
+use super::api::App;
+use super::control::Control;
+use super::host::Host;
+use super::limits::PAY_MAX;
+use super::port::Port;
+use super::process::Arrived;
+use super::shard::Shard;
+use super::{classify, emit};
+use crate::base::burst::Burst;
+use crate::base::drop_reason::DropReason;
+use crate::base::time::Instant;
+use crate::link::{Frame, QueuePair};
+use crate::stats::counters::Counter;
+use crate::tcp::Ctx;
+use crate::tcp::segment::SegmentOut;
+
+/// What a pass did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pass {
+    /// Frames came or went, or timers expired.
+    Busy,
+    /// Nothing happened.
+    Idle,
+}
+
+/// A segment of the burst, and the frame that holds its text.
+struct InBurst {
+    frame: usize,
+    text_len: usize,
+    arrived: Arrived,
+}
+
+/// One core's loop: its ports, its connections, its application.
+pub struct Worker<Q: QueuePair, A: App> {
+    pub(super) ports: Vec<Port<Q>>,
+    pub(super) host: Host<Q::Frame>,
+    pub(super) shard: Shard,
+    pub(super) app: A,
+    control: Arc<Control>,
+    drain: super::control::Drain,
+    burst: Burst<InBurst>,
+    segments: Burst<SegmentOut>,
+    passes: u64,
+}
+
+impl<Q: QueuePair, A: App> Worker<Q, A> {
+    /// A loop over `ports`, whose addresses `host` and `shard` know.
+    pub fn new(ports: Vec<Q>, host: Host<Q::Frame>, shard: Shard, app: A, control: Arc<Control>) -> Self {
+        let burst = shard.limits.burst;
+        Worker {
+            ports: ports.into_iter().map(|queue| Port::new(queue, burst)).collect(),
+            host,
+            shard,
+            app,
+            control,
+            drain: super::control::Drain::default(),
+            burst: Burst::new(),
+            segments: Burst::new(),
+            passes: 0,
+        }
+    }
+
+    /// The connections.
+    pub fn shard(&self) -> &Shard {
+        &self.shard
+    }
+
+    /// The application.
+    pub fn app(&self) -> &A {
+        &self.app
+    }
+
+    /// The application, to be changed between passes.
+    pub fn app_mut(&mut self) -> &mut A {
+        &mut self.app
+    }
+
+    /// Addresses are announced and, where that was asked for, found free: frames are served.
+    pub fn is_ready(&self) -> bool {
+        self.host.is_ready()
+    }
+
+    /// One turn of the loop.
+    pub fn pass(&mut self, now: Instant) -> Pass {
+        self.shard.now = now;
+        let mut work = 0;
+        for interface in 0..self.ports.len() {
+            work += self.receive(interface);
+        }
+        work += self.shard.expire(&mut self.app);
+        work += self.housekeeping(now);
+        self.pay();
+        for port in &mut self.ports {
+            work += port.transmit(&self.shard.counters);
+        }
+        self.passes = self.passes.wrapping_add(1);
+        if work > 0 { Pass::Busy } else { Pass::Idle }
+    }
+
+    /// One burst from one port: classify all, look up all, process all in the order of arrival.
+    fn receive(&mut self, interface: usize) -> usize {
+        let Some(port) = self.ports.get_mut(interface) else { return 0 };
+        port.receive(&self.shard.counters);
+        let count = port.rx.len();
+        self.burst.clear();
+        for frame in 0..count {
+            self.classify(interface, frame);
+        }
+        for entry in &mut self.burst {
+            entry.arrived.hint = self.shard.hint(&entry.arrived);
+        }
+        for entry in &self.burst {
+            let text_at = usize::from(entry.arrived.text_at);
+            let frame = self.ports.get(interface).and_then(|port| port.rx.get(entry.frame));
+            let bytes = frame.map(Frame::bytes).unwrap_or_default();
+            let text = bytes.get(text_at..text_at + entry.text_len).unwrap_or_default();
+            self.shard.segment_arrives(&mut self.app, &entry.arrived, text);
+        }
+        if let Some(port) = self.ports.get_mut(interface) {
+            port.recycle();
+        }
+        count
+    }
+
+    /// Classifies one frame; what is not TCP is answered on the spot.
+    fn classify(&mut self, interface: usize, frame: usize) {
+        let Some(port) = self.ports.get(interface) else { return };
+        let Some(received) = port.rx.get(frame) else { return };
+        let ingress = classify::Ingress {
+            interface: interface as u8,
+            mac: port.mac(),
+            locals: &self.shard.locals,
+        };
+        match classify::classify(received.bytes(), received.rx_checksums(), ingress) {
+            Err(reason) => self.shard.drop_one(reason),
+            Ok(classify::Class::Tcp { key, segment, text_at, text_len }) => {
+                self.shard.counters.add(Counter::RxSegments, 1);
+                let hash = self.shard.hash(&key);
+                let arrived =
+                    Arrived { key, hash, hint: None, segment, text_at: text_at as u16, mtu: port.caps.mtu };
+                self.burst.push(InBurst { frame, text_len, arrived });
+            }
+            Ok(classify::Class::Arp(packet)) => {
+                self.host.arp_arrives(&mut self.ports, &self.shard, interface, &packet);
+            }
+            Ok(classify::Class::Ipv4 { local, packet }) => {
+                let answer = self.host.ipv4_arrives(&self.shard, local, &packet);
+                self.answer_ipv4(interface, frame, answer);
+            }
+        }
+    }
+
+    /// Every millisecond: neighbours, announcements, the drain.
+    fn housekeeping(&mut self, now: Instant) -> usize {
+        if !self.host.is_due(now) {
+            return 0;
+        }
+        self.host.poll(&mut self.ports, &self.shard);
+        self.drain.step(&self.control, &mut self.shard, &mut self.app)
+    }
+
+    /// Pays what is owed: answers first, then connections, as far as there are frames and room to send them.
+    fn pay(&mut self) {
+        let mut replies = std::mem::take(&mut *self.shard.replies);
+        for reply in replies.drain(..) {
+            if let Some((interface, frame)) = self.build(&reply.key, &reply.segment, None) {
+                self.host.send_to(&mut self.ports, &self.shard, interface, reply.key.remote, frame);
+            }
+        }
+        for _ in 0..PAY_MAX.min(self.shard.owing.len()) {
+            let Some(index) = self.shard.owing.pop_front() else { return };
+            if !self.pay_one(index) {
+                self.shard.owing.push_front(index);
+                return;
+            }
+        }
+    }
+
+    /// One connection pays. False when there was no room; it stays on the list then.
+    fn pay_one(&mut self, index: u32) -> bool {
+        let Some(slot) = self.shard.slots.get_mut(index) else { return true };
+        let key = slot.key;
+        let interface = usize::from(self.shard.locals.get(key.local).interface);
+        let Some(port) = self.ports.get_mut(interface) else { return true };
+        let budget = port.budget(&self.shard.counters);
+        if budget == 0 {
+            return false;
+        }
+        let una = slot.tcb.snd.una;
+        self.segments.clear();
+        slot.tcb.output(Ctx { now: self.shard.now, cfg: &self.shard.cfg }, budget, &mut self.segments);
+        slot.listed = false;
+        let segments = std::mem::take(&mut self.segments);
+        for segment in &segments {
+            let Some((interface, frame)) = self.build(&key, segment, Some((index, segment.seq.since(una))))
+            else {
+                continue;
+            };
+            self.host.send_for(&mut self.ports, &mut self.shard, interface, index, frame);
+        }
+        self.segments = segments;
+        self.shard.settle(index);
+        true
+    }
+
+    /// Builds a segment's frame, with text from the send queue of the connection in slot `text.0` at offset
+    /// `text.1`.
+    fn build(
+        &mut self,
+        key: &crate::flow::key::Key,
+        segment: &SegmentOut,
+        text: Option<(u32, u32)>,
+    ) -> Option<(usize, Q::Frame)> {
+        let local = self.shard.locals.get(key.local);
+        let interface = usize::from(local.interface);
+        let port = self.ports.get_mut(interface)?;
+        let Some(mut frame) = port.alloc() else {
+            self.shard.drop_one(DropReason::NoFrame);
+            return None;
+        };
+        let to = emit::Addressing {
+            source_mac: port.mac(),
+            source: local.v4(),
+            destination: key.remote.to_be_bytes(),
+            ports: (key.local_port, key.remote_port),
+        };
+        let shard = &self.shard;
+        let fill = |place: &mut [u8]| {
+            if let Some((index, offset)) = text
+                && let Some(slot) = shard.slots.get(index)
+            {
+                shard.pool.copy_out(&slot.outgoing, offset, place);
+            }
+        };
+        if !emit::segment(&mut frame, &port.caps, &to, segment, fill) {
+            self.shard.drop_one(DropReason::NoFrame);
+            return None;
+        }
+        self.shard.count_sent(segment);
+        Some((interface, frame))
+    }
+}

@@ -1,0 +1,8 @@
+//! What every host answers and needs to know: its addresses, its routes, its neighbours, ARP, ICMP. Decisions
+//! are values; nothing here sends or counts.
+
+pub mod claim;
+pub mod icmp;
+pub mod locals;
+pub mod neighbour;
+pub mod route;

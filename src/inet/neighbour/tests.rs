@@ -1,0 +1,128 @@
+use super::*;
+
+const MAC: Mac = Mac([2, 0, 0, 0, 0, 7]);
+
+fn ip(n: u32) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::from(0xc612_0000 + n))
+}
+
+fn s(seconds: u64) -> Instant {
+    Instant::from_millis(seconds * 1_000)
+}
+
+fn cache() -> Neighbours<u32> {
+    Neighbours::new([7; 16])
+}
+
+fn mac_of(cache: &mut Neighbours<u32>, n: u32, progress: bool, now: Instant) -> Option<Mac> {
+    cache.lookup(NeighbourIdx(0), 0, ip(n), progress, now).map(|(_, mac)| mac)
+}
+
+fn asks(cache: &mut Neighbours<u32>, now: Instant) -> (Vec<Ask>, Vec<u32>) {
+    let (mut asked, mut failed) = (Vec::new(), Vec::new());
+    cache.poll(now, |ask| asked.push(ask), |frame| failed.push(frame));
+    (asked, failed)
+}
+
+#[test]
+fn frames_wait_for_the_answer_and_the_newest_replace_the_oldest() {
+    //= ARP-4
+    let mut cache = cache();
+    assert_eq!(mac_of(&mut cache, 2, false, s(1)), None);
+    for frame in 0..3 {
+        assert!(cache.resolve(0, ip(2), frame).is_empty());
+    }
+    assert_eq!(cache.resolve(0, ip(2), 3)[..], [0]);
+    assert_eq!(asks(&mut cache, s(1)).0, [Ask { interface: 0, ip: ip(2), unicast: None }]);
+    let waited = cache.heard(0, ip(2), MAC, Heard::Else, s(1)).unwrap();
+    assert_eq!(waited[..], [1, 2, 3]);
+    assert_eq!(mac_of(&mut cache, 2, false, s(2)), Some(MAC));
+    let hint = cache.lookup(NeighbourIdx(0), 0, ip(2), false, s(2)).unwrap().0;
+    assert_eq!(cache.lookup(hint, 0, ip(2), false, s(2)), Some((hint, MAC)));
+    assert_eq!(cache.lookup(hint, 0, ip(3), false, s(2)), None, "a hint is confirmed");
+    assert_eq!(cache.lookup(hint, 1, ip(2), false, s(2)), None, "on its interface");
+}
+
+#[test]
+fn one_address_is_asked_for_once_a_second_and_three_times() {
+    //= ARP-3
+    let mut cache = cache();
+    let _ = cache.resolve(0, ip(2), 9);
+    let mut asked_at = Vec::new();
+    let mut failed_at = None;
+    for ms in 0..5_000 {
+        let (asked, failed) = asks(&mut cache, Instant::from_millis(10_000 + ms));
+        asked_at.extend(asked.iter().map(|_| ms));
+        if failed == [9] {
+            failed_at = Some(ms);
+        }
+    }
+    assert_eq!((&asked_at[..], failed_at), (&[0, 1_000, 2_000][..], Some(3_000)));
+    assert!(cache.is_empty());
+}
+
+#[test]
+fn a_neighbour_ages_is_asked_by_unicast_and_used_meanwhile() {
+    //= ARP-3
+    //= ARP-8
+    let mut cache = cache();
+    cache.heard(0, ip(2), MAC, Heard::AsksForUs, s(10)).unwrap();
+    assert_eq!(mac_of(&mut cache, 2, false, s(69)), Some(MAC));
+    assert!(asks(&mut cache, s(69)).0.is_empty());
+    assert_eq!(mac_of(&mut cache, 2, true, s(75)), Some(MAC));
+    assert!(asks(&mut cache, s(75)).0.is_empty(), "progress confirms");
+    assert_eq!(mac_of(&mut cache, 2, false, s(140)), Some(MAC));
+    assert_eq!(asks(&mut cache, s(140)).0, [Ask { interface: 0, ip: ip(2), unicast: Some(MAC) }]);
+    cache.heard(0, ip(2), MAC, Heard::Else, s(141)).unwrap();
+    assert!(asks(&mut cache, s(142)).0.is_empty());
+    assert_eq!(mac_of(&mut cache, 2, false, s(300)), Some(MAC));
+    (300..304).for_each(|t| drop(asks(&mut cache, s(t))));
+    assert_eq!(mac_of(&mut cache, 2, false, s(304)), None, "no answer to three requests");
+}
+
+#[test]
+fn unsolicited_replies_create_nothing() {
+    //= ARP-2
+    //= ARP-6
+    let mut cache = cache();
+    assert_eq!(cache.heard(0, ip(2), MAC, Heard::Else, s(1)), Err(DropReason::ArpUnsolicited));
+    assert!(cache.is_empty());
+    cache.heard(0, ip(2), MAC, Heard::AsksForUs, s(1)).unwrap();
+    let other = Mac([2, 9, 9, 9, 9, 9]);
+    cache.heard(0, ip(2), other, Heard::Else, s(1)).unwrap();
+    assert_eq!(mac_of(&mut cache, 2, false, s(1)), Some(other), "known ones are updated");
+}
+
+#[test]
+fn a_fixed_neighbour_is_neither_changed_nor_asked_for() {
+    let mut cache = cache();
+    assert!(cache.fix(0, ip(2), MAC));
+    cache.heard(0, ip(2), Mac([2, 9, 9, 9, 9, 9]), Heard::Else, s(1)).unwrap();
+    assert_eq!(mac_of(&mut cache, 2, false, s(9_999)), Some(MAC));
+    assert!(asks(&mut cache, s(9_999)).0.is_empty());
+}
+
+#[test]
+fn a_scan_of_addresses_pushes_out_itself_and_no_known_neighbour() {
+    //= ATK-34
+    //= LIM-10
+    let mut cache = cache();
+    for n in 0..100 {
+        cache.heard(0, ip(n), MAC, Heard::AsksForUs, s(1)).unwrap();
+    }
+    let mut lost = 0;
+    for n in 1_000..3_000 {
+        lost += cache.resolve(0, ip(n), n).len();
+    }
+    assert_eq!(lost, 2_000 - UNRESOLVED_MAX);
+    assert_eq!(asks(&mut cache, s(2)).0.len(), UNRESOLVED_MAX);
+    assert!((0..100).all(|n| mac_of(&mut cache, n, false, s(2)) == Some(MAC)));
+}
+
+#[test]
+fn the_cache_is_bounded() {
+    //= LIM-10
+    let mut cache = cache();
+    let placed = (0..20_000).filter(|n| cache.heard(0, ip(*n), MAC, Heard::AsksForUs, s(1)).is_ok()).count();
+    assert!(cache.len() <= NEIGHBOURS_MAX && placed > NEIGHBOURS_MAX);
+}

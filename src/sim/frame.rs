@@ -1,0 +1,111 @@
+//! Frames in memory out of a pool that counts: at the end of a test all must be back.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crate::link::{Frame, RxChecksums, TxOffload};
+
+/// Bytes that a frame can hold: a jumbo frame with its Ethernet header.
+pub const FRAME_BYTES: usize = 9_018;
+
+/// A pool of frames; clones name the same pool.
+#[derive(Clone)]
+pub struct FramePool {
+    free: Rc<RefCell<Vec<Box<[u8]>>>>,
+    capacity: usize,
+}
+
+impl FramePool {
+    /// A pool of `capacity` frames.
+    pub fn new(capacity: usize) -> Self {
+        let free = (0..capacity).map(|_| vec![0; FRAME_BYTES].into_boxed_slice()).collect();
+        FramePool { free: Rc::new(RefCell::new(free)), capacity }
+    }
+
+    /// A fresh frame of length 0, if there is one.
+    pub fn alloc(&self) -> Option<MemFrame> {
+        let bytes = self.free.borrow_mut().pop()?;
+        Some(MemFrame {
+            bytes: Some(bytes),
+            len: 0,
+            checksums: RxChecksums::default(),
+            offload: TxOffload::default(),
+            pool: self.clone(),
+        })
+    }
+
+    /// A frame that holds `bytes`, if there is one and they fit.
+    pub fn frame(&self, bytes: &[u8]) -> Option<MemFrame> {
+        let mut frame = self.alloc()?;
+        frame.set_len(bytes.len());
+        frame.bytes_mut().get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(frame)
+    }
+
+    /// Frames that are somewhere else.
+    pub fn in_use(&self) -> usize {
+        self.capacity - self.free.borrow().len()
+    }
+}
+
+/// A frame of a [`FramePool`]; goes back when dropped.
+pub struct MemFrame {
+    bytes: Option<Box<[u8]>>,
+    len: usize,
+    checksums: RxChecksums,
+    offload: TxOffload,
+    pool: FramePool,
+}
+
+impl MemFrame {
+    /// What the sender asked its device to do.
+    pub fn offload(&self) -> TxOffload {
+        self.offload
+    }
+
+    /// Lets the frame carry a device's verdict.
+    pub fn set_rx_checksums(&mut self, checksums: RxChecksums) {
+        self.checksums = checksums;
+    }
+}
+
+impl Drop for MemFrame {
+    fn drop(&mut self) {
+        if let Some(bytes) = self.bytes.take() {
+            self.pool.free.borrow_mut().push(bytes);
+        }
+    }
+}
+
+impl Frame for MemFrame {
+    fn bytes(&self) -> &[u8] {
+        self.bytes.as_deref().and_then(|bytes| bytes.get(..self.len)).unwrap_or_default()
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        let len = self.len;
+        self.bytes.as_deref_mut().and_then(|bytes| bytes.get_mut(..len)).unwrap_or_default()
+    }
+
+    fn capacity(&self) -> usize {
+        FRAME_BYTES
+    }
+
+    fn set_len(&mut self, len: usize) {
+        self.len = len.min(FRAME_BYTES);
+    }
+
+    fn rx_checksums(&self) -> RxChecksums {
+        self.checksums
+    }
+
+    fn reset(&mut self) {
+        self.len = 0;
+        self.checksums = RxChecksums::default();
+        self.offload = TxOffload::default();
+    }
+
+    fn set_tx_offload(&mut self, offload: TxOffload) {
+        self.offload = offload;
+    }
+}

@@ -1,0 +1,238 @@
+//! IPv4 headers (RFC 791, RFC 1122 3.2.1): checked once, cut to their length.
+
+use super::checksum;
+use crate::base::drop_reason::DropReason;
+
+/// Bytes of a header without options.
+pub const HEADER_LEN: usize = 20;
+/// ICMP.
+pub const PROTOCOL_ICMP: u8 = 1;
+/// TCP.
+pub const PROTOCOL_TCP: u8 = 6;
+
+const DONT_FRAGMENT: u16 = 0x4000;
+const MORE_FRAGMENTS_AND_OFFSET: u16 = 0x3fff;
+const OPTION_END: u8 = 0;
+const OPTION_NOP: u8 = 1;
+const OPTION_LSRR: u8 = 131;
+const OPTION_SSRR: u8 = 137;
+
+/// A packet, cut to its total length.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ipv4Packet<'a> {
+    /// The source address.
+    pub source: [u8; 4],
+    /// The destination address.
+    pub destination: [u8; 4],
+    /// What it carries.
+    pub protocol: u8,
+    /// Time to live.
+    pub ttl: u8,
+    /// The type of service: Diffserv field and, in the lower two bits, ECN.
+    pub tos: u8,
+    /// The header with its options.
+    pub header: &'a [u8],
+    /// What follows the header, without padding of the link (PRE-8).
+    pub payload: &'a [u8],
+}
+
+/// Reads a packet. `checksum_known_good`: the device has verified the header.
+///
+/// # Errors
+/// The reason for which the packet must be dropped: see the requirements' rows PRE-1, PRE-5, IP4-1, 2, 6, 8.
+pub fn parse(bytes: &[u8], checksum_known_good: bool) -> Result<Ipv4Packet<'_>, DropReason> {
+    let fixed: &[u8; HEADER_LEN] = bytes.first_chunk().ok_or(DropReason::IpTruncated)?;
+    //= IP4-1
+    if fixed[0] >> 4 != 4 {
+        return Err(DropReason::IpVersion);
+    }
+    //= IP4-2
+    let header_len = usize::from(fixed[0] & 0xf) * 4;
+    let total_len = usize::from(u16::from_be_bytes([fixed[2], fixed[3]]));
+    if header_len < HEADER_LEN || total_len < header_len {
+        return Err(DropReason::IpTruncated);
+    }
+    //= PRE-8
+    let packet = bytes.get(..total_len).ok_or(DropReason::IpTruncated)?;
+    let (header, payload) = packet.split_at_checked(header_len).ok_or(DropReason::IpTruncated)?;
+    //= PRE-1
+    if !checksum_known_good && checksum::checksum(header) != 0 {
+        return Err(DropReason::IpChecksum);
+    }
+    if u16::from_be_bytes([fixed[6], fixed[7]]) & MORE_FRAGMENTS_AND_OFFSET != 0 {
+        return Err(DropReason::IpFragment);
+    }
+    let source = [fixed[12], fixed[13], fixed[14], fixed[15]];
+    //= PRE-5
+    //= IP4-6
+    if !may_be_a_source(source) {
+        return Err(DropReason::IpInvalidSource);
+    }
+    //= IP4-8
+    if has_source_route(header.get(HEADER_LEN..).unwrap_or_default()) {
+        return Err(DropReason::IpSourceRoute);
+    }
+    Ok(Ipv4Packet {
+        source,
+        destination: [fixed[16], fixed[17], fixed[18], fixed[19]],
+        protocol: fixed[9],
+        ttl: fixed[8],
+        tos: fixed[1],
+        header,
+        payload,
+    })
+}
+
+/// Not 0/8, 127/8, 224/4, 240/4 or 255.255.255.255 (IP4-6). A subnet's broadcast address is for those who
+/// know the subnets.
+pub const fn may_be_a_source(address: [u8; 4]) -> bool {
+    address[0] != 0 && address[0] != 127 && address[0] < 224
+}
+
+/// Multicast, or the limited broadcast.
+pub const fn is_group(address: [u8; 4]) -> bool {
+    address[0] >> 4 == 0xe || u32::from_be_bytes(address) == u32::MAX
+}
+
+/// Walks the options, each of which takes at least a byte (IP4-11), in search of a source route.
+fn has_source_route(mut options: &[u8]) -> bool {
+    while let Some((&kind, rest)) = options.split_first() {
+        match kind {
+            OPTION_END => return false,
+            OPTION_NOP => options = rest,
+            OPTION_LSRR | OPTION_SSRR => return true,
+            _ => {
+                let len = rest.first().map_or(0, |len| usize::from(*len));
+                match options.get(len..) {
+                    Some(next) if len >= 2 => options = next,
+                    _ => return false,
+                }
+            }
+        }
+    }
+    false
+}
+
+/// A header to be written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ipv4Fields {
+    /// The source address: one of ours (IP4-4).
+    pub source: [u8; 4],
+    /// The destination address.
+    pub destination: [u8; 4],
+    /// What it carries.
+    pub protocol: u8,
+    /// Time to live; not 0 (IP4-9).
+    pub ttl: u8,
+    /// The type of service.
+    pub tos: u8,
+    /// Bytes behind the header, at most 65515.
+    pub payload_len: u16,
+    /// Identification; anything where the packet may not be fragmented (IP4-10).
+    pub id: u16,
+    /// The packet may not be fragmented.
+    pub dont_fragment: bool,
+}
+
+/// Writes a header without options, with its checksum or with zero in its place.
+pub fn emit(to: &mut [u8; HEADER_LEN], fields: &Ipv4Fields, with_checksum: bool) {
+    let total = (HEADER_LEN as u16).saturating_add(fields.payload_len);
+    let fragment = if fields.dont_fragment { DONT_FRAGMENT } else { 0 };
+    to[0] = 0x45;
+    to[1] = fields.tos;
+    to[2..4].copy_from_slice(&total.to_be_bytes());
+    to[4..6].copy_from_slice(&fields.id.to_be_bytes());
+    to[6..8].copy_from_slice(&fragment.to_be_bytes());
+    to[8] = fields.ttl;
+    to[9] = fields.protocol;
+    to[10..12].fill(0);
+    to[12..16].copy_from_slice(&fields.source);
+    to[16..20].copy_from_slice(&fields.destination);
+    if with_checksum {
+        let sum = checksum::checksum(to);
+        to[10..12].copy_from_slice(&sum.to_be_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIELDS: Ipv4Fields = Ipv4Fields {
+        source: [198, 18, 0, 2],
+        destination: [198, 18, 0, 1],
+        protocol: PROTOCOL_TCP,
+        ttl: 64,
+        tos: 0,
+        payload_len: 4,
+        id: 0,
+        dont_fragment: true,
+    };
+
+    fn packet(change: impl FnOnce(&mut [u8])) -> Vec<u8> {
+        let mut bytes = vec![0u8; 30];
+        emit(bytes.first_chunk_mut().unwrap(), &FIELDS, false);
+        change(&mut bytes);
+        let header_len = (usize::from(bytes[0] & 0xf) * 4).clamp(20, 30);
+        let sum = checksum::checksum(&bytes[..header_len]);
+        bytes[10..12].copy_from_slice(&sum.to_be_bytes());
+        bytes
+    }
+
+    fn fate(change: impl FnOnce(&mut [u8])) -> Result<usize, DropReason> {
+        parse(&packet(change), false).map(|p| p.payload.len())
+    }
+
+    #[test]
+    fn a_packet_is_cut_to_its_length_or_dropped() {
+        //= PRE-1
+        //= PRE-8
+        //= IP4-1
+        //= IP4-2
+        assert_eq!(fate(|_| {}), Ok(4));
+        assert_eq!(fate(|b| b[0] = 0x65), Err(DropReason::IpVersion));
+        assert_eq!(fate(|b| b[0] = 0x44), Err(DropReason::IpTruncated));
+        assert_eq!(fate(|b| b[3] = 19), Err(DropReason::IpTruncated));
+        assert_eq!(fate(|b| b[3] = 31), Err(DropReason::IpTruncated));
+        assert_eq!(parse(&[0x45; 19], false), Err(DropReason::IpTruncated));
+        let mut broken = packet(|_| {});
+        broken[10] ^= 1;
+        assert_eq!(parse(&broken, false), Err(DropReason::IpChecksum));
+        assert!(parse(&broken, true).is_ok());
+    }
+
+    #[test]
+    fn fragments_and_impossible_sources_are_named() {
+        //= PRE-5
+        //= IP4-6
+        //= MUST-63
+        assert_eq!(fate(|b| b[6] = 0x20), Err(DropReason::IpFragment));
+        assert_eq!(fate(|b| b[7] = 1), Err(DropReason::IpFragment));
+        assert_eq!(fate(|b| b[6] = 0), Ok(4));
+        for source in [[0, 1, 2, 3], [127, 0, 0, 1], [224, 0, 0, 1], [240, 0, 0, 1], [255; 4]] {
+            assert_eq!(fate(|b| b[12..16].copy_from_slice(&source)), Err(DropReason::IpInvalidSource));
+        }
+        assert!(is_group([239, 1, 1, 1]) && is_group([255; 4]) && !is_group([198, 18, 0, 255]));
+    }
+
+    #[test]
+    fn options_are_skipped_but_source_routes_refused() {
+        //= MUST-50
+        //= IP4-8
+        //= IP4-11
+        let with = |options: &'static [u8]| {
+            fate(move |b| {
+                b[0] = 0x40 | (5 + options.len().div_ceil(4)) as u8;
+                b[20..20 + options.len()].copy_from_slice(options);
+                b[3] = 30;
+            })
+        };
+        assert_eq!(with(&[0x94, 4, 0, 0]), Ok(6), "router alert");
+        assert_eq!(with(&[1, 1, 1, 0]), Ok(6));
+        assert_eq!(with(&[1, 131, 3, 4]), Err(DropReason::IpSourceRoute));
+        assert_eq!(with(&[0x94, 4, 0, 0, 137, 3, 4, 0]), Err(DropReason::IpSourceRoute));
+        assert_eq!(with(&[0x44, 0, 0, 0]), Ok(6), "a length of 0 ends the walk");
+        assert_eq!(with(&[0x44, 1, 131, 0]), Ok(6), "a length of 1 ends the walk");
+        assert_eq!(with(&[0x44, 9, 0, 0]), Ok(6), "past the end ends the walk");
+    }
+}
