@@ -23,7 +23,8 @@ pub struct InterfaceAddr {
 /// Reads `ADDR/PREFIX[@PORT]`.
 ///
 /// # Errors
-/// Not of that form, IPv6, a prefix length out of range, or an address that is not a host's within its subnet.
+/// Not of that form, IPv6, a prefix length out of range, or an address that is not a host's within its
+/// subnet.
 pub fn interface(text: &str) -> Result<InterfaceAddr, ConfigError> {
     let form = ConfigError::Form { form: "ADDR/PREFIX or ADDR/PREFIX@PORT", example: ADDR_EXAMPLE };
     let (subnet, port) = match text.split_once('@') {

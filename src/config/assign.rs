@@ -21,8 +21,8 @@ pub type Assigned = Vec<Vec<(IpAddr, u8)>>;
 /// names its port; a port that got none has 198.18.n.1/24, n being its index (198.19.(n-256).1 from 256 on).
 ///
 /// # Errors
-/// More addresses than ports, an unknown port, an address given twice, two ports in one subnet, or a port whose
-/// index is beyond the default addresses (512 and more).
+/// More addresses than ports, an unknown port, an address given twice, two ports in one subnet, or a port
+/// whose index is beyond the default addresses (512 and more).
 pub fn assign(addresses: &[InterfaceAddr], ports: &[PortName]) -> Result<Assigned, ConfigError> {
     let mut assigned: Assigned = vec![Vec::new(); ports.len()];
     for (n, address) in addresses.iter().enumerate() {

@@ -1,5 +1,5 @@
-//! What the user asked for, as values that were checked: texts in, numbers and addresses out. Pure, so that all
-//! of it runs before any device is touched. Must not know clap, devices, connections or applications.
+//! What the user asked for, as values that were checked: texts in, numbers and addresses out. Pure, so that
+//! all of it runs before any device is touched. Must not know clap, devices, connections or applications.
 
 pub mod address;
 pub mod assign;
@@ -10,8 +10,8 @@ use std::net::IpAddr;
 
 use thiserror::Error;
 
-/// What is wrong with an option. Each message is one sentence with the cause and the cure; the option's name and
-/// value are put in front by whoever prints it, unless the message names them itself.
+/// What is wrong with an option. Each message is one sentence with the cause and the cure; the option's name
+/// and value are put in front by whoever prints it, unless the message names them itself.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum ConfigError {
     /// A number that could not be read.
@@ -87,7 +87,10 @@ pub enum ConfigError {
     #[error("--listen names TCP port {0} twice; leave one of the two out")]
     ListenTwice(u16),
     /// Too many listeners.
-    #[error("--listen was given {0} times and at most {max} listeners are served; leave some out", max = serve::LISTENERS_MAX)]
+    #[error(
+        "--listen was given {0} times and at most {max} listeners are served; leave some out",
+        max = serve::LISTENERS_MAX
+    )]
     ListenersMax(usize),
     /// The same neighbour twice.
     #[error("--neighbour names {0} twice; leave one of the two out")]
@@ -97,7 +100,8 @@ pub enum ConfigError {
     AddressTwice(IpAddr),
     /// An address beyond the last port.
     #[error(
-        "there are {addresses} addresses for {ports} port(s), so that --addr {address} has no port; leave it out, or put a second address on a port with @PORT"
+        "there are {addresses} addresses for {ports} port(s), so that --addr {address} has no port; \
+         leave it out, or put a second address on a port with @PORT"
     )]
     TooManyAddresses {
         /// Addresses given.
@@ -122,7 +126,8 @@ pub enum ConfigError {
     NoDefault(u16),
     /// Two ports in one subnet: which one an answer leaves by would be a guess.
     #[error(
-        "{first} on port {first_port} and {second} on port {second_port} lie in one subnet, and answers would not know which port to take; give each port a subnet of its own with --addr"
+        "{first} on port {first_port} and {second} on port {second_port} lie in one subnet, and \
+         answers would not know which port to take; give each port a subnet of its own with --addr"
     )]
     Overlap {
         /// Address and prefix on one port.
@@ -136,7 +141,8 @@ pub enum ConfigError {
     },
     /// A gateway or neighbour that no port reaches.
     #[error(
-        "{option} {address} lies in no port's subnet ({subnets}); give a port an address beside it with --addr"
+        "{option} {address} lies in no port's subnet ({subnets}); \
+         give a port an address beside it with --addr"
     )]
     OffLink {
         /// The option.

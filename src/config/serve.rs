@@ -1,5 +1,5 @@
-//! The options of `serve` as checked values, their ranges and where the ranges come from. Which words they are
-//! written with is `cli::args`'s business; which services exist is the applications' (`S`).
+//! The options of `serve` as checked values, their ranges and where the ranges come from. Which words they
+//! are written with is `cli::args`'s business; which services exist is the applications' (`S`).
 
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -31,8 +31,8 @@ pub struct RateLimit {
     pub burst: u32,
 }
 
-/// Everything that `serve` can be told. Each value is within its range; [`ServeOptions::checked`] has seen that
-/// they fit together.
+/// Everything that `serve` can be told. Each value is within its range; [`ServeOptions::checked`] has seen
+/// that they fit together.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ServeOptions<S> {
     /// `--addr`: to be given to ports by [`assign::assign`] when these are known.
@@ -155,9 +155,9 @@ impl Bounds {
     }
 }
 
-/// Each host must take packets of 576 bytes (RFC 1122 3.3.2), and a peer without an MSS option sends 536 bytes
-/// of data (RFC 9293 3.7.1). IPv4's floor of 68 bytes (RFC 791) is for links that forward fragments, and would
-/// leave 28 bytes for TCP's data. 9000 is what "jumbo" devices agree on.
+/// Each host must take packets of 576 bytes (RFC 1122 3.3.2), and a peer without an MSS option sends 536
+/// bytes of data (RFC 9293 3.7.1). IPv4's floor of 68 bytes (RFC 791) is for links that forward fragments,
+/// and would leave 28 bytes for TCP's data. 9000 is what "jumbo" devices agree on.
 const MTU: Bounds = Bounds::of("the MTU in bytes", Notation::Count, 576, 9_000, "1500").because(
     ", because every host takes packets of 576 bytes (IPv4's own floor of 68 leaves no room for data)",
 );
@@ -246,8 +246,8 @@ pub const fn time_wait_max_default(max_connections: u32) -> u32 {
     max_connections.saturating_mul(4)
 }
 
-/// Reads `--rst-rate`, 0 (never) to 100M a second; `/s` may follow. A fifth of it may go out at once, as LIM-12
-/// has it (20000 a second, 4000 at once).
+/// Reads `--rst-rate`, 0 (never) to 100M a second; `/s` may follow. A fifth of it may go out at once, as
+/// LIM-12 has it (20000 a second, 4000 at once).
 ///
 /// # Errors
 /// Not a count, or out of range.

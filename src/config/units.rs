@@ -1,9 +1,9 @@
 //! Numbers as people write them: durations (`60s`), counts (`1M`) and sizes in bytes (`64k`). Pure: text in,
 //! numbers out. What range a number may have is said where the option is (`config::serve`).
 //!
-//! Counts are decimal (`64k` is 64,000 connections), sizes are binary (`64k` is 65,536 bytes), as in the tools
-//! that people come from: rates and numbers of things by thousands, memory by 1024. `kB` and `MB` mean either,
-//! depending on whom one asks, and are refused.
+//! Counts are decimal (`64k` is 64,000 connections), sizes are binary (`64k` is 65,536 bytes), as in the
+//! tools that people come from: rates and numbers of things by thousands, memory by 1024. `kB` and `MB` mean
+//! either, depending on whom one asks, and are refused.
 
 use std::time::Duration;
 
@@ -131,7 +131,7 @@ impl Notation {
         let part: u128 = if fraction.is_empty() { 0 } else { fraction.parse().unwrap_or(0) };
         let tens = (0..fraction.len()).fold(1u128, |tens, _| tens * 10);
         let part = part * u128::from(factor);
-        if part % tens != 0 {
+        if !part.is_multiple_of(tens) {
             return Err(UnitError::TooFine { what, smallest, example });
         }
         whole
@@ -166,15 +166,15 @@ pub fn size(text: &str) -> Result<u64, UnitError> {
     SIZE.read(text)
 }
 
-/// Writes a duration so that [`duration`] reads it back, with the largest unit that divides it: `90s`, `250ms`.
-/// What is below a microsecond is left out.
+/// Writes a duration so that [`duration`] reads it back, with the largest unit that divides it: `90s`,
+/// `250ms`. What is below a microsecond is left out.
 pub fn duration_text(duration: Duration) -> String {
     let us = duration.as_micros();
     let units =
         [("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000)];
     match units
         .iter()
-        .find(|(name, factor)| us != 0 && us.is_multiple_of(*factor) && (*name != "m" || us > 90_000_000))
+        .find(|(name, factor)| us != 0 && us.is_multiple_of(*factor) && (*name != "m" || us > 60_000_000))
     {
         Some((name, factor)) => format!("{}{name}", us / factor),
         None if us == 0 => "0s".to_owned(),
