@@ -1,6 +1,6 @@
-//! Character generator (RFC 864): lines of 72 printable characters, each line one character further, until the
-//! peer closes; what arrives is thrown away. The text is one static cycle that is queued without a copy, again
-//! and again, so a connection needs neither memory nor state.
+//! Character generator (RFC 864): lines of 72 printable characters, each line one character further, until
+//! the peer closes; what arrives is thrown away. The text is one static cycle that is queued without a copy,
+//! again and again, so a connection needs neither memory nor state.
 
 use crate::engine::api::Conn;
 

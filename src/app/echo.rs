@@ -1,5 +1,5 @@
-//! Echo (RFC 862): what arrives goes back, octet for octet. What finds no room is left with the connection, so
-//! that a peer that does not read closes its own window. Must not keep state of its own.
+//! Echo (RFC 862): what arrives goes back, octet for octet. What finds no room is left with the connection,
+//! so that a peer that does not read closes its own window. Must not keep state of its own.
 
 use crate::engine::api::Conn;
 

@@ -1,7 +1,7 @@
-//! HTTP/1.1 and 1.0 (RFC 9110, RFC 9112) as far as a test of connections needs it: GET and HEAD are answered with
-//! a prepared body, requests may be pipelined and cut anywhere, and the connection is kept or closed as both
-//! versions say. An incomplete head is left with the connection, so that no buffer is needed here; all that is
-//! remembered is how much content is still to be thrown away.
+//! HTTP/1.1 and 1.0 (RFC 9110, RFC 9112) as far as a test of connections needs it: GET and HEAD are answered
+//! with a prepared body, requests may be pipelined and cut anywhere, and the connection is kept or closed as
+//! both versions say. An incomplete head is left with the connection, so that no buffer is needed here; all
+//! that is remembered is how much content is still to be thrown away.
 
 pub mod request;
 pub mod responses;
@@ -33,8 +33,8 @@ pub struct HttpConn {
 }
 
 impl HttpConn {
-    /// Takes whole requests from the front of `data` and has each one answered by `respond`, which says whether
-    /// it could. Returns how many bytes were taken, and why no more.
+    /// Takes whole requests from the front of `data` and has each one answered by `respond`, which says
+    /// whether it could. Returns how many bytes were taken, and why no more.
     pub fn consume(&mut self, data: &[u8], mut respond: impl FnMut(Answer) -> bool) -> (usize, End) {
         let mut rest = data;
         let end = loop {
@@ -68,7 +68,8 @@ fn skip_empty_lines(mut data: &[u8]) -> &[u8] {
     data
 }
 
-/// The end of an answer must not wait for the acknowledgment of the answer before (Nagle against delayed ACKs).
+/// The end of an answer must not wait for the acknowledgment of the answer before (Nagle against delayed
+/// ACKs).
 pub(super) fn on_open(conn: &mut Conn<'_>) {
     conn.set_nodelay(true);
 }

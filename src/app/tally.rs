@@ -1,4 +1,5 @@
-//! What the services count for the report. One writer, the loop that owns the services; any number of readers.
+//! What the services count for the report. One writer, the loop that owns the services; any number of
+//! readers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,9 +1,10 @@
 //! What one request head says (RFC 9110, RFC 9112): how long it is, how many octets of content follow it, and
-//! which answer it gets. Pure: bytes in, a decision out. The grammar is `httparse`'s; here stands what it means.
-//! The decision depends on the head's bytes alone and never on how many bytes after or before it have arrived.
+//! which answer it gets. Pure: bytes in, a decision out. The grammar is `httparse`'s; here stands what it
+//! means. The decision depends on the head's bytes alone and never on how many bytes after or before it have
+//! arrived.
 //!
-//! Not taken: content with a transfer coding (the answer is 400 and the connection ends, RFC 9112 6.3), methods
-//! other than GET and HEAD (405), and minor versions above 1.1, which the parser does not know (505).
+//! Not taken: content with a transfer coding (the answer is 400 and the connection ends, RFC 9112 6.3),
+//! methods other than GET and HEAD (405), and minor versions above 1.1, which the parser does not know (505).
 
 use std::mem::MaybeUninit;
 
@@ -97,8 +98,8 @@ pub fn decide(bytes: &[u8]) -> Option<Decision> {
     Some(Decision { head_len: 0, content_len: 0, answer: Answer::error(status) })
 }
 
-/// The parser knows HTTP/1.0 and HTTP/1.1 and calls everything else wrong, even before all of it is there. What
-/// has the form of a version is one that we do not serve (505); `None` while that cannot be told.
+/// The parser knows HTTP/1.0 and HTTP/1.1 and calls everything else wrong, even before all of it is there.
+/// What has the form of a version is one that we do not serve (505); `None` while that cannot be told.
 fn refuse_version(head: &[u8]) -> Option<Status> {
     let version = head.splitn(3, |byte| *byte == b' ').nth(2)?;
     let form = b"HTTP/0.0";
@@ -153,8 +154,8 @@ impl Fields {
         fields
     }
 
-    /// The same length several times, in one line or in several, is one length; anything else is an error, since
-    /// the next request would begin at a place that others see elsewhere (RFC 9112 6.3).
+    /// The same length several times, in one line or in several, is one length; anything else is an error,
+    /// since the next request would begin at a place that others see elsewhere (RFC 9112 6.3).
     fn content_length(&mut self, value: &[u8]) {
         for text in value.split(|byte| *byte == b',') {
             let number = decimal(text.trim_ascii());

@@ -1,8 +1,8 @@
-//! Every answer that http can give, written out once at start and kept for ever, head and body in one piece: an
-//! answer is then one queue entry without a copy, taken whole or not at all.
+//! Every answer that http can give, written out once at start and kept for ever, head and body in one piece:
+//! an answer is then one queue entry without a copy, taken whole or not at all.
 //!
-//! There is no `Date`: the loop has a monotonic clock only, and a server without a clock must not send one (RFC
-//! 9110 6.6.1).
+//! There is no `Date`: the loop has a monotonic clock only, and a server without a clock must not send one
+//! (RFC 9110 6.6.1).
 
 use super::request::{Answer, Reuse, Status};
 use crate::app::chargen;
@@ -34,8 +34,8 @@ pub struct Responses {
 }
 
 impl Responses {
-    /// Writes all answers; the body of a 200 has `body_len` bytes of text and is kept three times. Meant to be
-    /// called once, at start, and shared by all loops.
+    /// Writes all answers; the body of a 200 has `body_len` bytes of text and is kept three times. Meant to
+    /// be called once, at start, and shared by all loops.
     pub fn new(body_len: usize) -> Self {
         let body: Vec<u8> = chargen::CYCLE.iter().copied().cycle().take(body_len).collect();
         let ok = |connection: &str| {

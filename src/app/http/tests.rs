@@ -309,7 +309,10 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_answered_or_waited_for(input in prop::collection::vec(any::<u8>(), 0..600), room in 0usize..3) {
+    fn any_bytes_are_answered_or_waited_for(
+        input in prop::collection::vec(any::<u8>(), 0..600),
+        room in 0usize..3,
+    ) {
         let mut peer = Peer::default();
         let end = peer.arrive(&input, room);
         // Waiting is for a head that is not complete, and such a head is bounded.
