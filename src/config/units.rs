@@ -166,8 +166,8 @@ pub fn size(text: &str) -> Result<u64, UnitError> {
     SIZE.read(text)
 }
 
-/// Writes a duration so that [`duration`] reads it back, with the largest unit that divides it: `90s`,
-/// `250ms`. What is below a microsecond is left out.
+/// Writes a duration so that [`duration`] reads it back, in the largest unit that divides it: `2m`, `250ms`.
+/// One minute is `60s`, as people write it. What is below a microsecond is left out.
 pub fn duration_text(duration: Duration) -> String {
     let us = duration.as_micros();
     let units =
