@@ -56,8 +56,9 @@ pub trait App {
     fn on_open(&mut self, conn: &mut Conn<'_>, listener: ListenerId) -> Accept;
 
     /// Bytes arrived in order. Returns how many of them (from the front) the application has taken. The rest
-    /// is kept, closes the receive window as it grows, and is offered again after [`App::on_writable`] and
-    /// after [`Conn::resume`].
+    /// is kept, closes the receive window as it grows, and is offered again, from its oldest byte, when more
+    /// data or the peer's FIN arrives, after [`App::on_writable`] and after [`Conn::resume`]. At least 16 KiB
+    /// of it, or all there is, are offered in one piece.
     fn on_data(&mut self, conn: &mut Conn<'_>, data: &[u8]) -> usize;
 
     /// The peer acknowledged data, so that [`Conn::send`] has room again.
@@ -145,6 +146,12 @@ impl Conn<'_> {
             return false;
         }
         slot.tcb.send(len).is_ok()
+    }
+
+    /// True when the peer's FIN has arrived in order: nothing will be added to what the application has not
+    /// taken yet.
+    pub fn peer_closed(&self) -> bool {
+        todo!()
     }
 
     /// Octets that [`Conn::send`] would take now.

@@ -1,0 +1,144 @@
+//! Command lines, and what becomes of them.
+
+use super::*;
+
+fn parse_line(line: &str) -> Result<Command, Exit> {
+    parse(line.split_whitespace().map(str::to_owned).collect())
+}
+
+#[track_caller]
+fn serve_of(line: &str) -> Serve {
+    match parse_line(line) {
+        Ok(Command::Serve(options)) => options,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn refused(line: &str, part: &str) {
+    let exit = parse_line(line).unwrap_err();
+    assert_eq!((exit.status, exit.to_stdout), (2, false), "{line}");
+    assert!(exit.text.contains(part), "{line}: {}", exit.text);
+    let lines: Vec<&str> = exit.text.lines().collect();
+    assert_eq!(lines.len(), 2, "{}", exit.text);
+    assert!(
+        lines[0].starts_with("dpdk-tcp: ") && lines[0].ends_with('.') && !lines[0].ends_with(".."),
+        "{}",
+        lines[0]
+    );
+    assert!(lines[1].starts_with("Try `dpdk-tcp ") && lines[1].ends_with(" --help`."), "{}", lines[1]);
+}
+
+#[test]
+fn without_any_word_the_command_is_serve_with_its_defaults() {
+    let listen = |port, service| Listen { port, service };
+    let expected = Serve {
+        addresses: vec![],
+        gateway: None,
+        neighbours: vec![],
+        dad: false,
+        listen: vec![
+            listen(7, Service::Echo),
+            listen(9, Service::Discard),
+            listen(19, Service::Chargen),
+            listen(80, Service::Http),
+        ],
+        http_body: 1_024,
+        mtu: 1_500,
+        max_connections: 262_144,
+        backlog: 4_096,
+        time_wait: Duration::from_secs(60),
+        time_wait_max: 4 * 262_144,
+        rst_rate: RateLimit { per_second: 20_000, burst: 4_000 },
+        buffers: 64 << 20,
+        duration: None,
+        stats_interval: Some(Duration::from_secs(1)),
+        drain: Duration::from_secs(5),
+        burst: 32,
+    };
+    assert_eq!(serve_of(""), expected);
+    assert_eq!(serve_of("serve"), expected);
+    assert_eq!(parse_line("check"), Ok(Command::Check(expected)));
+}
+
+#[test]
+fn every_option_reaches_its_field() {
+    let options = serve_of(
+        "--addr 10.0.0.1/24@1 --addr 10.0.1.1/24 --gateway 10.0.0.254 --neighbour 10.0.0.2=02:00:00:00:00:02 \
+         --dad --listen 8080=http --http-body 64k --mtu 9000 --max-connections 1M --backlog 1k \
+         --time-wait 250ms --time-wait-max 5 --rst-rate 10 --buffers 1G --duration 1h \
+         --stats-interval 0 --drain 0 --burst 7",
+    );
+    assert_eq!(options.addresses.len(), 2);
+    assert_eq!(options.addresses[0].port.as_deref(), Some("1"));
+    assert_eq!(options.gateway, Some("10.0.0.254".parse().unwrap()));
+    assert_eq!(options.neighbours, [("10.0.0.2".parse().unwrap(), [2, 0, 0, 0, 0, 2])]);
+    assert!(options.dad);
+    assert_eq!(options.listen, [Listen { port: 8_080, service: Service::Http }]);
+    assert_eq!((options.http_body, options.mtu, options.burst), (65_536, 9_000, 7));
+    assert_eq!((options.max_connections, options.backlog), (1_000_000, 1_000));
+    assert_eq!((options.time_wait, options.time_wait_max), (Duration::from_millis(250), 5));
+    assert_eq!(options.rst_rate, RateLimit { per_second: 10, burst: 2 });
+    assert_eq!(options.buffers, 1 << 30);
+    assert_eq!(options.duration, Some(Duration::from_secs(3_600)));
+    assert_eq!((options.stats_interval, options.drain), (None, Duration::ZERO));
+    assert_eq!(serve_of("--max-connections 10").time_wait_max, 40);
+}
+
+#[test]
+fn wrong_use_is_one_sentence_with_the_cause_and_the_cure() {
+    for (line, part) in [
+        ("--mtu 68", "--mtu 68: the MTU in bytes must be 576 to 9000"),
+        ("--mtu=", "--mtu"),
+        ("--mtu", "--mtu needs a value, as in --mtu <BYTES>"),
+        ("--mtu 1500 --mtu 1500", "--mtu is given twice"),
+        ("--addr ::1/64", "IPv6 is not served yet"),
+        ("--addr", "--addr needs a value, as in --addr <ADDR/PREFIX[@PORT]>"),
+        ("--listen 80=ftp", "--listen 80=ftp: 'ftp' is not a service"),
+        ("--listen 80=http --listen 80=echo", "--listen names TCP port 80 twice"),
+        ("--backlogg 5", "--backlogg is not an option of ours; perhaps --backlog is meant"),
+        ("--vdev net_tap0", "EAL's options stand before `--`"),
+        ("-l 0", "-l is not an option of ours"),
+        ("serve extra", "'extra' is neither an option"),
+        ("--dad serve", "the command 'serve' stands behind an option"),
+        ("sevre", "'sevre' is not a command; take serve or check"),
+        ("check --time-wait 2h", "Try `dpdk-tcp check --help`"),
+        ("check --listen 7=echo --listen 7=echo", "Try `dpdk-tcp check --help`"),
+        ("--dad=yes", "--dad"),
+        ("--drain -5s", "-5 is not an option of ours"),
+    ] {
+        refused(line, part);
+    }
+}
+
+#[test]
+fn help_and_version_say_how_the_parts_relate_within_100_columns() {
+    for line in
+        ["--help", "-h", "serve --help", "serve -h", "check --help", "--version", "-V", "serve --version"]
+    {
+        let exit = parse_line(line).unwrap_err();
+        assert_eq!((exit.status, exit.to_stdout), (0, true), "{line}");
+        for part in
+            ["Words before `--` go to DPDK's environment layer", "dpdk-tcp -l 0-3 ", "dpdk-tcp check "]
+        {
+            assert!(exit.text.contains(part), "{line}: {}", exit.text);
+        }
+        for text in exit.text.lines() {
+            assert!(text.chars().count() <= 100, "{line}: {text}");
+        }
+    }
+    let help = parse_line("serve --help").unwrap_err().text;
+    for heading in ["\nAddresses:\n", "\nServices:\n", "\nLimits:\n", "\nRun:\n"] {
+        assert!(help.contains(heading), "{help}");
+    }
+    assert!(parse_line("--version").unwrap_err().text.starts_with("dpdk-tcp "));
+}
+
+#[test]
+fn the_commands_are_those_that_clap_knows() {
+    use clap::CommandFactory;
+    let program = Program::command();
+    let known: Vec<&str> = program.get_subcommands().map(clap::Command::get_name).collect();
+    assert_eq!(known, COMMANDS);
+    program.debug_assert();
+}
