@@ -5,9 +5,15 @@
 //! answers), [`sim`] (a network in memory), [`dpdk`] (DPDK's devices), [`engine`] (the thin join), [`app`]
 //! (services), [`config`] and [`cli`] (the program). `docs/ARCHITECTURE.md` has the picture.
 
+pub mod app;
 pub mod base;
+pub mod cli;
+pub mod config;
+pub mod engine;
 pub mod flow;
+pub mod inet;
 pub mod link;
+pub mod sim;
 pub mod stats;
 pub mod tcp;
 pub mod wire;

@@ -151,7 +151,7 @@ impl Conn<'_> {
     /// True when the peer's FIN has arrived in order: nothing will be added to what the application has not
     /// taken yet.
     pub fn peer_closed(&self) -> bool {
-        todo!()
+        self.slot().is_some_and(|slot| slot.tcb.peer_closed())
     }
 
     /// Octets that [`Conn::send`] would take now.

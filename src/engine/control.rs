@@ -83,11 +83,18 @@ enum Phase {
     #[default]
     Running,
     /// The application is told, slot by slot.
-    Telling { from: u32, deadline: Instant },
+    Telling {
+        from: u32,
+        deadline: Instant,
+    },
     /// It is waited for.
-    Waiting { deadline: Instant },
+    Waiting {
+        deadline: Instant,
+    },
     /// What is left is reset, slot by slot.
-    Resetting { from: u32 },
+    Resetting {
+        from: u32,
+    },
     Done,
 }
 

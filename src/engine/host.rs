@@ -91,7 +91,8 @@ impl<F: Frame> Host<F> {
         claims.filter(|(_, claim)| claim.is_lost()).map(|((_, local), _)| local.addr)
     }
 
-    fn is_ours(&self, local: LocalIdx) -> bool {
+    /// The address is used: nobody objected to it.
+    pub(super) fn is_ours(&self, local: LocalIdx) -> bool {
         self.claims.get(usize::from(local.0)).is_some_and(Claim::is_ours)
     }
 
@@ -150,7 +151,10 @@ impl<F: Frame> Host<F> {
             return self.defend(port, shard, local);
         }
         let target = on_interface(packet.target);
-        if probed && let Some(local) = target && !self.is_ours(local) {
+        if probed
+            && let Some(local) = target
+            && !self.is_ours(local)
+        {
             // Another host probes for what we are probing for ourselves (RFC 5227 2.1.1).
             shard.drop_one(DropReason::ArpConflict);
             return self.defend(port, shard, local);
@@ -186,9 +190,10 @@ impl<F: Frame> Host<F> {
         asks: bool,
     ) {
         let ip = IpAddr::V4(packet.sender.into());
-        let on_link = shard.locals.iter().any(|(_, local)| {
-            usize::from(local.interface) == interface && local.is_on_link(ip)
-        });
+        let on_link = shard
+            .locals
+            .iter()
+            .any(|(_, local)| usize::from(local.interface) == interface && local.is_on_link(ip));
         let how = if asks && on_link { Heard::AsksForUs } else { Heard::Else };
         match self.neighbours.heard(interface as u8, ip, packet.sender_mac, how, shard.now) {
             Ok(waiting) => {
@@ -317,7 +322,9 @@ fn send_request<Q: QueuePair>(ports: &mut [Port<Q>], shard: &Shard, ask: &Ask) {
     let Some(port) = ports.get_mut(usize::from(ask.interface)) else { return };
     let IpAddr::V4(target) = ask.ip else { return };
     let own = shard.locals.iter().map(|(_, local)| local).filter(|l| l.interface == ask.interface);
-    let Some(sender) = own.clone().find(|l| l.is_on_link(ask.ip)).or_else(|| own.clone().next()) else { return };
+    let Some(sender) = own.clone().find(|l| l.is_on_link(ask.ip)).or_else(|| own.clone().next()) else {
+        return;
+    };
     shard.count(Counter::ArpRequestsSent);
     let packet = ArpPacket {
         operation: Operation::Request,

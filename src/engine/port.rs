@@ -11,8 +11,6 @@ pub(super) struct Port<Q: QueuePair> {
     queue: Q,
     pub caps: Caps,
     burst: usize,
-    /// What was received and is being processed.
-    pub rx: Burst<Q::Frame>,
     /// What waits to be sent.
     tx: Burst<Q::Frame>,
     /// Fresh frames, so that it is known before a debt is paid whether it can be.
@@ -22,25 +20,27 @@ pub(super) struct Port<Q: QueuePair> {
 impl<Q: QueuePair> Port<Q> {
     pub fn new(queue: Q, burst: usize) -> Self {
         let caps = queue.caps();
-        Port { queue, caps, burst, rx: Burst::new(), tx: Burst::new(), spare: Burst::new() }
+        Port { queue, caps, burst, tx: Burst::new(), spare: Burst::new() }
     }
 
     pub fn mac(&self) -> Mac {
         Mac(self.caps.mac)
     }
 
-    /// Receives a burst.
-    pub fn receive(&mut self, counters: &Counters) {
-        self.queue.rx_burst(&mut self.rx, self.burst);
-        if !self.rx.is_empty() {
-            counters.add(Counter::RxFrames, self.rx.len() as u64);
-            counters.add(Counter::RxBytes, self.rx.iter().map(|frame| frame.bytes().len() as u64).sum());
+    /// Receives a burst. The frames are to be given back by [`Port::recycle`].
+    pub fn receive(&mut self, counters: &Counters) -> Burst<Q::Frame> {
+        let mut frames = Burst::new();
+        self.queue.rx_burst(&mut frames, self.burst);
+        if !frames.is_empty() {
+            counters.add(Counter::RxFrames, frames.len() as u64);
+            counters.add(Counter::RxBytes, frames.iter().map(|frame| frame.bytes().len() as u64).sum());
         }
+        frames
     }
 
-    /// Gives back the frames of the burst that was processed.
-    pub fn recycle(&mut self) {
-        for frame in self.rx.drain(..) {
+    /// Gives back the frames of a burst that was processed.
+    pub fn recycle(&mut self, frames: Burst<Q::Frame>) {
+        for frame in frames {
             self.queue.recycle(frame);
         }
     }
@@ -96,7 +96,6 @@ impl<Q: QueuePair> Port<Q> {
 
     /// Gives up all frames and the queue.
     pub fn into_queue(mut self) -> Q {
-        self.recycle();
         for frame in self.tx.drain(..).chain(self.spare.drain(..)) {
             self.queue.recycle(frame);
         }

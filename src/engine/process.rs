@@ -30,8 +30,6 @@ pub(super) struct Arrived {
     /// What the batched look-up found; only a hint.
     pub hint: Option<Place>,
     pub segment: Segment,
-    /// Where in its frame the text begins.
-    pub text_at: u16,
     /// The MTU of the interface it came from.
     pub mtu: u16,
 }
@@ -45,6 +43,11 @@ impl Shard {
             Some(Place::TimeWait(index)) => self.for_record(app, index, arrived),
             None => self.for_nobody(app, arrived, None),
         }
+    }
+
+    /// Looks a segment up ahead of its turn.
+    pub(super) fn hint(&self, arrived: &Arrived) -> Option<Place> {
+        self.find_hashed(arrived)
     }
 
     /// The burst's look-up may be older than a connection made by a segment before this one.
@@ -109,6 +112,21 @@ impl Shard {
             slot.resume = true;
         }
         self.after_callbacks(app, index);
+    }
+
+    /// A call from outside the loop's own events.
+    pub(super) fn call<A: App>(
+        &mut self,
+        app: &mut A,
+        id: super::api::ConnId,
+        call: impl FnOnce(&mut super::api::Conn<'_>),
+    ) -> bool {
+        let there = self.slots.get(id.index).is_some_and(|slot| slot.generation == id.generation);
+        if there {
+            call(&mut self.conn(id.index));
+            self.after_callbacks(app, id.index);
+        }
+        there
     }
 
     /// What callbacks may have left to do, and what waited for them.

@@ -5,8 +5,6 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use arrayvec::ArrayVec;
-
 use super::api::{App, CloseReason, Conn, ConnId, ListenerId};
 use super::limits::{Limits, REPLIES_MAX};
 use super::slot::{Owner, Slot};
@@ -32,6 +30,7 @@ use crate::tcp::outcome::End;
 use crate::tcp::segment::SegmentOut;
 use crate::tcp::state::State;
 use crate::tcp::time_wait::TimeWait;
+use crate::wire::tcp::Flags;
 
 /// Bytes that are offered to an application at once of what it did not take before.
 pub(super) const SCRATCH: usize = 16 * 1024;
@@ -45,7 +44,6 @@ pub(super) struct Reply {
 
 /// A listener's state; its limits are the protocol's.
 pub(super) struct Listening {
-    pub port: u16,
     pub queues: Listener,
     /// Connections that wait for the application, oldest first. May hold some that are gone.
     pub waiting: VecDeque<ConnId>,
@@ -63,7 +61,7 @@ pub struct Shard {
     pub(super) pool: Pool,
     pub(super) scratch: Box<[u8]>,
     pub(super) owing: VecDeque<u32>,
-    pub(super) replies: Box<ArrayVec<Reply, REPLIES_MAX>>,
+    pub(super) replies: VecDeque<Reply>,
     pub(super) cfg: Config,
     pub(super) secrets: Secrets,
     pub(super) limits: Limits,
@@ -100,7 +98,7 @@ impl Shard {
             pool: Pool::new(limits.buffers),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             owing: VecDeque::with_capacity(limits.slots() as usize),
-            replies: Box::new(ArrayVec::new()),
+            replies: VecDeque::with_capacity(REPLIES_MAX),
             resets: TokenBucket::new(limits.resets_per_second, limits.reset_burst),
             challenges: TokenBucket::new(limits.challenges_per_second, limits.challenges_per_second),
             jitter: Rng::new(seed),
@@ -130,7 +128,7 @@ impl Shard {
             open: true,
         };
         let waiting = VecDeque::with_capacity(self.limits.backlog as usize);
-        self.listening.push(Listening { port, queues, waiting });
+        self.listening.push(Listening { queues, waiting });
         Ok(ListenerId(number))
     }
 
@@ -152,6 +150,11 @@ impl Shard {
     /// Records in TIME-WAIT now.
     pub fn in_time_wait(&self) -> u32 {
         self.time_wait.len()
+    }
+
+    /// Entries of the index: connections and TIME-WAIT records.
+    pub fn index_len(&self) -> u32 {
+        self.table.len()
     }
 
     /// To how many milliseconds TIME-WAIT was shortened at worst, if it was.
@@ -219,17 +222,20 @@ impl Shard {
 
     /// Puts an answer on the list; resets within their limit (CLD-5, LIM-12).
     pub(super) fn reply(&mut self, key: Key, segment: SegmentOut) {
-        if segment.flags.has(crate::wire::tcp::Flags::RST) {
+        if segment.flags.has(Flags::RST) {
             //= CLD-5
             //= ATK-22
             if !self.resets.take(self.now) {
                 return self.drop_one(DropReason::RstRateLimited);
             }
+        }
+        if self.replies.len() >= REPLIES_MAX {
+            return self.drop_one(DropReason::TxFull);
+        }
+        if segment.flags.has(Flags::RST) {
             self.count(Counter::RstSent);
         }
-        if self.replies.try_push(Reply { key, segment }).is_err() {
-            self.drop_one(DropReason::NoFrame);
-        }
+        self.replies.push_back(Reply { key, segment });
     }
 
     /// A token of the limit that all connections share, jittered so that its level tells nothing (BA-10).
@@ -240,6 +246,13 @@ impl Shard {
         let allowed = !unlucky && self.challenges.take(self.now);
         self.count(if allowed { Counter::ChallengeAcks } else { Counter::ChallengeLimited });
         allowed
+    }
+
+    pub(super) fn count_sent(&self, segment: &SegmentOut) {
+        self.count(Counter::TxSegments);
+        if segment.repeated {
+            self.count(Counter::Retransmissions);
+        }
     }
 
     /// After any event: whoever owes is listed, whoever waits is on the wheel.

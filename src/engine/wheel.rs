@@ -146,7 +146,9 @@ impl Wheel {
     /// Ticks from the current one to the next with entries in the same turn of the lowest level.
     fn next_occupied(&self) -> Option<u32> {
         let from = self.current.0 as usize % SLOTS + 1;
-        (from..SLOTS).find(|slot| self.occupied[slot / 64] >> (slot % 64) & 1 == 1).map(|slot| (slot - from) as u32 + 1)
+        (from..SLOTS)
+            .find(|slot| self.occupied[slot / 64] >> (slot % 64) & 1 == 1)
+            .map(|slot| (slot - from) as u32 + 1)
     }
 
     /// A new turn of the level below begins: the entries of this level's slot go down.
@@ -190,14 +192,16 @@ mod tests {
                         model[index as usize] = None;
                     }
                     1..6 => {
-                        let delay = 1 + rng.below(1 << (1 + rng.below(18)));
+                        let bits = 1 + rng.below(18);
+                        let delay = 1 + rng.below(1 << bits);
                         let at = now.plus(delay);
                         wheel.arm(index, at);
                         let kept = &mut model[index as usize];
                         *kept = Tick::earliest(*kept, Some(at));
                     }
                     _ => {
-                        now = now.plus(rng.below(1 << (1 + rng.below(14))));
+                        let bits = 1 + rng.below(14);
+                        now = now.plus(rng.below(1 << bits));
                         let expected: Vec<_> = (0..500u32)
                             .filter(|i| model[*i as usize].is_some_and(|at| at.is_due(now)))
                             .collect();

@@ -4,16 +4,18 @@
 use std::sync::Arc;
 
 use super::api::App;
-use super::control::Control;
+use super::classify::{self, Class};
+use super::control::{Control, Drain};
+use super::emit;
 use super::host::Host;
 use super::limits::PAY_MAX;
 use super::port::Port;
 use super::process::Arrived;
 use super::shard::Shard;
-use super::{classify, emit};
 use crate::base::burst::Burst;
 use crate::base::drop_reason::DropReason;
 use crate::base::time::Instant;
+use crate::flow::key::Key;
 use crate::link::{Frame, QueuePair};
 use crate::stats::counters::Counter;
 use crate::tcp::Ctx;
@@ -31,6 +33,7 @@ pub enum Pass {
 /// A segment of the burst, and the frame that holds its text.
 struct InBurst {
     frame: usize,
+    text_at: usize,
     text_len: usize,
     arrived: Arrived,
 }
@@ -42,10 +45,9 @@ pub struct Worker<Q: QueuePair, A: App> {
     pub(super) shard: Shard,
     pub(super) app: A,
     control: Arc<Control>,
-    drain: super::control::Drain,
+    drain: Drain,
     burst: Burst<InBurst>,
     segments: Burst<SegmentOut>,
-    passes: u64,
 }
 
 impl<Q: QueuePair, A: App> Worker<Q, A> {
@@ -58,10 +60,9 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
             shard,
             app,
             control,
-            drain: super::control::Drain::default(),
+            drain: Drain::default(),
             burst: Burst::new(),
             segments: Burst::new(),
-            passes: 0,
         }
     }
 
@@ -78,6 +79,12 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
     /// The application, to be changed between passes.
     pub fn app_mut(&mut self) -> &mut A {
         &mut self.app
+    }
+
+    /// Lets `call` act on a connection between passes, as its application would in a callback. False when there
+    /// is no such connection (any more).
+    pub fn call(&mut self, id: super::api::ConnId, call: impl FnOnce(&mut super::api::Conn<'_>)) -> bool {
+        self.shard.call(&mut self.app, id, call)
     }
 
     /// Addresses are announced and, where that was asked for, found free: frames are served.
@@ -98,59 +105,56 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         for port in &mut self.ports {
             work += port.transmit(&self.shard.counters);
         }
-        self.passes = self.passes.wrapping_add(1);
         if work > 0 { Pass::Busy } else { Pass::Idle }
     }
 
     /// One burst from one port: classify all, look up all, process all in the order of arrival.
     fn receive(&mut self, interface: usize) -> usize {
         let Some(port) = self.ports.get_mut(interface) else { return 0 };
-        port.receive(&self.shard.counters);
-        let count = port.rx.len();
+        let frames = port.receive(&self.shard.counters);
+        if frames.is_empty() {
+            return 0;
+        }
         self.burst.clear();
-        for frame in 0..count {
-            self.classify(interface, frame);
+        for (number, frame) in frames.iter().enumerate() {
+            self.classify(interface, number, frame);
         }
         for entry in &mut self.burst {
             entry.arrived.hint = self.shard.hint(&entry.arrived);
         }
         for entry in &self.burst {
-            let text_at = usize::from(entry.arrived.text_at);
-            let frame = self.ports.get(interface).and_then(|port| port.rx.get(entry.frame));
-            let bytes = frame.map(Frame::bytes).unwrap_or_default();
-            let text = bytes.get(text_at..text_at + entry.text_len).unwrap_or_default();
+            let bytes = frames.get(entry.frame).map(Frame::bytes).unwrap_or_default();
+            let text = bytes.get(entry.text_at..entry.text_at + entry.text_len).unwrap_or_default();
             self.shard.segment_arrives(&mut self.app, &entry.arrived, text);
         }
+        let count = frames.len();
         if let Some(port) = self.ports.get_mut(interface) {
-            port.recycle();
+            port.recycle(frames);
         }
         count
     }
 
     /// Classifies one frame; what is not TCP is answered on the spot.
-    fn classify(&mut self, interface: usize, frame: usize) {
+    fn classify(&mut self, interface: usize, number: usize, frame: &Q::Frame) {
         let Some(port) = self.ports.get(interface) else { return };
-        let Some(received) = port.rx.get(frame) else { return };
-        let ingress = classify::Ingress {
-            interface: interface as u8,
-            mac: port.mac(),
-            locals: &self.shard.locals,
-        };
-        match classify::classify(received.bytes(), received.rx_checksums(), ingress) {
+        let ingress =
+            classify::Ingress { interface: interface as u8, mac: port.mac(), locals: &self.shard.locals };
+        match classify::classify(frame.bytes(), frame.rx_checksums(), ingress) {
             Err(reason) => self.shard.drop_one(reason),
-            Ok(classify::Class::Tcp { key, segment, text_at, text_len }) => {
-                self.shard.counters.add(Counter::RxSegments, 1);
-                let hash = self.shard.hash(&key);
-                let arrived =
-                    Arrived { key, hash, hint: None, segment, text_at: text_at as u16, mtu: port.caps.mtu };
-                self.burst.push(InBurst { frame, text_len, arrived });
+            Ok(Class::Tcp { key, .. }) if !self.host.is_ours(key.local) => {
+                self.shard.drop_one(DropReason::IpNotOurs);
             }
-            Ok(classify::Class::Arp(packet)) => {
+            Ok(Class::Tcp { key, segment, text_at, text_len }) => {
+                self.shard.count(Counter::RxSegments);
+                let hash = self.shard.hash(&key);
+                let arrived = Arrived { key, hash, hint: None, segment, mtu: port.caps.mtu };
+                self.burst.push(InBurst { frame: number, text_at, text_len, arrived });
+            }
+            Ok(Class::Arp(packet)) => {
                 self.host.arp_arrives(&mut self.ports, &self.shard, interface, &packet);
             }
-            Ok(classify::Class::Ipv4 { local, packet }) => {
-                let answer = self.host.ipv4_arrives(&self.shard, local, &packet);
-                self.answer_ipv4(interface, frame, answer);
+            Ok(Class::Ipv4 { local, packet }) => {
+                self.host.ipv4_arrives(&mut self.ports, &self.shard, local, &packet);
             }
         }
     }
@@ -161,13 +165,20 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
             return 0;
         }
         self.host.poll(&mut self.ports, &self.shard);
-        self.drain.step(&self.control, &mut self.shard, &mut self.app)
+        if self.host.is_ready() {
+            self.control.set_ready();
+        }
+        self.control.publish(&self.shard);
+        let work = self.drain.step(&self.control, &mut self.shard, &mut self.app);
+        if self.drain.is_done() && self.ports.iter().all(Port::is_flushed) {
+            self.control.set_drained();
+        }
+        work
     }
 
     /// Pays what is owed: answers first, then connections, as far as there are frames and room to send them.
     fn pay(&mut self) {
-        let mut replies = std::mem::take(&mut *self.shard.replies);
-        for reply in replies.drain(..) {
+        while let Some(reply) = self.shard.replies.pop_front() {
             if let Some((interface, frame)) = self.build(&reply.key, &reply.segment, None) {
                 self.host.send_to(&mut self.ports, &self.shard, interface, reply.key.remote, frame);
             }
@@ -192,10 +203,10 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
             return false;
         }
         let una = slot.tcb.snd.una;
-        self.segments.clear();
-        slot.tcb.output(Ctx { now: self.shard.now, cfg: &self.shard.cfg }, budget, &mut self.segments);
+        let mut segments = std::mem::take(&mut self.segments);
+        segments.clear();
+        slot.tcb.output(Ctx { now: self.shard.now, cfg: &self.shard.cfg }, budget, &mut segments);
         slot.listed = false;
-        let segments = std::mem::take(&mut self.segments);
         for segment in &segments {
             let Some((interface, frame)) = self.build(&key, segment, Some((index, segment.seq.since(una))))
             else {
@@ -212,7 +223,7 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
     /// `text.1`.
     fn build(
         &mut self,
-        key: &crate::flow::key::Key,
+        key: &Key,
         segment: &SegmentOut,
         text: Option<(u32, u32)>,
     ) -> Option<(usize, Q::Frame)> {
@@ -243,5 +254,10 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         }
         self.shard.count_sent(segment);
         Some((interface, frame))
+    }
+
+    /// Ends the loop: all frames that it held are given back with the queues.
+    pub fn into_queues(self) -> Vec<Q> {
+        self.ports.into_iter().map(Port::into_queue).collect()
     }
 }

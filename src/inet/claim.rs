@@ -90,8 +90,7 @@ impl Claim {
             }
             State::Announcing { left } => {
                 self.next = Instant(now.0 + ANNOUNCE_INTERVAL_US);
-                self.state =
-                    if left > 1 { State::Announcing { left: left - 1 } } else { State::Owned };
+                self.state = if left > 1 { State::Announcing { left: left - 1 } } else { State::Owned };
                 Some(Say::Announce)
             }
             State::Owned | State::Lost => None,
@@ -153,7 +152,7 @@ mod tests {
         assert!(probing.is_lost() && probing.poll(Instant::from_millis(9_000), &mut Rng::new(1)).is_none());
 
         let mut owned = Claim::new(false, Instant::ZERO);
-        let at = |s| Instant::from_millis(s * 1_000);
+        let at = |s: u64| Instant::from_millis(s * 1_000);
         assert_eq!(owned.conflict(at(1)), Conflict::Defend);
         assert_eq!(owned.conflict(at(10)), Conflict::Silent);
         assert_eq!(owned.conflict(at(11)), Conflict::Defend);

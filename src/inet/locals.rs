@@ -112,7 +112,7 @@ impl Locals {
     }
 
     /// All addresses with their numbers.
-    pub fn iter(&self) -> impl Iterator<Item = (LocalIdx, &Local)> {
+    pub fn iter(&self) -> impl Iterator<Item = (LocalIdx, &Local)> + Clone {
         self.entries.iter().enumerate().map(|(index, local)| (LocalIdx(index as u16), local))
     }
 

@@ -254,6 +254,16 @@ impl Tcb {
         Tick::earliest(retransmit, Tick::earliest(self.timers.ack_at, self.timers.life_at))
     }
 
+    /// Something new was acknowledged, or the connection began, within the last `ms` milliseconds.
+    pub fn progressed_within(&self, ms: u32, now: Instant) -> bool {
+        now.tick().since(self.progress_at) < ms
+    }
+
+    /// The peer's FIN was taken.
+    pub fn peer_closed(&self) -> bool {
+        matches!(self.state, State::CloseWait | State::Closing | State::LastAck | State::TimeWait)
+    }
+
     /// The connection has something to say.
     pub fn owes(&self) -> bool {
         self.owed.0 != 0 || self.duplicates_owed != 0

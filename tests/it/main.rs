@@ -1,0 +1,6 @@
+//! Tests of the whole stack without a device: hand-made segments, virtual time, a network in memory.
+#![allow(missing_docs)]
+
+mod expect;
+mod reach;
+mod smoke;
