@@ -146,6 +146,8 @@ fn make_bindings(flags: &[String], file: &Path) -> Result<(), String> {
     let builder = bindgen::Builder::default()
         .header("wrapper.h")
         .clang_args(flags)
+        // Without it the C library hides cpu_set_t, and DPDK then what speaks of it.
+        .clang_arg("-D_GNU_SOURCE")
         .allowlist_function(FUNCTIONS)
         .allowlist_var(VARIABLES)
         .opaque_type(OPAQUE)

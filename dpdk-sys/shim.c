@@ -36,11 +36,6 @@ void dt_free(struct rte_mbuf *frame)
 	rte_pktmbuf_free(frame);
 }
 
-void dt_reset(struct rte_mbuf *frame)
-{
-	rte_pktmbuf_reset(frame);
-}
-
 int dt_linearize(struct rte_mbuf *frame)
 {
 	return rte_pktmbuf_linearize(frame);

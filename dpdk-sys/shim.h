@@ -25,7 +25,6 @@ unsigned int dt_ring_dequeue_burst(struct rte_ring *ring, void **objects, unsign
 
 /* One frame. */
 void dt_free(struct rte_mbuf *frame);
-void dt_reset(struct rte_mbuf *frame);
 int dt_linearize(struct rte_mbuf *frame);
 
 /* The clock and what is thread-local. */

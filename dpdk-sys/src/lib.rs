@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `dt_rx_burst`, `dt_tx_burst` | `rte_eth_rx_burst`, `rte_eth_tx_burst` |
 //! | `dt_alloc_bulk`, `dt_free_bulk`, `dt_free` | `rte_pktmbuf_alloc_bulk`, `rte_pktmbuf_free_bulk`, `rte_pktmbuf_free` |
-//! | `dt_reset`, `dt_linearize` | `rte_pktmbuf_reset`, `rte_pktmbuf_linearize` |
+//! | `dt_linearize` | `rte_pktmbuf_linearize` |
 //! | `dt_ring_dequeue_burst` | `rte_ring_dequeue_burst` |
 //! | `dt_rdtsc`, `dt_tsc_hz` | `rte_rdtsc`, `rte_get_tsc_hz` |
 //! | `dt_errno`, `dt_lcore_id` | `rte_errno`, `rte_lcore_id()` |
