@@ -3,7 +3,7 @@
 //! the words are looked at first.
 
 use super::error::{EalError, strerror};
-use super::log::{LEVEL_ERROR, Line};
+use super::log::{LEVEL_ERROR, LEVEL_WARNING, Line};
 
 /// Parts of lines that only repeat that there was a failure.
 const EMPTY_WORDS: &[&str] = &[
@@ -61,11 +61,10 @@ pub(super) fn diagnose(log: &[Line], console: &str, number: i32) -> EalError {
     }
 }
 
-/// The last line that is an error and says something; else the last that says something.
+/// The last line that is an error and says something; else the last warning that does.
 pub(super) fn last_words(log: &[Line]) -> Option<String> {
-    let mut lines = log.iter().rev().filter(|line| says_something(&line.text));
-    let last = lines.clone().next();
-    lines.find(|line| line.level <= LEVEL_ERROR).or(last).map(|line| plain(&line.text))
+    let last = |worst: u32| log.iter().rev().find(|line| line.level <= worst && says_something(&line.text));
+    last(LEVEL_ERROR).or_else(|| last(LEVEL_WARNING)).map(|line| plain(&line.text))
 }
 
 /// Why a device that was asked for did not appear: the last words before EAL gave it up, and what to do.
@@ -230,5 +229,8 @@ mod tests {
         assert!(memif.contains("bad role") && memif.contains("role="), "{memif}");
         let other = device_absent(&lines, "net_pcap3").to_string();
         assert!(other.contains("no reason"), "{other}");
+        let chatter = Line { level: LEVEL_WARNING + 2, text: "EAL: Selected IOVA mode 'VA'".to_owned() };
+        let silent = device_absent(&[chatter], "net_null0").to_string();
+        assert!(silent.contains("no reason"), "{silent}");
     }
 }

@@ -14,6 +14,7 @@ const LINE_BYTES: usize = 240;
 /// Levels as in `rte_log.h`; the smaller, the worse.
 const LEVEL_CRITICAL: u32 = 3;
 pub(super) const LEVEL_ERROR: u32 = 4;
+pub(super) const LEVEL_WARNING: u32 = 5;
 
 /// One line of DPDK's log.
 #[derive(Clone, PartialEq, Eq, Debug)]

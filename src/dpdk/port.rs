@@ -1,13 +1,17 @@
 //! Ports: finding them, configuring them with all checksum work that they offer, starting and closing them.
 
-use std::ffi::c_char;
-use std::fmt;
+mod info;
+mod state;
+
+pub use info::{PortInfo, find, ports};
+pub use state::{Description, Link, PortStats};
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use dpdk_sys::{rte_eth_conf, rte_eth_dev_info, rte_eth_stats, rte_ether_addr};
+use dpdk_sys::{rte_eth_conf, rte_eth_stats, rte_ether_addr};
 
-use super::eal::{Eal, port_id};
+use super::eal::Eal;
 use super::error::{PortError, strerror};
 use super::mempool::{Kept, Mempool};
 use super::offload::Offloads;
@@ -16,38 +20,12 @@ use super::{diagnosis, log};
 use crate::link::Caps;
 use crate::stats::counters::Counters;
 
-/// Descriptors of a queue, where the driver does not prefer more: bursts of SYNs must fit while the loop is
-/// busy elsewhere.
-const DESCRIPTORS: u16 = 1_024;
-/// Most queues of one port that can be taken: one bit each.
-const QUEUES_MAX: u16 = 64;
 /// The MTU that any Ethernet carries.
 const MTU_ETHERNET: u16 = 1_500;
 /// Frames that net_af_xdp keeps a queue after its close: its fill ring and a batch of completions (seen).
 const AF_XDP_KEEPS: u32 = 2_048 + 32;
 /// Frames that a memif client with zero copy keeps: its ring and a batch (seen).
 const MEMIF_KEEPS: u32 = 1_024 + 32;
-
-/// What is known of a port before it is configured.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PortInfo {
-    /// Its index.
-    pub id: u16,
-    /// Its device's name: `net_tap0`, or a PCI address.
-    pub name: String,
-    /// Its driver's name.
-    pub driver: String,
-    /// Its NUMA node; -1 when that is unknown.
-    pub socket: i32,
-    /// Receive descriptors that a queue will have.
-    pub rx_descriptors: u16,
-    /// Transmit descriptors that a queue will have.
-    pub tx_descriptors: u16,
-    /// Most queues each way.
-    pub queues_max: u16,
-    offered: Offloads,
-    mtu_max: u16,
-}
 
 /// How a port is to be configured.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,62 +44,6 @@ impl Default for PortConfig {
     }
 }
 
-/// The state of a port's link.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Link {
-    /// Frames can pass.
-    pub up: bool,
-    /// In Mbit/s; `u32::MAX` when unknown.
-    pub speed_mbps: u32,
-}
-
-/// A device's own counts since it was started.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct PortStats {
-    /// Frames received.
-    pub rx_frames: u64,
-    /// Frames sent.
-    pub tx_frames: u64,
-    /// Bytes received; some virtual devices do not count them.
-    pub rx_bytes: u64,
-    /// Bytes sent; some virtual devices do not count them.
-    pub tx_bytes: u64,
-    /// Frames lost because the receive queue was full.
-    pub rx_missed: u64,
-    /// Frames received in error.
-    pub rx_errors: u64,
-    /// Frames that could not be sent.
-    pub tx_errors: u64,
-    /// Frames lost because the pool was empty.
-    pub rx_no_frame: u64,
-}
-
-/// A line on a port for people.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Description {
-    name: String,
-    driver: String,
-    mac: [u8; 6],
-    mtu: u16,
-    link: Link,
-    offloads: Offloads,
-}
-
-impl fmt::Display for Description {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.mac;
-        write!(f, "{} ({}) {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}, ", self.name, self.driver)?;
-        write!(f, "mtu {}, link ", self.mtu)?;
-        match (self.link.up, self.link.speed_mbps) {
-            (false, _) => write!(f, "down")?,
-            (true, 0 | u32::MAX) => write!(f, "up")?,
-            (true, mbps) if mbps % 1_000 == 0 => write!(f, "up {} Gbit/s", mbps / 1_000)?,
-            (true, mbps) => write!(f, "up {mbps} Mbit/s")?,
-        }
-        write!(f, ", offloads {}", self.offloads.describe())
-    }
-}
-
 /// The error of a step, with the driver's last words since `mark` or what the error number means.
 fn driver_error(info: &PortInfo, step: &'static str, mark: u64, rc: i32) -> PortError {
     let reason = diagnosis::last_words(&log::since(mark)).unwrap_or_else(|| strerror(rc));
@@ -133,82 +55,6 @@ fn driver_error(info: &PortInfo, step: &'static str, mark: u64, rc: i32) -> Port
         _ => "look whether another program uses the device, and at the guide of its driver",
     };
     PortError::Driver { port: info.name.clone(), driver: info.driver.clone(), step, reason, cure }
-}
-
-/// All ports that EAL found, in the order of their indices.
-pub fn ports(_eal: &Eal) -> Vec<PortInfo> {
-    let mut found = Vec::new();
-    let mut next = 0;
-    loop {
-        // SAFETY: EAL is started; any index may be asked for. Owner 0 is nobody: ports that a bond or a
-        // fail-safe device has taken are left out.
-        let id = unsafe { dpdk_sys::rte_eth_find_next_owned_by(next, 0) };
-        let Some(id) = u16::try_from(id).ok().filter(|id| u32::from(*id) < dpdk_sys::DT_MAX_PORTS) else {
-            return found;
-        };
-        found.extend(probe(id));
-        next = id + 1;
-    }
-}
-
-/// The port with this index (from 0) or device name.
-///
-/// # Errors
-/// There is no such port; the sentence names those that are there.
-pub fn find(eal: &Eal, wanted: &str) -> Result<PortInfo, PortError> {
-    let all = ports(eal);
-    if all.is_empty() {
-        return Err(PortError::NoPort);
-    }
-    let index = wanted.parse().ok();
-    let found = all
-        .iter()
-        .find(|port| port.name == wanted || Some(port.id) == index || port_id(wanted) == Some(port.id));
-    found.cloned().ok_or_else(|| {
-        let known = all.iter().map(|port| format!("{} ({})", port.id, port.name)).collect::<Vec<_>>();
-        PortError::Unknown { wanted: wanted.to_owned(), known: known.join(", ") }
-    })
-}
-
-fn probe(id: u16) -> Option<PortInfo> {
-    let mut raw = rte_eth_dev_info::default();
-    let mut name = [0 as c_char; dpdk_sys::RTE_ETH_NAME_MAX_LEN as usize];
-    // SAFETY: the port exists, and both places are as large as DPDK says they must be.
-    let (rc, socket) = unsafe {
-        let rc = dpdk_sys::rte_eth_dev_info_get(id, &mut raw)
-            | dpdk_sys::rte_eth_dev_get_name_by_port(id, name.as_mut_ptr());
-        (rc, dpdk_sys::rte_eth_dev_socket_id(id))
-    };
-    if rc != 0 {
-        return None;
-    }
-    let mut rx_descriptors = DESCRIPTORS.max(raw.default_rxportconf.ring_size);
-    let mut tx_descriptors = DESCRIPTORS.max(raw.default_txportconf.ring_size);
-    // SAFETY: the port exists; both places are read and written during the call only. Where it fails the
-    // numbers stay, and the queue's own setup says what is wrong with them.
-    unsafe { dpdk_sys::rte_eth_dev_adjust_nb_rx_tx_desc(id, &mut rx_descriptors, &mut tx_descriptors) };
-    // What max_rx_pktlen counts beside the packet: the link header and the check sequence.
-    let by_frame = raw.max_rx_pktlen.saturating_sub(14 + 4).min(u32::from(u16::MAX)) as u16;
-    Some(PortInfo {
-        id,
-        name: c_text(name.as_ptr()),
-        driver: c_text(raw.driver_name),
-        socket,
-        rx_descriptors,
-        tx_descriptors,
-        queues_max: raw.max_rx_queues.min(raw.max_tx_queues).min(QUEUES_MAX),
-        offered: Offloads::within(raw.rx_offload_capa, raw.tx_offload_capa),
-        mtu_max: raw.max_mtu.min(by_frame),
-    })
-}
-
-/// A string of DPDK's or of an array of ours; both end in a zero byte and live through the call.
-fn c_text(text: *const c_char) -> String {
-    if text.is_null() {
-        return "unknown".to_owned();
-    }
-    // SAFETY: not null; see above.
-    unsafe { std::ffi::CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }
 
 /// A unicast, locally administered address (bit 1 of the first byte set, bit 0 clear) for a port whose device
@@ -545,24 +391,5 @@ mod tests {
         assert!(a[0] & 1 == 0 && a[0] & 2 == 2);
         assert_eq!(b[4..], [1, 3]);
         assert_ne!(a, b);
-    }
-
-    #[test]
-    fn a_port_is_described_in_one_line() {
-        let mut line = Description {
-            name: "net_tap0".to_owned(),
-            driver: "net_tap".to_owned(),
-            mac: [2, 0x64, 0x74, 0x61, 0x70, 0],
-            mtu: 1_500,
-            link: Link { up: true, speed_mbps: 10_000 },
-            offloads: Offloads::within(u64::MAX, u64::MAX),
-        };
-        assert_eq!(
-            line.to_string(),
-            "net_tap0 (net_tap) 02:64:74:61:70:00, mtu 1500, link up 10 Gbit/s, offloads rx ip+tcp, tx ip+tcp checksums"
-        );
-        line.link = Link { up: false, speed_mbps: 0 };
-        line.offloads = Offloads::default();
-        assert!(line.to_string().ends_with("link down, offloads none"), "{line}");
     }
 }

@@ -27,9 +27,13 @@ pub fn run_behind(wrapper: &[&str], name: &str, body: fn()) -> Option<String> {
     let file =
         env::temp_dir().join(format!("dpdk-tcp-{}-{}.txt", std::process::id(), name.replace(':', "-")));
     let output = fs::File::create(&file).unwrap();
+    // EAL's own files go where they can be taken away afterwards, all of them.
+    let run_time = file.with_extension("d");
+    fs::create_dir(&run_time).unwrap();
     let mut child = Command::new(words[0])
         .args(&words[1..])
         .env(MARK, name)
+        .env("RUNTIME_DIRECTORY", &run_time)
         .stdin(Stdio::null())
         .stdout(output.try_clone().unwrap())
         .stderr(output)
@@ -48,6 +52,7 @@ pub fn run_behind(wrapper: &[&str], name: &str, body: fn()) -> Option<String> {
     };
     let text = String::from_utf8_lossy(&fs::read(&file).unwrap()).into_owned();
     fs::remove_file(&file).unwrap();
+    fs::remove_dir_all(&run_time).unwrap();
     assert!(status.success(), "{name} ended with {status}:\n{text}");
     assert!(text.contains("1 passed"), "{name} is not the full name of a test:\n{text}");
     Some(text)
