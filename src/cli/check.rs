@@ -228,7 +228,14 @@ fn ports(facts: &Facts, asked: &Asked) -> Vec<Finding> {
                 (None, None) => format!("{} is bound to no driver", nic.address),
             };
             let found = format!("no NIC is bound for DPDK ({who}) and no virtual device is given");
-            Finding::mend(SUBJECT, found, format!("scripts/bind {}   (or {tap})", nic.address))
+            let bind = format!("scripts/bind {}", nic.address);
+            // A card that the kernel uses may be the one over which the machine is reached.
+            let cure = if nic.interface.is_some() {
+                format!("{tap}   (or {bind})")
+            } else {
+                format!("{bind}   (or {tap})")
+            };
+            Finding::mend(SUBJECT, found, cure)
         }
     }]
 }

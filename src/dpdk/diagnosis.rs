@@ -17,12 +17,15 @@ const EMPTY_WORDS: &[&str] = &[
     "Cannot probe devices",
     "Failed to send start req to secondary",
     "Could not release memory subsystem data",
+    "hugepages reported on node",
+    "multiq qdisc",
+    "Disabling rte flow support",
 ];
 
 /// Why EAL did not start, from the lines of its log, from what it wrote past the log and from its error number.
 pub(super) fn diagnose(log: &[Line], console: &str, number: i32) -> EalError {
     let past_the_log = console.lines().take_while(|line| !line.starts_with("Usage:"));
-    let words: Vec<&str> = past_the_log.chain(log.iter().map(|line| line.text.as_str())).collect();
+    let words: Vec<&str> = past_the_log.clone().chain(log.iter().map(|line| line.text.as_str())).collect();
     let find = |part: &str| words.iter().rev().find(|line| line.contains(part)).map(|line| plain(line));
     if let Some(option) = find("unrecognized option").or_else(|| find("invalid option -- ")) {
         return EalError::UnknownOption { option: unknown_option(&option) };
@@ -31,17 +34,17 @@ pub(super) fn diagnose(log: &[Line], console: &str, number: i32) -> EalError {
     let cases: [(&str, Make); 16] = [
         ("no mounted hugetlbfs", |reason| EalError::NoHugeMount { reason }),
         ("Not enough memory available", |reason| EalError::NotEnoughMemory { reason }),
+        ("requires an argument", |reason| EalError::Options { reason }),
         ("invalid core list", |reason| EalError::Cores { reason }),
         ("invalid coremask", |reason| EalError::Cores { reason }),
         ("invalid parameter for --lcores", |reason| EalError::Cores { reason }),
+        ("Main lcore is not enabled", |reason| EalError::Cores { reason }),
         ("main-lcore", |reason| EalError::Cores { reason }),
         ("Is another primary process running", |reason| EalError::SecondPrimary { reason }),
         ("for rte_mem_config", |reason| EalError::NoPrimary { reason }),
         ("Error creating '", |reason| EalError::RuntimeDirectory { reason }),
         ("Cannot create runtime directory", |reason| EalError::RuntimeDirectory { reason }),
         ("Permission denied", |reason| EalError::HugepagePermission { reason }),
-        ("No free 2048 kB hugepages", |_| EalError::NoHugepages),
-        ("No available 2048 kB hugepages", |_| EalError::NoHugepages),
         ("Cannot get hugepage information", |_| EalError::NoHugepages),
         ("Unable to parse device", |reason| EalError::UnknownDriver { device: quoted(&reason) }),
         ("already called initialization", |_| EalError::AlreadyStarted),
@@ -51,8 +54,9 @@ pub(super) fn diagnose(log: &[Line], console: &str, number: i32) -> EalError {
             return make(reason);
         }
     }
+    // Past the log only the worst is written; the log's own chatter says nothing of a failure.
     let reason =
-        last_words(log).or_else(|| words.iter().rev().find(|line| says_something(line)).map(|l| plain(l)));
+        last_words(log).or_else(|| past_the_log.filter(|line| says_something(line)).last().map(plain));
     let bad_options = words.iter().any(|line| line.contains("Invalid 'command line' arguments"));
     match reason {
         Some(reason) if bad_options => EalError::Options { reason },
@@ -62,23 +66,30 @@ pub(super) fn diagnose(log: &[Line], console: &str, number: i32) -> EalError {
 }
 
 /// The last line that is an error and says something; else the last warning that does.
-pub(super) fn last_words(log: &[Line]) -> Option<String> {
+fn last_words(log: &[Line]) -> Option<String> {
     let last = |worst: u32| log.iter().rev().find(|line| line.level <= worst && says_something(&line.text));
     last(LEVEL_ERROR).or_else(|| last(LEVEL_WARNING)).map(|line| plain(&line.text))
 }
 
-/// Why a device that was asked for did not appear: the last words before EAL gave it up, and what to do.
+/// The first words of a driver that fails, warnings included: what comes after is only that its callers failed,
+/// too. Where the driver has none, EAL's own errors.
+pub(super) fn first_words(log: &[Line]) -> Option<String> {
+    let of_eal = |line: &Line| line.text.starts_with("EAL: ") || line.text.starts_with("TELEMETRY: ");
+    let telling =
+        |worst: u32| log.iter().filter(move |line| line.level <= worst && says_something(&line.text));
+    let first = telling(LEVEL_WARNING).find(|line| !of_eal(line)).or_else(|| telling(LEVEL_ERROR).next());
+    first.map(|line| plain(&line.text))
+}
+
+/// Why a device that was asked for did not appear: its driver's words before EAL gave it up, and what to do.
 pub(super) fn device_absent(log: &[Line], device: &str) -> EalError {
     let given_up = format!("failed to initialize {device} device");
     let end = log.iter().position(|line| line.text.contains(&given_up)).unwrap_or(log.len());
     // What stands before belongs to the devices before it.
     let before = log.get(..end).unwrap_or_default();
-    let start = before
-        .iter()
-        .rposition(|line| line.text.contains("failed to initialize"))
-        .map_or(0, |place| place + 1);
-    let reason =
-        before.get(start..).and_then(last_words).unwrap_or_else(|| "its driver gave no reason".to_owned());
+    let last = before.iter().rposition(|line| line.text.contains("failed to initialize"));
+    let own = before.get(last.map_or(0, |place| place + 1)..).unwrap_or_default();
+    let reason = first_words(own).unwrap_or_else(|| "its driver gave no reason".to_owned());
     EalError::DeviceAbsent { device: device.to_owned(), cure: device_cure(device, &reason), reason }
 }
 
@@ -87,7 +98,7 @@ fn device_cure(device: &str, reason: &str) -> &'static str {
         "run as root or with CAP_NET_ADMIN and CAP_NET_RAW, or inside `unshare -r -n` with RUNTIME_DIRECTORY set"
     } else if reason.contains("/dev/net/tun") {
         "load the kernel's tun module with `modprobe tun`"
-    } else if reason.contains("No such device") || reason.contains("ioctl") || reason.contains("interface") {
+    } else if ["No such device", "ioctl", "interface"].iter().any(|part| reason.contains(part)) {
         "look whether the interface named by `iface=` exists and whether its name has at most 15 characters"
     } else if device.starts_with("net_memif") {
         "look at `role=`, `id=` and `socket=`, and whether the other end runs with the opposite role"
@@ -197,6 +208,14 @@ mod tests {
             22,
             &["no option `--addr`", "after `--`"],
         );
+        let console = "dpdk-tcp: option requires an argument -- 'l'\n\nUsage: x\n";
+        says(
+            &["EAL: Detected NUMA nodes: 1", fatal],
+            console,
+            22,
+            &["refuses its options", "requires an argument"],
+        );
+        says(&["EAL: Main lcore is not enabled for DPDK", fatal], "", 22, &["refuses the core list"]);
         says(&[fatal], "dpdk-tcp: invalid option -- 'q'\nUsage: x\n", 22, &["no option `-q`"]);
         says(
             &["EAL: invalid parameters for --iova-mode", fatal],
@@ -209,12 +228,21 @@ mod tests {
     #[test]
     fn without_any_words_the_error_number_speaks() {
         says(&[], "", 12, &["Cannot allocate memory"]);
+        says(
+            &[],
+            "EAL: FATAL: Invalid 'command line' arguments.\nUsage: x\n -l lots\n",
+            22,
+            &["Invalid argument"],
+        );
     }
 
     #[test]
-    fn an_absent_device_gets_the_words_of_its_own_driver() {
+    fn an_absent_device_gets_the_first_words_of_its_own_driver() {
         let lines = log(&[
+            "EAL: No free 1048576 kB hugepages reported on node 0",
+            "EAL: something of EAL's own",
             "tun_alloc(): Unable to set TUNSETIFF for a: Operation not permitted",
+            "eth_dev_tap_create(): TAP Unable to initialize net_tap0",
             "EAL: vdev_probe(): failed to initialize net_tap0 device",
             "memif: bad role",
             "EAL: vdev_probe(): failed to initialize net_memif0 device",

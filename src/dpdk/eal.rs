@@ -45,11 +45,12 @@ impl Eal {
     /// lcore and is pinned to its CPU, and so are threads that it starts later: start helpers before.
     ///
     /// While EAL starts (0.1 s and more), stdout and stderr of the whole process are led away from the terminal,
-    /// and DPDK's log stays away for good.
+    /// and DPDK's log stays away for good; with the option `--log-level` both are shown.
     ///
     /// # Errors
     /// One sentence for each known cause; afterwards the process cannot try again.
     pub fn init(options: Vec<String>) -> Result<Eal, EalError> {
+        let talkative = options.iter().any(|option| option.starts_with("--log-level"));
         let mut words = vec![PROGRAM.to_owned()];
         for option in options {
             let word = CString::new(option.as_str()).map_err(|_| EalError::ZeroByte(option.clone()))?;
@@ -58,10 +59,10 @@ impl Eal {
         if STARTED.swap(true, Ordering::SeqCst) {
             return Err(EalError::AlreadyStarted);
         }
-        log::capture();
+        log::capture(talkative);
         let mark = log::mark();
         let argv = Argv::new(words);
-        let quiet = Quiet::begin();
+        let quiet = if talkative { None } else { Quiet::begin() };
         // SAFETY: argc and argv describe an array of strings that ends with a null pointer; array and strings
         // live as long as the process, as EAL keeps pointers into both. STARTED lets no second call through.
         let consumed = unsafe { dpdk_sys::rte_eal_init(argv.count, argv.words) };

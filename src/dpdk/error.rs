@@ -16,7 +16,7 @@ pub enum EalError {
     ZeroByte(String),
     /// The options were refused.
     #[error(
-        "EAL refuses its options ({reason}): `dpdk-tcp -- --help` says which options are EAL's and which are ours"
+        "EAL refuses its options ({reason}): `dpdk-tcp --help` says which options are EAL's and which are ours"
     )]
     Options {
         /// EAL's own words.
@@ -109,7 +109,7 @@ pub enum EalError {
     DeviceAbsent {
         /// The device's name.
         device: String,
-        /// The driver's last words.
+        /// The driver's own words.
         reason: String,
         /// What to do.
         cure: &'static str,
@@ -233,7 +233,7 @@ pub enum PortError {
         driver: String,
         /// What was tried: configured, started, stopped or closed.
         step: &'static str,
-        /// The driver's last words, or what the error number means.
+        /// The driver's own words, or what the error number means.
         reason: String,
         /// What to do.
         cure: &'static str,

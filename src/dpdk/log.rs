@@ -2,7 +2,7 @@
 //! The last lines are kept in a fixed array, since a driver may log at any time, on any thread, and nothing is
 //! allocated once loops run.
 
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dpdk_sys::dt_log_stream;
@@ -43,6 +43,9 @@ static KEPT: Mutex<Kept> =
 
 /// Where lines go that announce the end of the process.
 static TERMINAL: AtomicI32 = AtomicI32::new(libc::STDERR_FILENO);
+
+/// All lines go there, because somebody has asked for them.
+static SHOWN: AtomicBool = AtomicBool::new(false);
 
 fn kept() -> MutexGuard<'static, Kept> {
     KEPT.lock().unwrap_or_else(PoisonError::into_inner)
@@ -98,16 +101,18 @@ unsafe extern "C" fn sink(level: u32, text: *const libc::c_char, len: usize) {
     }
     // SAFETY: the stream passes the start and length of its own buffer, which nobody changes during the call.
     let bytes = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), len) };
-    if level <= LEVEL_CRITICAL {
-        // DPDK is about to abort: what is only kept would die with the process.
+    // A critical line says that DPDK is about to abort: what is only kept would die with the process.
+    if level <= LEVEL_CRITICAL || SHOWN.load(Ordering::Relaxed) {
         // SAFETY: writes `len` bytes that are valid, to a descriptor; a wrong descriptor only gives an error.
         let _ = unsafe { libc::write(TERMINAL.load(Ordering::Relaxed), text.cast(), len) };
     }
     kept().write(level, bytes);
 }
 
-/// Leads DPDK's log here for the rest of the process. Where that fails the log stays on stderr.
-pub(super) fn capture() {
+/// Leads DPDK's log here for the rest of the process; `shown` copies it to the terminal as well. Where that
+/// fails the log stays on stderr.
+pub(super) fn capture(shown: bool) {
+    SHOWN.store(shown, Ordering::Relaxed);
     // SAFETY: `sink` has the signature the shim declares and lives as long as the process. The stream is never
     // closed, so that DPDK may write to it at any time, its own end included.
     unsafe {

@@ -44,9 +44,9 @@ impl Default for PortConfig {
     }
 }
 
-/// The error of a step, with the driver's last words since `mark` or what the error number means.
+/// The error of a step, with the driver's words since `mark` or what the error number means.
 fn driver_error(info: &PortInfo, step: &'static str, mark: u64, rc: i32) -> PortError {
-    let reason = diagnosis::last_words(&log::since(mark)).unwrap_or_else(|| strerror(rc));
+    let reason = diagnosis::first_words(&log::since(mark)).unwrap_or_else(|| strerror(rc));
     let cure = match (info.driver.as_str(), step) {
         ("net_memif", "started") => "start the other end with role=server first",
         ("net_af_xdp" | "net_af_packet" | "net_pcap", _) => {

@@ -64,6 +64,16 @@ pub fn run(name: &str, body: fn()) -> Option<String> {
     run_behind(&[], name, body)
 }
 
+/// Whether the test may make a network namespace; says so where it may not.
+pub fn can_make_namespaces(name: &str) -> bool {
+    let tried = Command::new("unshare").args(["-n", "true"]).stderr(Stdio::null()).status();
+    let possible = tried.is_ok_and(|status| status.success());
+    if !possible {
+        println!("{name} is left out: it needs root, to make a network namespace");
+    }
+    possible
+}
+
 /// EAL's options for a test, and then `more`: memory of pages where enough of them are free.
 pub fn options(more: &[&str]) -> Vec<String> {
     let info = fs::read_to_string("/proc/meminfo").unwrap();

@@ -32,8 +32,8 @@ fn an_unknown_driver_is_named() {
 }
 
 #[test]
-fn a_device_whose_probe_fails_is_named_with_its_drivers_last_words() {
-    is_quiet(child::run("errors::a_device_whose_probe_fails_is_named_with_its_drivers_last_words", || {
+fn a_device_whose_probe_fails_is_named_with_its_drivers_words() {
+    is_quiet(child::run("errors::a_device_whose_probe_fails_is_named_with_its_drivers_words", || {
         let vdevs = ["--vdev", "net_null0", "--vdev=net_af_packet0,iface=absent77", "--vdev", "net_null1"];
         let sentence = refused(child::options(&[&["-l", "0"], &vdevs[..]].concat()));
         assert!(sentence.starts_with("the device `net_af_packet0` did not appear ("), "{sentence}");
@@ -90,6 +90,14 @@ fn hugepages_that_cannot_be_had_are_told_with_their_cure() {
         let sentence = refused(words.map(str::to_owned).to_vec());
         assert!(sentence.contains("hugepages") && sentence.contains("scripts/hugepages"), "{sentence}");
     }));
+}
+
+#[test]
+fn the_log_is_shown_to_those_who_ask_for_it() {
+    let output = child::run("errors::the_log_is_shown_to_those_who_ask_for_it", || {
+        refused(child::options(&["-l", "0", "--log-level", "*:debug", "--vdev", "net_nope"]));
+    });
+    assert!(output.is_none_or(|output| output.contains("EAL: Unable to parse device 'net_nope'")));
 }
 
 #[test]

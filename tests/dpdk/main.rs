@@ -7,6 +7,7 @@
 mod child;
 mod cores;
 mod errors;
+mod kept;
 mod memory;
 mod pools;
 mod tap;

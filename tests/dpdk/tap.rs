@@ -3,7 +3,7 @@
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,12 +23,9 @@ const PEER: &str = "198.18.0.2";
 
 /// Runs the body in a namespace of its own, or says why not.
 fn in_namespace(name: &str, body: fn()) {
-    let possible = Command::new("unshare").args(["-n", "true"]).stderr(Stdio::null()).status();
-    if !possible.is_ok_and(|status| status.success()) {
-        println!("{name} is left out: it needs root, to make a network namespace");
-        return;
+    if child::can_make_namespaces(name) {
+        child::run_behind(&["unshare", "-n"], name, body);
     }
-    child::run_behind(&["unshare", "-n"], name, body);
 }
 
 fn ip(words: &str) {

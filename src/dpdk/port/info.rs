@@ -8,8 +8,8 @@ use crate::dpdk::eal::{Eal, port_id};
 use crate::dpdk::error::PortError;
 use crate::dpdk::offload::Offloads;
 
-/// Descriptors of a queue, where the driver does not prefer more: bursts of SYNs must fit while the loop is
-/// busy elsewhere.
+/// Descriptors of a queue, where the driver does not prefer more: a flood of small frames must fit while the
+/// loop is busy elsewhere.
 const DESCRIPTORS: u16 = 1_024;
 /// Most queues of one port that can be taken: one bit each.
 const QUEUES_MAX: u16 = 64;
