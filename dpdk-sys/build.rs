@@ -138,7 +138,11 @@ fn compile_shim(flags: &[String]) -> Result<(), String> {
     // DPDK's headers warn by themselves at -Wextra; the shim's own mistakes would be errors.
     compiler.file("shim.c").opt_level(3).warnings(false).cargo_warnings(false);
     compiler.try_compile("dpdk_shim").map_err(|cause| {
-        format!("the C shim over DPDK does not compile: `apt-get install build-essential` if there is no C compiler ({})", one_line(&cause.to_string()))
+        format!(
+            "the C shim over DPDK does not compile: `apt-get install build-essential` if there is no C compiler \
+             ({})",
+            one_line(&cause.to_string())
+        )
     })
 }
 

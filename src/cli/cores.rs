@@ -123,7 +123,12 @@ pub enum CoreError {
         lcores: CpuSet,
     },
     /// CPUs that are not there.
-    #[error("the cores ask for {}, but only {} online: use `-l {offer}`, or let them share with `--lcores '({lcores})@({online})'`", cpus(.absent), are(.online))]
+    #[error(
+        "the cores ask for {}, but only {} online: use `-l {offer}`, or let them share with `--lcores \
+         '({lcores})@({online})'`",
+        cpus(.absent),
+        are(.online)
+    )]
     Offline {
         /// CPUs that were asked for and are not there.
         absent: CpuSet,
