@@ -1,0 +1,150 @@
+//! One receive and one transmit queue of a port: the border's [`QueuePair`] over DPDK. Used by one loop.
+//!
+//! Between the loop and the pool stands a small stash: a frame that is recycled is the next one given out, so
+//! that received frames become the frames of replies, hot in the cache and without any traffic with the pool.
+
+use std::sync::Arc;
+
+use arrayvec::ArrayVec;
+
+use super::mbuf::Mbuf;
+use super::port::PortShared;
+use crate::base::burst::Burst;
+use crate::base::drop_reason::DropReason;
+use crate::link::{Caps, Frame, QueuePair};
+use crate::stats::counters::Counters;
+
+/// Frames in a stash at most. Twice a usual burst, so that a pass that receives a burst and then answers it
+/// touches neither end.
+pub const STASH: usize = 64;
+/// Frames that are moved between stash and pool at once.
+const REFILL: usize = STASH / 2;
+
+/// A queue pair. It keeps its port open; dropping it returns the frames of its stash.
+pub struct Queue {
+    port: Arc<PortShared>,
+    id: u16,
+    number: u16,
+    caps: Caps,
+    stash: ArrayVec<Mbuf, STASH>,
+    counters: Arc<Counters>,
+}
+
+impl Queue {
+    pub(super) fn new(port: Arc<PortShared>, number: u16, caps: Caps, counters: Arc<Counters>) -> Queue {
+        let id = port.id();
+        Queue { port, id, number, caps, stash: ArrayVec::new(), counters }
+    }
+
+    /// Makes frames of several segments, which a driver may give, into frames of one; those that do not fit
+    /// are dropped and counted.
+    fn join_segments(&self, frames: &mut Burst<Mbuf>, first: usize) {
+        let mut index = first;
+        while let Some(frame) = frames.get_mut(index) {
+            if frame.segments() == 1 || frame.linearize() {
+                index += 1;
+            } else {
+                frames.remove(index);
+                self.counters.drop_one(DropReason::FrameChained);
+            }
+        }
+    }
+
+    /// Takes up to `n` frames from the pool: all at once, or a single one where the pool has not that many.
+    fn refill(&mut self) {
+        let first = self.stash.len();
+        let n = REFILL.min(self.stash.remaining_capacity());
+        let pool = self.port.pool().as_ptr();
+        // SAFETY: Mbuf has the representation of a pointer to rte_mbuf, so the stash's free places are an array
+        // of n such pointers. The pool lives as long as the port. On success all n are set to frames that
+        // nobody else owns; otherwise none is.
+        unsafe {
+            let free = self.stash.as_mut_ptr().add(first).cast();
+            if dpdk_sys::dt_alloc_bulk(pool, free, n as u32) == 0 {
+                self.stash.set_len(first + n);
+            } else if n > 1 && dpdk_sys::dt_alloc_bulk(pool, free, 1) == 0 {
+                self.stash.set_len(first + 1);
+            }
+        }
+    }
+
+    /// Returns the `n` frames that have been in the stash for longest.
+    fn give_back(&mut self, n: usize) {
+        let len = self.stash.len();
+        let n = n.min(len);
+        // SAFETY: Mbuf has the representation of a pointer to rte_mbuf. The stash owns nothing while its length
+        // is 0; the first n frames are given to their pools, the others move to the front and are owned again.
+        unsafe {
+            self.stash.set_len(0);
+            let first = self.stash.as_mut_ptr();
+            dpdk_sys::dt_free_bulk(first.cast(), n as u32);
+            std::ptr::copy(first.add(n), first, len - n);
+            self.stash.set_len(len - n);
+        }
+    }
+}
+
+impl QueuePair for Queue {
+    type Frame = Mbuf;
+
+    fn caps(&self) -> Caps {
+        self.caps
+    }
+
+    fn rx_burst(&mut self, frames: &mut Burst<Mbuf>, limit: usize) {
+        let first = frames.len();
+        let limit = limit.min(frames.remaining_capacity());
+        // SAFETY: Mbuf has the representation of a pointer to rte_mbuf, so the burst's free places are an array
+        // of at least `limit` such pointers (64 at most, which fits 16 bits). The device sets as many as it
+        // returns to frames that nobody else owns. The port is open while self lives, and this is the only
+        // Queue of that number.
+        unsafe {
+            let free = frames.as_mut_ptr().add(first).cast();
+            let received = dpdk_sys::dt_rx_burst(self.id, self.number, free, limit as u16);
+            frames.set_len(first + usize::from(received).min(limit));
+        }
+        self.join_segments(frames, first);
+    }
+
+    fn tx_burst(&mut self, frames: &mut Burst<Mbuf>) {
+        let len = frames.len();
+        if len == 0 {
+            return;
+        }
+        // SAFETY: Mbuf has the representation of a pointer to rte_mbuf, so the burst is an array of `len` such
+        // pointers (64 at most). The burst owns nothing while its length is 0; the device owns the frames that
+        // it takes from the front, and the others move there and are owned again.
+        unsafe {
+            frames.set_len(0);
+            let first = frames.as_mut_ptr();
+            let sent = dpdk_sys::dt_tx_burst(self.id, self.number, first.cast(), len as u16);
+            let sent = usize::from(sent).min(len);
+            std::ptr::copy(first.add(sent), first, len - sent);
+            frames.set_len(len - sent);
+        }
+    }
+
+    fn alloc(&mut self) -> Option<Mbuf> {
+        if self.stash.is_empty() {
+            self.refill();
+        }
+        self.stash.pop()
+    }
+
+    fn recycle(&mut self, mut frame: Mbuf) {
+        if !frame.is_reusable() {
+            return;
+        }
+        if self.stash.is_full() {
+            self.give_back(REFILL);
+        }
+        frame.reset();
+        self.stash.push(frame);
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.give_back(STASH);
+    }
+}

@@ -1,0 +1,13 @@
+//! The device layer against virtual devices. EAL can be started once in a process, so each test starts itself
+//! again as a process of its own (see `child`). Works with hugepages and without, and needs root only for the
+//! kernel's tap, which says so when it is left out.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod child;
+mod cores;
+mod errors;
+mod kept;
+mod memory;
+mod pools;
+mod tap;
