@@ -9,6 +9,8 @@ pub mod app;
 pub mod base;
 pub mod cli;
 pub mod config;
+#[cfg(feature = "dpdk")]
+pub mod dpdk;
 pub mod engine;
 pub mod flow;
 pub mod inet;

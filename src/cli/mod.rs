@@ -1,3 +1,6 @@
-//! The command line: which words are EAL's and which ours, what ours say, and what is done about it.
+//! The program: its command line, what it checks before EAL starts, and the commands themselves.
 
 pub mod args;
+pub mod check;
+pub mod cores;
+pub mod eal_args;
