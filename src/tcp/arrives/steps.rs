@@ -440,9 +440,14 @@ impl Tcb {
     }
 
     /// The peer's FIN, with everything before it received.
-    pub(super) fn check_fin(&mut self, a: &mut Arrival<'_>) {
-        if !a.seg.flags.has(Flags::FIN) || !self.state().receives() {
-            return;
+    pub(super) fn check_fin(&mut self, a: &mut Arrival<'_>) -> Result<(), DropReason> {
+        if !a.seg.flags.has(Flags::FIN) {
+            return Ok(());
+        }
+        if !self.state().receives() {
+            //= COM-23
+            self.owe_ack();
+            return Err(DropReason::DataAfterFin);
         }
         //= COM-21
         self.rcv.nxt += 1;
@@ -459,5 +464,6 @@ impl Tcb {
             //= FW2-4
             _ => self.enter_time_wait(a.ctx),
         }
+        Ok(())
     }
 }

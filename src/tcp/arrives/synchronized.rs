@@ -42,7 +42,6 @@ impl Tcb {
         }
         self.check_urg(arrival);
         self.process_text(arrival)?;
-        self.check_fin(arrival);
-        Ok(())
+        self.check_fin(arrival)
     }
 }
