@@ -3,4 +3,6 @@
 
 mod expect;
 mod reach;
+mod segments;
 mod smoke;
+mod states;
