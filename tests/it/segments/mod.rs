@@ -1,5 +1,6 @@
 //! What happens when a segment arrives: the matrix of states and events, and what it cannot say.
 
+mod before;
 mod matrix;
 mod rcv_ack;
 mod rcv_fin;
