@@ -4,7 +4,7 @@
 use super::synchronized::Room;
 use crate::base::drop_reason::DropReason;
 use crate::tcp::Ctx;
-use crate::tcp::config::{RTO_AFTER_SYN_LOSS_MS, TS_RECENT_AGE_MS};
+use crate::tcp::config::{RTO_AFTER_SYN_LOSS_MS, TS_RECENT_AGE_US};
 use crate::tcp::congestion::Congestion;
 use crate::tcp::outcome::{End, Outcome, SynAckAgain};
 use crate::tcp::segment::reset_for;
@@ -42,7 +42,7 @@ impl Tcb {
         if !timestamps::older(ts.val, self.ts_recent) {
             return Ok(());
         }
-        if a.ctx.now.tick().since(self.ts_recent_at) > TS_RECENT_AGE_MS {
+        if a.ctx.now.since_us(self.ts_recent_at) > TS_RECENT_AGE_US {
             //= PAWS-3
             self.facts.clear(fact::TS_RECENT);
             return Ok(());
@@ -228,7 +228,7 @@ impl Tcb {
             //= COM-12
             //= TS-7
             self.ts_recent = ts.val;
-            self.ts_recent_at = a.ctx.now.tick();
+            self.ts_recent_at = a.ctx.now;
             self.facts.set(fact::TS_RECENT);
         }
     }
