@@ -25,6 +25,8 @@ pub(in crate::tcp) struct Arrival<'a> {
     pub out: Outcome,
     /// Octets cut from the front of the text.
     pub text_at: u16,
+    /// Why text or FIN was thrown away though the rest of the segment counts.
+    pub refused: Option<DropReason>,
 }
 
 impl Tcb {
@@ -114,10 +116,15 @@ impl Tcb {
         }
         let has_text = a.seg.text_len > 0;
         let _ = self.answer_out_of_window(has_text, a.ctx);
-        if wnd == 0 && a.seg.seq == nxt {
+        if wnd == 0 && a.seg.seq.is_in(nxt, 2) {
             //= COM-4
             //= EST-5
-            // No room: the acknowledgment and the urgent pointer count all the same.
+            // No room: the acknowledgment and the urgent pointer count all the same. Also behind the octet of a
+            // probe of the peer's that we did not take, or two closed windows could never learn of each
+            // other's opening (RFC 9293 A.2).
+            if !a.seg.is_empty() {
+                a.refused = Some(DropReason::OutsideWindow);
+            }
             a.seg.text_len = 0;
             a.seg.flags = a.seg.flags.without(Flags::FIN);
             return Ok(());

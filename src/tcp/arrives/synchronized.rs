@@ -21,9 +21,10 @@ pub struct Room {
 impl Tcb {
     /// One segment arrives. What the connection then owes is paid by [`Tcb::output`].
     pub fn segment_arrives(&mut self, segment: &Segment, room: Room, ctx: Ctx<'_>) -> Outcome {
-        let mut arrival = Arrival { seg: *segment, room, ctx, out: Outcome::default(), text_at: 0 };
+        let mut arrival =
+            Arrival { seg: *segment, room, ctx, out: Outcome::default(), text_at: 0, refused: None };
         let verdict = self.walk(&mut arrival);
-        arrival.out.dropped = verdict.err();
+        arrival.out.dropped = verdict.err().or(arrival.refused);
         arrival.out
     }
 
