@@ -10,3 +10,5 @@ mod rcv_rst_ack;
 mod rcv_syn;
 mod rcv_syn_ack;
 mod rcv_syn_fin;
+mod timestamps;
+mod windows;
