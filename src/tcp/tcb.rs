@@ -285,9 +285,12 @@ impl Tcb {
         self.mss
     }
 
-    /// Octets up to the end of urgent data that were not delivered yet (MUST-33).
+    /// Octets up to the end of urgent data that the application has not taken yet (MUST-33).
     pub fn urgent(&self) -> Option<u32> {
-        self.facts.has(fact::URGENT).then(|| self.urgent_end.since(self.rcv.nxt))
+        //= MUST-33
+        let taken = self.rcv.nxt - self.held;
+        let ahead = self.facts.has(fact::URGENT) && self.urgent_end.after(taken);
+        ahead.then(|| self.urgent_end.since(taken))
     }
 
     /// Our FIN was sent and acknowledged.

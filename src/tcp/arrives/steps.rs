@@ -315,8 +315,11 @@ impl Tcb {
         if self.snd.wnd == before {
             return;
         }
-        if before == 0 && self.flight() > 0 {
-            // Whatever was sent as a probe was refused; it goes again as data.
+        //= SWS-2
+        let worth = u32::from(self.mss).min(self.max_snd_wnd / 2).min(self.queued());
+        if before == 0 && self.flight() > 0 && self.snd.wnd >= worth {
+            // Whatever was sent as a probe was refused; it goes again as data. Into a silly window it goes by
+            // the timer, so that one that flaps draws no stream of small segments (ATK-29).
             self.resend = self.snd.una;
             self.facts.set(fact::RESENDING);
         }
@@ -383,7 +386,7 @@ impl Tcb {
         //= MUST-62
         let up = a.seg.seq - u32::from(a.text_at) + u32::from(a.seg.up);
         let known = if self.facts.has(fact::URGENT) { self.urgent_end } else { self.rcv.nxt };
-        if up.after(known) {
+        if up.after(known) && up.after(self.rcv.nxt) {
             self.urgent_end = up;
             self.facts.set(fact::URGENT);
             a.out.urgent = true;
@@ -434,13 +437,13 @@ impl Tcb {
         }
         //= COM-18
         //= EST-4
+        if self.urgent().is_none() {
+            self.facts.clear(fact::URGENT);
+        }
         self.rcv.nxt += u32::from(a.seg.text_len);
         if !discards {
             a.out.text_at = a.text_at;
             a.out.text_len = a.seg.text_len;
-        }
-        if self.facts.has(fact::URGENT) && self.urgent_end.at_or_before(self.rcv.nxt) {
-            self.facts.clear(fact::URGENT);
         }
         self.ack_text(a.ctx);
         Ok(())
