@@ -143,6 +143,8 @@ pub struct Timers {
     pub life_at: Option<Tick>,
     /// How often `waiting` expired without progress.
     pub expiries: u8,
+    /// Doublings of RTO that stay until the next sample, though there was progress (RTO-11).
+    pub kept: u8,
 }
 
 /// The shifts of both windows, in one byte.
@@ -310,7 +312,8 @@ impl Tcb {
 
     /// The retransmission timer's length now, back-off included.
     pub(super) fn rto_ms(&self, ctx: Ctx<'_>) -> u32 {
-        rto::backed_off_ms(self.rtt.rto_ms(ctx.cfg), self.timers.expiries, ctx.cfg.rto_max_ms)
+        let doublings = self.timers.expiries.saturating_add(self.timers.kept);
+        rto::backed_off_ms(self.rtt.rto_ms(ctx.cfg), doublings, ctx.cfg.rto_max_ms)
     }
 
     /// Starts the retransmission-like timer.
@@ -429,6 +432,7 @@ impl Tcb {
                 ack_at: None,
                 life_at: None,
                 expiries: 0,
+                kept: 0,
             },
             opened_at: now,
             progress_at: now,

@@ -247,7 +247,12 @@ impl Tcb {
         let acked = a.seg.ack.since(self.snd.una);
         let queued_before = self.queued();
         let handshake = a.out.opened;
-        self.measure(a);
+        if self.measure(a) || handshake {
+            self.timers.kept = 0;
+        } else if self.timers.waiting == Waiting::Retransmit {
+            //= RTO-11
+            self.timers.kept = self.timers.kept.saturating_add(self.timers.expiries);
+        }
         self.snd.una = a.seg.ack;
         if self.snd.una.since(self.ack_floor) > 1 << 30 {
             self.ack_floor = self.snd.una - (1 << 30);
@@ -270,14 +275,15 @@ impl Tcb {
         self.arm(ctx);
     }
 
-    /// Takes a round-trip sample, at most one in a round trip (RTO-9, TS-8).
-    fn measure(&mut self, a: &Arrival<'_>) {
+    /// Takes a round-trip sample, at most one in a round trip (RTO-9, TS-8); says whether it did.
+    fn measure(&mut self, a: &Arrival<'_>) -> bool {
         if self.facts.has(fact::TIMING) {
-            if a.seg.ack.at_or_after(self.timed_end) {
+            let covered = a.seg.ack.at_or_after(self.timed_end);
+            if covered {
                 self.facts.clear(fact::TIMING);
                 self.rtt.sample(u32::try_from(a.ctx.now.since_us(self.timed_at)).unwrap_or(u32::MAX));
             }
-            return;
+            return covered;
         }
         let age_ms = a.ctx.now.tick().since(self.opened_at).saturating_add(1);
         let echo = a.seg.options.timestamps.filter(|_| self.facts.has(fact::TIMESTAMPS));
@@ -290,6 +296,7 @@ impl Tcb {
             //= RTO-10
             self.rtt = crate::tcp::rto::RttEstimator::starting_at(RTO_AFTER_SYN_LOSS_MS);
         }
+        sample.is_some()
     }
 
     /// SND.WND (COM-16). A window that opens sends; one that closes is probed.
