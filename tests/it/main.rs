@@ -6,3 +6,4 @@ mod reach;
 mod segments;
 mod smoke;
 mod states;
+mod timeouts;
