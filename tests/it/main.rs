@@ -1,9 +1,12 @@
 //! Tests of the whole stack without a device: hand-made segments, virtual time, a network in memory.
 #![allow(missing_docs)]
 
+mod calls;
 mod expect;
+mod half_open;
 mod reach;
 mod segments;
 mod smoke;
 mod states;
+mod time_wait;
 mod timeouts;
