@@ -92,6 +92,11 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         self.host.is_ready()
     }
 
+    /// The addresses that other hosts had first (`--dad`); they are not served.
+    pub fn lost_addresses(&self) -> Vec<std::net::IpAddr> {
+        self.host.lost(&self.shard.locals).collect()
+    }
+
     /// One turn of the loop.
     pub fn pass(&mut self, now: Instant) -> Pass {
         self.shard.now = now;
