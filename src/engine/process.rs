@@ -154,6 +154,7 @@ impl Shard {
         if out.rto {
             self.count(Counter::RtoExpired);
         }
+        self.counters.add(Counter::OctetsAcked, u64::from(out.acked));
     }
 
     /// The application has the connection and has not ended it.
@@ -226,7 +227,6 @@ impl Shard {
 
     /// Data was acknowledged: it leaves the queue, and there is room again.
     fn acknowledged<A: App>(&mut self, app: &mut A, index: u32, octets: u32) {
-        self.counters.add(Counter::OctetsAcked, u64::from(octets));
         let Some(slot) = self.slots.get_mut(index) else { return };
         self.pool.pop(&mut slot.outgoing, octets);
         if slot.hears() {
