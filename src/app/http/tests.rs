@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::request::{Answer, HEAD_MAX, Reuse, Status};
 use super::responses::Responses;
-use super::{End, HttpConn};
+use super::{End, HttpConn, Mode};
 
 const OK: (Status, bool, Reuse) = (Status::Ok, false, Reuse::Implied);
 const OK_SAID: (Status, bool, Reuse) = (Status::Ok, false, Reuse::Said);
