@@ -4,4 +4,6 @@
 mod active;
 mod expect;
 mod reach;
+mod segments;
 mod smoke;
+mod states;
