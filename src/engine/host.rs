@@ -145,6 +145,10 @@ impl<F: Frame> Host<F> {
         if packet.sender_mac == port.mac() {
             return;
         }
+        if ipv4::is_group(packet.sender) || shard.locals.is_directed_broadcast(packet.sender) {
+            //= ARP-5
+            return shard.drop_one(DropReason::ArpMalformed);
+        }
         let probed = packet.sender == [0; 4] && packet.operation == Operation::Request;
         if let Some(local) = on_interface(packet.sender) {
             shard.drop_one(DropReason::ArpConflict);
