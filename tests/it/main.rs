@@ -2,5 +2,6 @@
 #![allow(missing_docs)]
 
 mod expect;
+mod inet;
 mod reach;
 mod smoke;
