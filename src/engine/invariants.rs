@@ -47,6 +47,7 @@ impl Shard {
                 "half-open ones are counted",
             ),
             (count(|slot| slot.listed) == self.owing.len(), "who is listed stands on the list once"),
+            (count(|slot| slot.starved) == self.starved.len(), "who found no memory waits on the list once"),
             (
                 slots().map(|(_, slot)| pieces(slot)).sum::<u32>()
                     == self.pool.chunks() - self.pool.free_chunks(),
