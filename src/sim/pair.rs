@@ -117,9 +117,10 @@ pub fn wire(
 }
 
 impl End {
-    /// When the next frame arrives at this end.
+    /// When the next frame arrives at either end.
     pub fn next_arrival(&self) -> Option<Instant> {
-        self.wire.borrow().directions[1 - self.side].flying.front().map(|flying| flying.arrives)
+        let wire = self.wire.borrow();
+        wire.directions.iter().filter_map(|way| way.flying.front()).map(|flying| flying.arrives).min()
     }
 
     /// Changes the faults of what this end sends.
