@@ -347,6 +347,11 @@ impl Tcb {
         }
     }
 
+    /// Octets that the engine holds for the application, as last told by [`Tcb::set_held`].
+    pub fn held(&self) -> u32 {
+        self.held
+    }
+
     /// What no event may ever break (TRN-14); for tests.
     ///
     /// # Errors

@@ -320,7 +320,11 @@ impl Tcb {
             //= ZWP-4
             self.progress_at = a.ctx.now.tick();
         }
-        let newer = self.snd.wl1.before(seq) || (self.snd.wl1 == seq && self.snd.wl2.at_or_before(ack));
+        // Whoever acknowledges more speaks later, also in a repeated segment below WL1. Without this a closed
+        // window that was told beyond a hole could not be opened until the hole is filled.
+        let newer = self.snd.wl1.before(seq)
+            || self.snd.wl2.before(ack)
+            || (self.snd.wl1, self.snd.wl2) == (seq, ack);
         if ack.before(self.snd.una) || !newer {
             //= COM-15
             return;
