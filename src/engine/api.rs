@@ -5,8 +5,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use super::active::OpenError;
 use super::shard::Shard;
-use super::slot::{Owner, Slot};
+use super::slot::{Origin, Owner, Slot};
 use crate::tcp::Ctx;
 use crate::tcp::calls::AfterClose;
 use crate::tcp::state::State;
@@ -47,11 +48,19 @@ pub enum CloseReason {
     TimedOut,
     /// Data arrived after the application had closed (RFC 9293 3.6.1, SHLD-3).
     DataAfterClose,
+    /// The peer answered our SYN by a reset: nobody listens there.
+    Refused,
 }
 
-/// An application: what is told to it of connections. Each connection that was taken ends with exactly one
-/// [`App::on_closed`].
+/// An application: what is told to it of connections. Each connection that was taken or opened ends with exactly
+/// one [`App::on_closed`].
 pub trait App {
+    /// Called once a pass, so that the application can open connections.
+    fn poll(&mut self, _api: &mut Api<'_>) {}
+
+    /// A connection that the application opened became ESTABLISHED.
+    fn on_connected(&mut self, _conn: &mut Conn<'_>) {}
+
     /// A connection became ESTABLISHED.
     fn on_open(&mut self, conn: &mut Conn<'_>, listener: ListenerId) -> Accept;
 
@@ -61,7 +70,8 @@ pub trait App {
     /// of it, or all there is, are offered in one piece.
     fn on_data(&mut self, conn: &mut Conn<'_>, data: &[u8]) -> usize;
 
-    /// The peer acknowledged data, so that [`Conn::send`] has room again.
+    /// The peer acknowledged data, so that [`Conn::send`] has room again; or the shard has memory again for a
+    /// connection to which it had to refuse some.
     fn on_writable(&mut self, conn: &mut Conn<'_>);
 
     /// The peer has closed its direction (MUST-12: a FIN), and all its data has been taken; or what is left
@@ -78,6 +88,28 @@ pub trait App {
 
     /// The connection is over (MUST-12: [`CloseReason`] tells a FIN from a RST). `id` names nothing any more.
     fn on_closed(&mut self, id: ConnId, reason: CloseReason);
+}
+
+/// The shard, while the application is polled.
+pub struct Api<'a> {
+    pub(super) shard: &'a mut Shard,
+}
+
+impl Api<'_> {
+    /// Opens a connection (the OPEN call, active). Without a local address the one next to the remote address is
+    /// taken (MUST-44), without a local port a free one is chosen (RFC 6056). [`App::on_connected`] or
+    /// [`App::on_closed`] follows.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; nothing was sent then.
+    pub fn open(
+        &mut self,
+        local: Option<IpAddr>,
+        local_port: Option<u16>,
+        remote: SocketAddr,
+    ) -> Result<ConnId, OpenError> {
+        self.shard.open_active(local, local_port, remote)
+    }
 }
 
 /// One connection, during a callback.
@@ -97,9 +129,12 @@ impl Conn<'_> {
         ConnId { index: self.index, generation }
     }
 
-    /// The listener that the connection came through.
-    pub fn listener(&self) -> ListenerId {
-        self.slot().map_or(ListenerId(0), |slot| slot.listener)
+    /// The listener that the connection came through; `None` if the application opened it.
+    pub fn listener(&self) -> Option<ListenerId> {
+        match self.slot()?.origin {
+            Origin::Listener(listener) => Some(listener),
+            Origin::Active => None,
+        }
     }
 
     /// The connection's state (the STATUS call, CALL-7).
@@ -124,10 +159,14 @@ impl Conn<'_> {
     /// Queues bytes to be sent; returns how many were taken. Fewer than given when the connection's send
     /// buffer (LIM-5) or the shard's memory is full; 0 after the sending direction was closed.
     pub fn send(&mut self, data: &[u8]) -> usize {
-        let fits = data.len().min(self.room());
+        let fits = data.len().min(self.own_room());
         let shard = &mut *self.shard;
         let Some(slot) = shard.slots.get_mut(self.index) else { return 0 };
         let taken = shard.pool.push(&mut slot.outgoing, data.get(..fits).unwrap_or_default());
+        if taken < fits {
+            shard.starve(self.index);
+        }
+        let Some(slot) = shard.slots.get_mut(self.index) else { return 0 };
         match slot.tcb.send(taken as u32) {
             Ok(()) => taken,
             // Not reached: room() is 0 whenever the call is refused.
@@ -142,10 +181,16 @@ impl Conn<'_> {
         let Ok(len) = u32::try_from(data.len()) else { return false };
         let shard = &mut *self.shard;
         let Some(slot) = shard.slots.get_mut(self.index) else { return false };
-        if !slot.tcb.may_send(len) || !shard.pool.push_static(&mut slot.outgoing, data) {
+        if !slot.tcb.may_send(len) {
             return false;
         }
-        slot.tcb.send(len).is_ok()
+        if shard.pool.push_static(&mut slot.outgoing, data) {
+            return slot.tcb.send(len).is_ok();
+        }
+        if shard.pool.free_chunks() == 0 {
+            shard.starve(self.index);
+        }
+        false
     }
 
     /// True when the peer's FIN has arrived in order: nothing will be added to what the application has not
@@ -156,9 +201,13 @@ impl Conn<'_> {
 
     /// Octets that [`Conn::send`] would take now.
     pub fn room(&self) -> usize {
+        self.own_room().min(self.shard.pool.room())
+    }
+
+    /// What the connection's own limits leave.
+    fn own_room(&self) -> usize {
         let Some(slot) = self.slot().filter(|slot| slot.tcb.may_send(1)) else { return 0 };
-        let own = self.shard.limits.send_buffer.saturating_sub(slot.outgoing.len()) as usize;
-        own.min(self.shard.pool.room())
+        self.shard.limits.send_buffer.saturating_sub(slot.outgoing.len()) as usize
     }
 
     /// Octets queued and not yet acknowledged.

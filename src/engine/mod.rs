@@ -1,12 +1,14 @@
 //! The thin join: one shard of connections and one poll loop over any link. The protocol's rules are in
 //! `tcp`, the devices behind `link`; here it is only decided *when* events are fed and debts are paid.
 
+pub mod active;
 pub mod api;
 mod classify;
 pub mod control;
 mod emit;
 mod expire;
 pub mod host;
+pub mod invariants;
 pub mod limits;
 mod port;
 mod process;

@@ -1,10 +1,12 @@
 //! Tests of the whole stack without a device: hand-made segments, virtual time, a network in memory.
 #![allow(missing_docs)]
 
+mod active;
 mod attacks;
 mod calls;
 mod expect;
 mod half_open;
+mod inet;
 mod reach;
 mod segments;
 mod smoke;
