@@ -1,5 +1,7 @@
 //! Tests of the whole stack without a device: hand-made segments, virtual time, a network in memory.
 #![allow(missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(clippy::wrong_self_convention, reason = "a segment is told where it comes from")]
 
 mod active;
 mod attacks;

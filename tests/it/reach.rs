@@ -58,6 +58,9 @@ pub enum Told {
     Drain,
 }
 
+/// What an application does once with a connection.
+pub type Once = Box<dyn FnOnce(&mut Conn<'_>)>;
+
 /// What the test's application is to do, and what it was told.
 #[derive(Default)]
 pub struct Script {
@@ -69,7 +72,7 @@ pub struct Script {
     /// The connection that was opened last.
     pub conn: Option<ConnId>,
     /// Called once, at the next chance, with the connection.
-    pub next: Option<Box<dyn FnOnce(&mut Conn<'_>)>>,
+    pub next: Option<Once>,
 }
 
 /// An application that writes down what it is told and does what the script says.

@@ -4,7 +4,7 @@ use dpdk_tcp::engine::api::CloseReason;
 use dpdk_tcp::tcp::state::State;
 use dpdk_tcp::wire::tcp::Flags;
 
-use crate::reach::{PEER_PORT, Seg, Setup, Told, World};
+use crate::reach::{OURS, PEER_PORT, PEERS, Seg, Setup, Told, World};
 use crate::states::{Start, reach};
 
 const ACK: Flags = Flags::ACK;
@@ -61,6 +61,7 @@ fn a_writer_is_stopped_by_its_buffer_and_woken_by_acknowledgments() {
 fn bytes_keep_their_order_through_loss_and_repetition() {
     //= RTO-7
     //= COM-13
+    //= MUST-45
     let mut reached = reach(Start::BelowWrap, State::Established);
     let (world, peer) = (&mut reached.world, &reached.peer);
     let data: Vec<u8> = (0..20_000u32).map(|n| (n * n / 7) as u8).collect();
@@ -77,6 +78,7 @@ fn bytes_keep_their_order_through_loss_and_repetition() {
         };
         for segment in sent {
             count += 1;
+            assert_eq!((segment.source, segment.destination), (OURS, PEERS));
             let at = segment.segment.seq.since(peer.ack) as usize;
             assert_eq!(segment.text, data[at..at + segment.text.len()], "octets at {at}");
             if at == received.len() && count % 5 != 0 {
