@@ -2,9 +2,14 @@
 #![allow(missing_docs)]
 
 mod active;
+mod attacks;
+mod calls;
 mod expect;
+mod half_open;
 mod inet;
 mod reach;
 mod segments;
 mod smoke;
 mod states;
+mod time_wait;
+mod timeouts;
