@@ -3,5 +3,8 @@
 
 mod expect;
 mod inet;
+mod no_alloc;
 mod reach;
+mod simulation;
 mod smoke;
+mod smol;
