@@ -3,7 +3,7 @@
 //! The layers, from the bottom: [`base`] (containers), [`wire`] (bytes), [`link`] (the border to devices),
 //! [`stats`] (counters), [`tcp`] (the protocol, pure), [`flow`] (who is who), [`inet`] (what every host
 //! answers), [`sim`] (a network in memory), [`dpdk`] (DPDK's devices), [`engine`] (the thin join), [`app`]
-//! (services), [`config`] and [`cli`] (the program). `docs/ARCHITECTURE.md` has the picture.
+//! (services), [`telemetry`] (reports), [`config`] and [`cli`] (the program). `docs/ARCHITECTURE.md` has the picture.
 
 pub mod app;
 pub mod base;
@@ -18,4 +18,5 @@ pub mod link;
 pub mod sim;
 pub mod stats;
 pub mod tcp;
+pub mod telemetry;
 pub mod wire;

@@ -14,7 +14,7 @@ pub(super) fn on_data(conn: &mut Conn<'_>, data: &[u8]) -> usize {
     conn.send(data)
 }
 
-/// All data was taken before this is called, and so everything was sent back: our FIN may follow it.
+/// Everything was sent back: our FIN may follow it. Data that found no memory at all is lost, and a reset tells.
 pub(super) fn on_peer_close(conn: &mut Conn<'_>) {
-    conn.finish();
+    if conn.unread() == 0 { conn.finish() } else { conn.abort() }
 }

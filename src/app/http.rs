@@ -25,6 +25,16 @@ pub enum End {
     Close,
 }
 
+/// Whether connections may be kept after an answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Mode {
+    /// As the client wishes.
+    #[default]
+    Serving,
+    /// The program ends soon: none is kept.
+    Draining,
+}
+
 /// What is remembered of one connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct HttpConn {
@@ -34,12 +44,21 @@ pub struct HttpConn {
 
 impl HttpConn {
     /// Takes whole requests from the front of `data` and has each one answered by `respond`, which says
-    /// whether it could. Returns how many bytes were taken, and why no more.
-    pub fn consume(&mut self, data: &[u8], mut respond: impl FnMut(Answer) -> bool) -> (usize, End) {
+    /// whether it could. Returns how many bytes were taken, and why no more. With `Mode::Draining` the first
+    /// answer closes the connection.
+    pub fn consume(
+        &mut self,
+        data: &[u8],
+        mode: Mode,
+        mut respond: impl FnMut(Answer) -> bool,
+    ) -> (usize, End) {
         let mut rest = data;
         let end = loop {
             rest = skip_empty_lines(self.skip_content(rest));
-            let Some(decision) = request::decide(rest) else { break End::Wait };
+            let Some(mut decision) = request::decide(rest) else { break End::Wait };
+            if mode == Mode::Draining {
+                decision.answer.reuse = Reuse::Close;
+            }
             if !respond(decision.answer) {
                 break End::NoRoom;
             }
@@ -78,11 +97,11 @@ pub(super) fn on_open(conn: &mut Conn<'_>) {
 pub(super) fn on_data(
     conn: &mut Conn<'_>,
     state: &mut HttpConn,
-    responses: &Responses,
+    (mode, responses): (Mode, &Responses),
     data: &[u8],
     mut answered: impl FnMut(Answer),
 ) -> usize {
-    let (taken, end) = state.consume(data, |answer| {
+    let (taken, end) = state.consume(data, mode, |answer| {
         let queued = conn.send_static(responses.bytes(answer));
         if queued {
             answered(answer);
@@ -111,4 +130,11 @@ pub(super) fn on_data(
 /// Every request was answered before this is called.
 pub(super) fn on_peer_close(conn: &mut Conn<'_>) {
     conn.finish();
+}
+
+/// The program ends: a connection between two requests is closed, any other after its next answer.
+pub(super) fn on_drain(conn: &mut Conn<'_>) {
+    if conn.unread() == 0 && conn.unacknowledged() == 0 {
+        conn.finish();
+    }
 }

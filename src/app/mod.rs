@@ -14,8 +14,8 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::engine::api::{Accept, App, CloseReason, Conn, ConnId, ListenerId};
-use http::HttpConn;
 use http::responses::Responses;
+use http::{HttpConn, Mode};
 use tally::Tally;
 
 /// What a listener can serve.
@@ -77,6 +77,7 @@ pub struct Services {
     http: Box<[HttpConn]>,
     responses: &'static Responses,
     tally: Arc<Tally>,
+    mode: Mode,
 }
 
 impl Services {
@@ -95,6 +96,7 @@ impl Services {
             http: vec![HttpConn::default(); http_slots].into(),
             responses,
             tally,
+            mode: Mode::Serving,
         }
     }
 
@@ -133,7 +135,9 @@ impl App for Services {
             Some(Service::Http) => {
                 let Some(state) = self.http.get_mut(conn.id().index as usize) else { return data.len() };
                 let tally = &self.tally;
-                http::on_data(conn, state, self.responses, data, |answer| tally.answered_one(answer.status))
+                http::on_data(conn, state, (self.mode, self.responses), data, |answer| {
+                    tally.answered_one(answer.status)
+                })
             }
             Some(Service::Discard) | None => discard::on_data(data),
         }
@@ -152,6 +156,16 @@ impl App for Services {
             Some(Service::Chargen) => chargen::on_peer_close(conn),
             Some(Service::Http) => http::on_peer_close(conn),
             Some(Service::Discard) | None => discard::on_peer_close(conn),
+        }
+    }
+
+    /// Chargen would never end; echo and discard are ended by their peers, or reset when patience is over.
+    fn on_drain(&mut self, conn: &mut Conn<'_>) {
+        self.mode = Mode::Draining;
+        match self.service(conn) {
+            Some(Service::Http) => http::on_drain(conn),
+            Some(Service::Echo | Service::Discard) => {}
+            Some(Service::Chargen) | None => conn.finish(),
         }
     }
 
@@ -181,7 +195,7 @@ mod tests {
         assert_eq!(services.assign(1, ListenerId(0)), Some(Service::Http));
         // The content of this request never comes, and must not be missed by the slot's next connection.
         let request = b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n";
-        let (taken, _) = services.http[1].consume(request, |_| true);
+        let (taken, _) = services.http[1].consume(request, Mode::Serving, |_| true);
         assert_eq!(taken, request.len());
         assert_ne!(services.http[1], HttpConn::default());
         assert_eq!(services.assign(1, ListenerId(0)), Some(Service::Http));

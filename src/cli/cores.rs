@@ -51,6 +51,11 @@ impl CpuSet {
         self.0.is_empty()
     }
 
+    /// Their numbers, in order.
+    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        self.0.iter().copied()
+    }
+
     /// Whether this one is among them.
     pub fn contains(&self, id: u32) -> bool {
         self.0.contains(&id)

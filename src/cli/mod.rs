@@ -1,6 +1,125 @@
 //! The program: its command line, what it checks before EAL starts, and the commands themselves.
 
 pub mod args;
+#[cfg(feature = "dpdk")]
+mod banner;
 pub mod check;
 pub mod cores;
 pub mod eal_args;
+pub mod plan;
+#[cfg(feature = "dpdk")]
+mod serve;
+#[cfg(feature = "dpdk")]
+mod watch;
+
+use std::fmt::Display;
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use args::{Command, Exit};
+use cores::{CoreRequest, CpuSet};
+use eal_args::Words;
+
+/// A run that did not come to a good end: one sentence and an exit status.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Failure {
+    status: u8,
+    sentence: String,
+}
+
+impl Failure {
+    /// It failed at run time: status 1.
+    pub fn run(why: impl Display) -> Self {
+        Failure { status: 1, sentence: why.to_string() }
+    }
+
+    /// It was used wrongly: status 2.
+    pub fn usage(why: impl Display) -> Self {
+        Failure { status: 2, sentence: why.to_string() }
+    }
+}
+
+/// Runs the program with its words (without its own name).
+pub fn main(words: &[String]) -> ExitCode {
+    match dispatch(words) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("dpdk-tcp: {}", failure.sentence);
+            ExitCode::from(failure.status)
+        }
+    }
+}
+
+fn dispatch(words: &[String]) -> Result<ExitCode, Failure> {
+    let (eal, ours) = match eal_args::split(words, args::COMMANDS).map_err(Failure::usage)? {
+        Words::OursOnly(ours) => (Vec::new(), ours),
+        Words::Split { eal, ours } => (eal, ours),
+        Words::Help => (Vec::new(), vec!["--help".to_owned()]),
+        Words::Version => (Vec::new(), vec!["--version".to_owned()]),
+    };
+    let command = match args::parse(ours) {
+        Ok(command) => command,
+        Err(exit) => return Ok(print_exit(&exit)),
+    };
+    let online = online();
+    match command {
+        Command::Check(options) => check(eal, &options),
+        Command::Serve(options) => {
+            let request = cores::request(&eal).map_err(Failure::usage)?;
+            if let Some(request) = &request {
+                request.check(&online).map_err(Failure::usage)?;
+            }
+            serve(eal, &options, request.as_ref(), &online)
+        }
+    }
+}
+
+fn print_exit(exit: &Exit) -> ExitCode {
+    let text = exit.text.as_bytes();
+    // Nobody reads it: there is nobody to tell.
+    let _ = if exit.to_stdout { io::stdout().write_all(text) } else { io::stderr().write_all(text) };
+    ExitCode::from(exit.status)
+}
+
+/// The CPUs that are online.
+fn online() -> CpuSet {
+    let text = fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
+    CpuSet::parse(&text).unwrap_or_else(|_| {
+        let count = std::thread::available_parallelism().map_or(1, usize::from);
+        (0..count as u32).collect()
+    })
+}
+
+fn check(eal: Vec<String>, options: &args::Serve) -> Result<ExitCode, Failure> {
+    let asked = check::Asked {
+        eal,
+        max_connections: u64::from(options.max_connections),
+        needed_bytes: plan::limits(options, 1).memory().total as u64,
+    };
+    let facts = check::Facts::gather(Path::new("/"), &|name| std::env::var(name).ok());
+    let findings = check::findings(&facts, &asked);
+    check::print(&findings, &mut io::stdout().lock()).map_err(Failure::run)?;
+    Ok(ExitCode::from(check::exit_status(&findings)))
+}
+
+#[cfg(feature = "dpdk")]
+fn serve(
+    eal: Vec<String>,
+    options: &args::Serve,
+    cores: Option<&CoreRequest>,
+    online: &CpuSet,
+) -> Result<ExitCode, Failure> {
+    serve::run(eal, options, cores, online)
+}
+
+#[cfg(not(feature = "dpdk"))]
+fn serve(
+    _eal: Vec<String>,
+    _options: &args::Serve,
+    _cores: Option<&CoreRequest>,
+    _online: &CpuSet,
+) -> Result<ExitCode, Failure> {
+    Err(Failure::run("this program was built without devices: build it with the feature `dpdk`"))
+}

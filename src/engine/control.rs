@@ -17,6 +17,7 @@ pub struct Control {
     drain_us: AtomicU64,
     drained: AtomicBool,
     ready: AtomicBool,
+    ended: AtomicBool,
     /// Connections, half-open ones, TIME-WAIT records, and the shortest TIME-WAIT in ms plus one (0: none).
     gauges: [AtomicU32; 4],
 }
@@ -50,6 +51,16 @@ impl Control {
     /// The loop serves frames.
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)
+    }
+
+    /// The loop's thread has left the loop.
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// To be called by the loop's thread when it has left the loop.
+    pub fn set_ended(&self) {
+        self.ended.store(true, Ordering::Release);
     }
 
     pub(super) fn set_ready(&self) {

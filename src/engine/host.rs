@@ -142,14 +142,15 @@ impl<F: Frame> Host<F> {
             let found = shard.locals.find_v4(address)?;
             (usize::from(shard.locals.get(found).interface) == interface).then_some(found)
         };
-        if packet.sender_mac == port.mac() {
+        let probed = packet.sender == [0; 4] && packet.operation == Operation::Request;
+        // The kernel's end of a tap has the port's own MAC address: only what speaks of our addresses is an echo.
+        if packet.sender_mac == port.mac() && (probed || on_interface(packet.sender).is_some()) {
             return;
         }
         if ipv4::is_group(packet.sender) || shard.locals.is_directed_broadcast(packet.sender) {
             //= ARP-5
             return shard.drop_one(DropReason::ArpMalformed);
         }
-        let probed = packet.sender == [0; 4] && packet.operation == Operation::Request;
         if let Some(local) = on_interface(packet.sender) {
             shard.drop_one(DropReason::ArpConflict);
             return self.defend(port, shard, local);

@@ -3,8 +3,9 @@
 
 use thiserror::Error;
 
+use super::api::ListenerId;
 use super::shard::Shard;
-use super::slot::{Owner, Slot};
+use super::slot::{Origin, Owner, Slot};
 use crate::base::time::Tick;
 use crate::flow::table::Place;
 use crate::tcp::state::State;
@@ -73,12 +74,14 @@ impl Shard {
             (!slot.tcb.owes() || slot.listed, "who owes is listed"),
             (deadline.is_none_or(on_time), "the wheel looks no later than the deadline"),
             (
-                state == State::SynReceived || slot.tcb.queued() == slot.outgoing.len(),
+                matches!(state, State::SynSent | State::SynReceived)
+                    || slot.tcb.queued() == slot.outgoing.len(),
                 "the send queue is as long as the sequence numbers say",
             ),
             (slot.tcb.held() == slot.incoming.len(), "the window knows what is held"),
             (
-                (slot.owner == Owner::Nobody) == (state == State::SynReceived),
+                matches!(slot.owner, Owner::Nobody | Owner::Opener)
+                    == matches!(state, State::SynSent | State::SynReceived),
                 "the application has what is ESTABLISHED, and nothing else",
             ),
             (
@@ -93,7 +96,8 @@ impl Shard {
         for (number, listening) in self.listening.iter().enumerate() {
             let count = |owner| {
                 let mine = (0..self.slots()).filter_map(|index| self.slots.get(index));
-                mine.filter(|slot| usize::from(slot.listener.0) == number && slot.owner == owner).count()
+                let through = Origin::Listener(ListenerId(number as u16));
+                mine.filter(|slot| slot.origin == through && slot.owner == owner).count()
             };
             let rules = [
                 (

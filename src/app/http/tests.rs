@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::request::{Answer, HEAD_MAX, Reuse, Status};
 use super::responses::Responses;
-use super::{End, HttpConn};
+use super::{End, HttpConn, Mode};
 
 const OK: (Status, bool, Reuse) = (Status::Ok, false, Reuse::Implied);
 const OK_SAID: (Status, bool, Reuse) = (Status::Ok, false, Reuse::Said);
@@ -19,6 +19,7 @@ const VERSION: (Status, bool, Reuse) = (Status::VersionNotSupported, false, Reus
 #[derive(Default)]
 struct Peer {
     state: HttpConn,
+    mode: Mode,
     held: Vec<u8>,
     answers: Vec<Answer>,
     closed: bool,
@@ -30,7 +31,7 @@ impl Peer {
         assert!(!self.closed, "nothing is offered after the end");
         self.held.extend_from_slice(bytes);
         let answers = &mut self.answers;
-        let (taken, end) = self.state.consume(&self.held, |answer| {
+        let (taken, end) = self.state.consume(&self.held, self.mode, |answer| {
             let fits = room > 0;
             if fits {
                 room -= 1;
@@ -319,4 +320,13 @@ proptest! {
         prop_assert!(end != End::Wait || peer.held.len() < HEAD_MAX);
         prop_assert!(end != End::NoRoom || (peer.answers.len() == room && !peer.held.is_empty()));
     }
+}
+
+#[test]
+fn the_first_answer_of_a_draining_server_closes() {
+    let mut peer = Peer { mode: Mode::Draining, ..Peer::default() };
+    let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    assert_eq!(peer.arrive(&[request, &request[..]].concat(), 9), End::Close);
+    let reuse: Vec<_> = peer.answers.iter().map(|answer| answer.reuse).collect();
+    assert_eq!(reuse, [Reuse::Close]);
 }

@@ -4,9 +4,9 @@
 use super::synchronized::Room;
 use crate::base::drop_reason::DropReason;
 use crate::tcp::Ctx;
-use crate::tcp::config::{RTO_AFTER_SYN_LOSS_MS, TS_RECENT_AGE_MS};
+use crate::tcp::config::{RTO_AFTER_SYN_LOSS_MS, TS_RECENT_AGE_US};
 use crate::tcp::congestion::Congestion;
-use crate::tcp::outcome::{End, Outcome, SynAckAgain};
+use crate::tcp::outcome::{End, Outcome, SynAgain};
 use crate::tcp::segment::reset_for;
 use crate::tcp::state::State;
 use crate::tcp::tcb::{Owed, Tcb, Waiting, fact};
@@ -25,6 +25,8 @@ pub(in crate::tcp) struct Arrival<'a> {
     pub out: Outcome,
     /// Octets cut from the front of the text.
     pub text_at: u16,
+    /// Why text or FIN was thrown away though the rest of the segment counts.
+    pub refused: Option<DropReason>,
 }
 
 impl Tcb {
@@ -42,7 +44,7 @@ impl Tcb {
         if !timestamps::older(ts.val, self.ts_recent) {
             return Ok(());
         }
-        if a.ctx.now.tick().since(self.ts_recent_at) > TS_RECENT_AGE_MS {
+        if a.ctx.now.since_us(self.ts_recent_at) > TS_RECENT_AGE_US {
             //= PAWS-3
             self.facts.clear(fact::TS_RECENT);
             return Ok(());
@@ -64,6 +66,8 @@ impl Tcb {
             //= MUST-66
             //= SHLD-2
             let why = match self.state() {
+                //= SYR-2
+                State::SynReceived if self.facts.has(fact::ACTIVE) => End::Refused,
                 //= SYR-1
                 State::SynReceived => End::HalfOpenReset,
                 //= EST-1
@@ -95,8 +99,21 @@ impl Tcb {
             //= SYR-3
             //= SYNQ-8
             self.owed.0 |= Owed::SYN;
-            a.out.syn_ack_again = Some(SynAckAgain::SynRepeated);
+            a.out.syn_again = Some(SynAgain::SynRepeated);
             return Err(DropReason::SynRepeated);
+        }
+        let other_half = self.state() == State::SynReceived
+            && self.facts.has(fact::ACTIVE)
+            && a.seg.flags.has(Flags::ACK)
+            && a.seg.seq + 1 == self.rcv.nxt
+            && a.seg.ack == self.snd.nxt;
+        if other_half {
+            //= SYR-8
+            //= DBT-13
+            a.seg.seq = self.rcv.nxt;
+            a.seg.flags = a.seg.flags.without(Flags::SYN);
+            self.owe_ack();
+            return Ok(());
         }
         //= COM-7
         //= SYR-4
@@ -114,10 +131,15 @@ impl Tcb {
         }
         let has_text = a.seg.text_len > 0;
         let _ = self.answer_out_of_window(has_text, a.ctx);
-        if wnd == 0 && a.seg.seq == nxt {
+        if wnd == 0 && a.seg.seq.is_in(nxt, 2) {
             //= COM-4
             //= EST-5
-            // No room: the acknowledgment and the urgent pointer count all the same.
+            // No room: the acknowledgment and the urgent pointer count all the same. Also behind the octet of a
+            // probe of the peer's that we did not take, or two closed windows could never learn of each
+            // other's opening (RFC 9293 A.2).
+            if !a.seg.is_empty() {
+                a.refused = Some(DropReason::OutsideWindow);
+            }
             a.seg.text_len = 0;
             a.seg.flags = a.seg.flags.without(Flags::FIN);
             return Ok(());
@@ -182,12 +204,18 @@ impl Tcb {
             a.out.reply = reset_for(&a.seg);
             return Err(DropReason::AckInHandshake);
         }
-        if a.room.accept_full {
+        if a.room.accept_full && !self.facts.has(fact::ACTIVE) {
             //= SYR-10
             return Err(DropReason::AcceptQueueFull);
         }
         //= SYR-5
         //= SYR-7
+        self.become_established(a);
+        Ok(())
+    }
+
+    /// Both SYNs are acknowledged.
+    pub(super) fn become_established(&mut self, a: &mut Arrival<'_>) {
         self.congestion = Congestion::new(u32::from(self.mss), self.timers.expiries);
         self.enter(State::Established);
         if self.facts.has(fact::FIN_QUEUED) {
@@ -195,7 +223,6 @@ impl Tcb {
         }
         self.owed.0 &= !Owed::SYN;
         a.out.opened = true;
-        Ok(())
     }
 
     /// Acknowledgments of what was never sent, or too old to be true (RFC 5961 5.2).
@@ -228,13 +255,13 @@ impl Tcb {
             //= COM-12
             //= TS-7
             self.ts_recent = ts.val;
-            self.ts_recent_at = a.ctx.now.tick();
+            self.ts_recent_at = a.ctx.now;
             self.facts.set(fact::TS_RECENT);
         }
     }
 
     /// SND.UNA advances (COM-13).
-    fn acknowledge(&mut self, a: &mut Arrival<'_>) {
+    pub(super) fn acknowledge(&mut self, a: &mut Arrival<'_>) {
         //= COM-13
         let ctx = a.ctx;
         let acked = a.seg.ack.since(self.snd.una);
@@ -444,9 +471,14 @@ impl Tcb {
     }
 
     /// The peer's FIN, with everything before it received.
-    pub(super) fn check_fin(&mut self, a: &mut Arrival<'_>) {
-        if !a.seg.flags.has(Flags::FIN) || !self.state().receives() {
-            return;
+    pub(super) fn check_fin(&mut self, a: &mut Arrival<'_>) -> Result<(), DropReason> {
+        if !a.seg.flags.has(Flags::FIN) {
+            return Ok(());
+        }
+        if !self.state().receives() {
+            //= COM-23
+            self.owe_ack();
+            return Err(DropReason::DataAfterFin);
         }
         //= COM-21
         self.rcv.nxt += 1;
@@ -463,5 +495,6 @@ impl Tcb {
             //= FW2-4
             _ => self.enter_time_wait(a.ctx),
         }
+        Ok(())
     }
 }

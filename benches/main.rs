@@ -1,0 +1,9 @@
+//! Costs of the pieces and of whole connections, by Criterion: `cargo bench --no-default-features`. Whole
+//! connections go through the whole loop over the network in memory, whose own cost is in the number.
+#![allow(missing_docs)]
+
+mod handshake;
+mod pieces;
+
+criterion::criterion_group!(benches, pieces::all, handshake::all);
+criterion::criterion_main!(benches);

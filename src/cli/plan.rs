@@ -1,0 +1,101 @@
+//! From options to a plan: which loop serves which port, what each shard may hold, what memory that takes. Pure.
+
+use crate::cli::args::Serve;
+use crate::engine::limits::{Limits, MemoryPlan};
+use crate::tcp::config::Config;
+
+/// Which port (by place in the list of ports) is served by which core (by place in the list of cores).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cores {
+    /// For each core the ports that it serves.
+    pub ports: Vec<Vec<usize>>,
+}
+
+impl Cores {
+    /// One loop a port, ports dealt out in turn; with more cores than ports the rest idles.
+    pub fn deal(cores: usize, ports: usize) -> Self {
+        let mut dealt = vec![Vec::new(); cores];
+        for port in 0..ports {
+            if let Some(core) = dealt.get_mut(port % cores.max(1)) {
+                core.push(port);
+            }
+        }
+        Cores { ports: dealt }
+    }
+
+    /// Loops that serve at least one port.
+    pub fn busy(&self) -> usize {
+        self.ports.iter().filter(|ports| !ports.is_empty()).count()
+    }
+}
+
+/// A loop's share of a limit for all, rounded up.
+fn share(all: u32, loops: usize) -> u32 {
+    all.div_ceil(u32::try_from(loops.max(1)).unwrap_or(u32::MAX))
+}
+
+/// The limits of each of `loops` shards.
+pub fn limits(options: &Serve, loops: usize) -> Limits {
+    Limits {
+        connections: share(options.max_connections, loops),
+        backlog: options.backlog,
+        time_wait_max: share(options.time_wait_max, loops),
+        buffers: usize::try_from(options.buffers).unwrap_or(usize::MAX) / loops.max(1),
+        resets_per_second: share(options.rst_rate.per_second, loops),
+        reset_burst: share(options.rst_rate.burst, loops),
+        burst: options.burst,
+        ..Limits::default()
+    }
+}
+
+/// The protocol's settings.
+pub fn config(options: &Serve) -> Config {
+    Config::default().with_time_wait(options.time_wait)
+}
+
+/// Lines for the banner on the memory of all shards.
+pub fn memory_lines(plan: &MemoryPlan, options: &Serve, loops: usize) -> Vec<String> {
+    let loops = loops.max(1);
+    vec![
+        format!(
+            "{} bytes a connection ({} of them), {} a half-open entry, {} a TIME-WAIT entry ({} of them)",
+            plan.per_connection,
+            options.max_connections,
+            plan.per_half_open,
+            plan.per_time_wait,
+            options.time_wait_max
+        ),
+        format!(
+            "{} MiB for data, {} MiB in all on {} {}",
+            (plan.buffers * loops) >> 20,
+            (plan.total * loops).div_ceil(1 << 20),
+            loops,
+            if loops == 1 { "loop" } else { "loops" }
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::{Command, parse};
+
+    #[test]
+    fn ports_are_dealt_out_and_surplus_cores_idle() {
+        assert_eq!(Cores::deal(4, 1).ports, [vec![0], vec![], vec![], vec![]]);
+        assert_eq!(Cores::deal(1, 3).ports, [vec![0, 1, 2]]);
+        assert_eq!(Cores::deal(2, 3).ports, [vec![0, 2], vec![1]]);
+        assert_eq!((Cores::deal(4, 2).busy(), Cores::deal(2, 3).busy()), (2, 2));
+    }
+
+    #[test]
+    fn limits_for_all_are_shared_out() {
+        let Ok(Command::Serve(options)) = parse(vec!["--max-connections".into(), "1001".into()]) else {
+            panic!()
+        };
+        let limits = limits(&options, 2);
+        assert_eq!((limits.connections, limits.time_wait_max), (501, 2_002));
+        let lines = memory_lines(&limits.memory(), &options, 2);
+        assert!(lines[0].contains("1001 of them") && lines[1].contains("2 loops"), "{lines:?}");
+    }
+}

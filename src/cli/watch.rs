@@ -1,0 +1,150 @@
+//! The control thread: signals, reports, the run's end. It never touches a connection; it reads counters and
+//! gauges and gives orders.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::mpsc::Receiver;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::engine::control::Control;
+use crate::stats::counters::Counters;
+use crate::stats::snapshot::Snapshot;
+use crate::telemetry::text::{self, Levels};
+
+/// How often signals and gauges are looked at.
+const LOOK: Duration = Duration::from_millis(10);
+/// How long loops may take to leave after a second signal.
+const LEAVE: Duration = Duration::from_secs(1);
+
+/// Exit status after a second signal, or a failure while running.
+const FAILED: u8 = 1;
+
+/// One loop, as seen from outside.
+#[derive(Clone)]
+pub struct Watched {
+    /// Orders and gauges.
+    pub control: Arc<Control>,
+    /// Its counters.
+    pub counters: Arc<Counters>,
+    /// What to print when it serves: a line for each port.
+    pub ready: Vec<String>,
+}
+
+/// What is watched, and for how long.
+pub struct Run {
+    /// The loops.
+    pub loops: Vec<Watched>,
+    /// Serve for so long.
+    pub duration: Option<Duration>,
+    /// Report so often.
+    pub stats_interval: Option<Duration>,
+    /// What open connections have at the end.
+    pub drain: Duration,
+    /// All loops leave at once when it is set.
+    pub leave: Arc<AtomicBool>,
+    /// The exit status so far.
+    pub status: Arc<AtomicU8>,
+}
+
+/// Fill levels of all loops.
+pub fn levels(loops: &[Watched]) -> Levels {
+    let mut levels = Levels::default();
+    for one in loops {
+        let gauges = one.control.gauges();
+        levels.open += u64::from(gauges.connections.saturating_sub(gauges.half_open));
+        levels.half_open += u64::from(gauges.half_open);
+        levels.time_wait += u64::from(gauges.time_wait);
+        let both = [levels.time_wait_shortened_ms, gauges.time_wait_shortened_ms];
+        levels.time_wait_shortened_ms = both.into_iter().flatten().min();
+    }
+    levels
+}
+
+/// The counters of all loops.
+pub fn snapshot(loops: &[Watched]) -> Snapshot {
+    Snapshot::of(loops.iter().map(|one| &*one.counters))
+}
+
+/// Starts the control thread. To be called before EAL pins the calling thread, whose CPUs it would inherit. It
+/// keeps to `cpu` where one is given, and begins when it gets a [`Run`].
+///
+/// # Errors
+/// Signals cannot be caught, or no thread can be started.
+pub fn start(cpu: Option<usize>, runs: Receiver<Run>) -> io::Result<thread::JoinHandle<()>> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    thread::Builder::new().name("control".to_owned()).spawn(move || {
+        if let Some(id) = cpu {
+            // A machine that does not let us is no reason to stop.
+            let _ = core_affinity::set_for_current(core_affinity::CoreId { id });
+        }
+        if let Ok(run) = runs.recv() {
+            watch(&run, &mut signals);
+        }
+    })
+}
+
+/// Prints a block at once, so that whoever reads a pipe sees it.
+fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    // Nobody listens any more: the run goes on.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+fn watch(run: &Run, signals: &mut Signals) {
+    let started = Instant::now();
+    let mut announced = vec![false; run.loops.len()];
+    let mut reported = (started, snapshot(&run.loops));
+    let mut draining = false;
+    while !run.loops.iter().all(|one| one.control.has_ended()) {
+        thread::sleep(LOOK);
+        announce(run, &mut announced);
+        let signalled = signals.pending().count();
+        let over = run.duration.is_some_and(|duration| started.elapsed() >= duration);
+        if draining && signalled > 0 || signalled > 1 {
+            return leave_at_once(run);
+        }
+        if !draining && (signalled > 0 || over) {
+            draining = true;
+            let patience_us = u64::try_from(run.drain.as_micros()).unwrap_or(u64::MAX);
+            run.loops.iter().for_each(|one| one.control.drain(patience_us));
+        }
+        if run.stats_interval.is_some_and(|interval| reported.0.elapsed() >= interval) {
+            reported = report(run, started, &reported);
+        }
+    }
+}
+
+/// `ready PORT ADDR`, a line a port, as soon as its frames are served.
+fn announce(run: &Run, announced: &mut [bool]) {
+    for (one, done) in run.loops.iter().zip(announced) {
+        if !*done && one.control.is_ready() {
+            *done = true;
+            say(&one.ready.concat());
+        }
+    }
+}
+
+fn report(run: &Run, started: Instant, before: &(Instant, Snapshot)) -> (Instant, Snapshot) {
+    let now = (Instant::now(), snapshot(&run.loops));
+    let change = now.1.since(&before.1);
+    say(&text::interval(now.0 - started, now.0 - before.0, &change, levels(&run.loops)));
+    now
+}
+
+/// A second signal: no drain, no account, status 1.
+fn leave_at_once(run: &Run) {
+    run.status.store(FAILED, Ordering::SeqCst);
+    run.leave.store(true, Ordering::SeqCst);
+    let deadline = Instant::now() + LEAVE;
+    while !run.loops.iter().all(|one| one.control.has_ended()) {
+        if Instant::now() > deadline {
+            std::process::exit(i32::from(FAILED));
+        }
+        thread::sleep(LOOK);
+    }
+}

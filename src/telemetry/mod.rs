@@ -1,0 +1,3 @@
+//! What a run tells about itself. Reads snapshots; never on a worker's thread.
+
+pub mod text;

@@ -1,0 +1,153 @@
+//! Reports for people: a block every interval, and the final account.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use crate::base::drop_reason::DropReason;
+use crate::stats::counters::Counter;
+use crate::stats::snapshot::Snapshot;
+
+/// Fill levels of all shards together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Levels {
+    /// Connections, half-open ones left out.
+    pub open: u64,
+    /// Half-open connections.
+    pub half_open: u64,
+    /// TIME-WAIT records.
+    pub time_wait: u64,
+    /// To how many milliseconds TIME-WAIT was shortened at worst, if it was.
+    pub time_wait_shortened_ms: Option<u32>,
+}
+
+/// A number with commas between thousands.
+pub fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn per_second(n: u64, elapsed: Duration) -> String {
+    let seconds = elapsed.as_secs_f64().max(1e-3);
+    thousands((n as f64 / seconds).round() as u64)
+}
+
+/// The block of one interval: `change` happened in the last `elapsed`, `age` after the start.
+pub fn interval(age: Duration, elapsed: Duration, change: &Snapshot, levels: Levels) -> String {
+    let rate = |counter| per_second(change.get(counter), elapsed);
+    let mbit = |counter| change.get(counter) as f64 * 8.0 / 1e6 / elapsed.as_secs_f64().max(1e-3);
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        text,
+        "{:>7.1}s  opened {}/s  closed {}/s  open {}  half-open {}  time-wait {}",
+        age.as_secs_f64(),
+        rate(Counter::Established),
+        rate(Counter::Finished),
+        thousands(levels.open),
+        thousands(levels.half_open),
+        thousands(levels.time_wait),
+    );
+    let _ = writeln!(
+        text,
+        "          rx {}/s {:.1} Mbit/s  tx {}/s {:.1} Mbit/s  resets {}  retransmitted {}",
+        rate(Counter::RxFrames),
+        mbit(Counter::RxBytes),
+        rate(Counter::TxFrames),
+        mbit(Counter::TxBytes),
+        thousands(change.get(Counter::ResetByPeer) + change.get(Counter::RstSent)),
+        thousands(change.get(Counter::Retransmissions)),
+    );
+    let drops: Vec<_> =
+        change.drops().map(|(reason, n)| format!("{} {}", reason.name(), thousands(n))).collect();
+    if !drops.is_empty() {
+        let _ = writeln!(text, "          dropped: {}", drops.join("  "));
+    }
+    text
+}
+
+/// The final account.
+pub fn account(age: Duration, all: &Snapshot, levels: Levels, time_wait: Duration) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "account after {:.1}s", age.as_secs_f64());
+    for counter in Counter::ALL {
+        let n = all.get(*counter);
+        if n > 0 {
+            let _ = writeln!(text, "  {:<24} {:>15}  {}", counter.name(), thousands(n), counter.sentence());
+        }
+    }
+    let _ = writeln!(
+        text,
+        "  {:<24} {:>15}  Connections and half-open ones that are left.",
+        "open",
+        thousands(levels.open + levels.half_open)
+    );
+    for (reason, n) in all.drops() {
+        let _ = writeln!(text, "  dropped {:<16} {:>15}  {}", reason.name(), thousands(n), reason.sentence());
+    }
+    if let Some(ms) = levels.time_wait_shortened_ms {
+        let _ = writeln!(
+            text,
+            "  TIME-WAIT was shortened to {:.1}s instead of {:.1}s: give a larger --time-wait-max.",
+            f64::from(ms) / 1e3,
+            time_wait.as_secs_f64()
+        );
+    }
+    text
+}
+
+/// A sentence for what an operator can mend, where the counters show it.
+pub fn advice(all: &Snapshot) -> Vec<String> {
+    let mut sentences = Vec::new();
+    let mut advise = |reason: DropReason, cure: &str| {
+        let n = all.dropped(reason);
+        if n > 0 {
+            sentences.push(format!("{} {}: {cure}", thousands(n), reason.name()));
+        }
+    };
+    advise(DropReason::NoTcb, "every connection slot was in use; give a larger --max-connections.");
+    advise(DropReason::SynQueueFull, "the half-open queue was full; give a larger --backlog.");
+    advise(DropReason::AcceptQueueFull, "the accept queue was full; give a larger --backlog.");
+    advise(DropReason::NoBuffer, "the memory for data was used up; give a larger --buffers.");
+    advise(
+        DropReason::TcpChecksum,
+        "checksums were wrong; where the peer is a veth, `ethtool -K IFACE tx off` on its side makes them whole.",
+    );
+    sentences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::counters::Counters;
+
+    #[test]
+    fn numbers_are_readable() {
+        let shown: Vec<_> = [0, 7, 999, 1_000, 1_234_567].into_iter().map(thousands).collect();
+        assert_eq!(shown, ["0", "7", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn a_block_names_rates_levels_and_drops() {
+        let counters = Counters::default();
+        counters.add(Counter::Established, 2_000);
+        counters.drop_one(DropReason::SynQueueFull);
+        let change = Snapshot::of(std::iter::once(&counters));
+        let levels = Levels { open: 12, half_open: 3, time_wait: 4_000, time_wait_shortened_ms: Some(1_500) };
+        let text = interval(Duration::from_secs(9), Duration::from_millis(500), &change, levels);
+        assert!(text.contains("9.0s  opened 4,000/s") && text.contains("time-wait 4,000"), "{text}");
+        assert!(text.contains("dropped: syn_queue_full 1"), "{text}");
+        let text = account(Duration::from_secs(9), &change, levels, Duration::from_secs(60));
+        assert!(
+            text.contains("established") && text.contains("shortened to 1.5s instead of 60.0s"),
+            "{text}"
+        );
+        assert!(advice(&change)[0].contains("--backlog"));
+    }
+}
