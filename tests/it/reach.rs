@@ -159,6 +159,8 @@ pub struct Setup {
     pub probe_first: bool,
     /// Frames in the pool of both ends.
     pub frames: usize,
+    /// Frames that our end takes at once.
+    pub tx_room: usize,
 }
 
 /// A stack with any application, and the other end of its wire.
@@ -178,7 +180,8 @@ impl Setup {
         clock.advance_to(Instant(self.start_us));
         let pool = FramePool::new(self.frames);
         let both = [caps(OUR_MAC, self.mtu), caps(PEER_MAC, self.mtu)];
-        let (ours, peer) = wire(&clock, &pool, both, self.faults, self.seed);
+        let (mut ours, peer) = wire(&clock, &pool, both, self.faults, self.seed);
+        ours.tx_room = self.tx_room;
         let secrets = Secrets::from_seed(self.seed);
         let mut locals = Locals::default();
         for addr in &self.addrs {
@@ -219,6 +222,7 @@ impl Default for Setup {
             fixed: true,
             probe_first: false,
             frames: 2_048,
+            tx_room: usize::MAX,
         }
     }
 }
@@ -232,7 +236,6 @@ pub struct World {
     pub probe: Probe,
     pub counters: Arc<Counters>,
     pub control: Arc<Control>,
-    pub setup: Setup,
 }
 
 impl World {
@@ -252,7 +255,7 @@ impl World {
         let probe = Probe::default();
         let app = probe.clone();
         let Stack { clock, pool, worker, peer, counters, control } = setup.stack(&[PORT], |_| app);
-        World { clock, pool, worker, peer, probe, counters, control, setup }
+        World { clock, pool, worker, peer, probe, counters, control }
     }
 
     /// Runs the loop until nothing more happens at this instant.
