@@ -3,6 +3,7 @@
 
 mod active;
 mod expect;
+mod held;
 mod inet;
 mod reach;
 mod segments;
