@@ -2,6 +2,7 @@
 
 use super::shard::Shard;
 use super::slot::Owner;
+use crate::base::bytes::CHUNK;
 use crate::base::drop_reason::DropReason;
 use crate::stats::counters::Counter;
 use crate::tcp::Ctx;
@@ -19,9 +20,12 @@ impl Shard {
         slot.held
     }
 
-    /// Keeps text that came before its turn.
+    /// Keeps text that came before its turn, as long as half of the memory is free: what waits for holes must
+    /// never leave too little for the text that fills them.
     pub(super) fn hold(&mut self, index: u32, at: Seq, text: &[u8]) {
-        let wanted = self.slots.get(index).is_some_and(|slot| slot.owner != Owner::Finished);
+        //= LIM-6
+        let spare = self.pool.room() > self.pool.chunks() as usize / 2 * CHUNK + text.len();
+        let wanted = spare && self.slots.get(index).is_some_and(|slot| slot.owner != Owner::Finished);
         let place = if wanted { self.place_for_held(index) } else { None };
         let Some(held) = place.and_then(|place| self.reassemblies.get_mut(place)) else {
             return self.drop_one(DropReason::OutOfOrder);

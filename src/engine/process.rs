@@ -210,6 +210,8 @@ impl Shard {
                 && slot.owner == Owner::Waiting
             {
                 slot.owner = Owner::Taken;
+                // What arrived while the connection waited was never offered.
+                slot.resume = true;
             }
             if let Some(listening) = self.listening.get_mut(usize::from(listener.0)) {
                 listening.queues.waiting -= 1;

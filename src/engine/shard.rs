@@ -254,7 +254,7 @@ impl Shard {
     pub(super) fn challenge_allowed(&mut self) -> bool {
         //= BA-10
         //= ATK-23
-        let unlucky = self.challenges.is_scarce() && self.jitter.chance_ppm(500_000);
+        let unlucky = self.challenges.is_scarce(self.now) && self.jitter.chance_ppm(500_000);
         let allowed = !unlucky && self.challenges.take(self.now);
         self.count(if allowed { Counter::ChallengeAcks } else { Counter::ChallengeLimited });
         allowed

@@ -12,6 +12,7 @@ use crate::base::burst::Burst;
 use crate::base::rng::Rng;
 use crate::base::time::Instant;
 use crate::link::{Caps, Frame, QueuePair};
+use crate::wire::ethernet::{self, ETHERTYPE_ARP};
 
 /// Virtual time, common to all who hold it.
 #[derive(Clone, Default)]
@@ -46,11 +47,7 @@ impl Direction {
     fn send(&mut self, mut frame: MemFrame, now: Instant, pool: &FramePool) {
         let fate = self.faults.fate(&mut self.rng);
         if let Some(bit) = fate.flip {
-            let bytes = frame.bytes_mut();
-            let at = bit as usize % (bytes.len() * 8).max(1);
-            if let Some(byte) = bytes.get_mut(at / 8) {
-                *byte ^= 1 << (at % 8);
-            }
+            flip(frame.bytes_mut(), bit);
         }
         let copy = fate.copies[1].and_then(|delay| Some((delay, pool.frame(frame.bytes())?)));
         match fate.copies[0] {
@@ -70,6 +67,18 @@ impl Direction {
         let arrives = Instant(now.0 + u64::from(delay_us));
         let place = self.flying.partition_point(|other| other.arrives <= arrives);
         self.flying.insert(place, Flying { arrives, frame });
+    }
+}
+
+/// Flips one bit. ARP is spared: it has no checksum but the link's, which lets no single bit through, and both
+/// hosts would believe a wrong address for a minute.
+fn flip(bytes: &mut [u8], bit: u32) {
+    if ethernet::parse(bytes).is_some_and(|(header, _)| header.ethertype == ETHERTYPE_ARP) {
+        return;
+    }
+    let at = bit as usize % (bytes.len() * 8).max(1);
+    if let Some(byte) = bytes.get_mut(at / 8) {
+        *byte ^= 1 << (at % 8);
     }
 }
 

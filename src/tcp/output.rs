@@ -218,6 +218,8 @@ impl Tcb {
     /// Moves the send variables over what leaves.
     fn book(&mut self, span: Span, end: Seq, ctx: Ctx<'_>) {
         if span.repeated {
+            //= RTO-9
+            self.facts.clear(fact::TIMING);
             self.resend = self.resend.later(end);
             if self.resend.at_or_after(self.snd.nxt) {
                 self.facts.clear(fact::RESENDING);

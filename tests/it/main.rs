@@ -2,10 +2,18 @@
 #![allow(missing_docs)]
 
 mod active;
+mod attacks;
+mod calls;
 mod expect;
+mod half_open;
 mod held;
 mod inet;
+mod no_alloc;
 mod reach;
 mod segments;
+mod simulation;
 mod smoke;
+mod smol;
 mod states;
+mod time_wait;
+mod timeouts;

@@ -156,6 +156,8 @@ pub struct Setup {
     pub probe_first: bool,
     /// Frames in the pool of both ends.
     pub frames: usize,
+    /// Frames that our end takes at once.
+    pub tx_room: usize,
 }
 
 /// A stack with any application, and the other end of its wire.
@@ -175,7 +177,8 @@ impl Setup {
         clock.advance_to(Instant(self.start_us));
         let pool = FramePool::new(self.frames);
         let both = [caps(OUR_MAC, self.mtu), caps(PEER_MAC, self.mtu)];
-        let (ours, peer) = wire(&clock, &pool, both, self.faults, self.seed);
+        let (mut ours, peer) = wire(&clock, &pool, both, self.faults, self.seed);
+        ours.tx_room = self.tx_room;
         let secrets = Secrets::from_seed(self.seed);
         let mut locals = Locals::default();
         for addr in &self.addrs {
@@ -216,6 +219,7 @@ impl Default for Setup {
             fixed: true,
             probe_first: false,
             frames: 2_048,
+            tx_room: usize::MAX,
         }
     }
 }

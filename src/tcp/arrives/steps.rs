@@ -276,7 +276,12 @@ impl Tcb {
         let acked = a.seg.ack.since(self.snd.una);
         let queued_before = self.queued();
         let handshake = a.out.opened;
-        self.measure(a);
+        if self.measure(a) || handshake {
+            self.timers.kept = 0;
+        } else if self.timers.waiting == Waiting::Retransmit {
+            //= RTO-11
+            self.timers.kept = self.timers.kept.saturating_add(self.timers.expiries);
+        }
         self.snd.una = a.seg.ack;
         if self.snd.una.since(self.ack_floor) > 1 << 30 {
             self.ack_floor = self.snd.una - (1 << 30);
@@ -299,14 +304,15 @@ impl Tcb {
         self.arm(ctx);
     }
 
-    /// Takes a round-trip sample, at most one in a round trip (RTO-9, TS-8).
-    fn measure(&mut self, a: &Arrival<'_>) {
+    /// Takes a round-trip sample, at most one in a round trip (RTO-9, TS-8); says whether it did.
+    fn measure(&mut self, a: &Arrival<'_>) -> bool {
         if self.facts.has(fact::TIMING) {
-            if a.seg.ack.at_or_after(self.timed_end) {
+            let covered = a.seg.ack.at_or_after(self.timed_end);
+            if covered {
                 self.facts.clear(fact::TIMING);
                 self.rtt.sample(u32::try_from(a.ctx.now.since_us(self.timed_at)).unwrap_or(u32::MAX));
             }
-            return;
+            return covered;
         }
         let age_ms = a.ctx.now.tick().since(self.opened_at).saturating_add(1);
         let echo = a.seg.options.timestamps.filter(|_| self.facts.has(fact::TIMESTAMPS));
@@ -319,6 +325,7 @@ impl Tcb {
             //= RTO-10
             self.rtt = crate::tcp::rto::RttEstimator::starting_at(RTO_AFTER_SYN_LOSS_MS);
         }
+        sample.is_some()
     }
 
     /// SND.WND (COM-16). A window that opens sends; one that closes is probed.
@@ -348,8 +355,11 @@ impl Tcb {
         if self.snd.wnd == before {
             return;
         }
-        if before == 0 && self.flight() > 0 {
-            // Whatever was sent as a probe was refused; it goes again as data.
+        //= SWS-2
+        let worth = u32::from(self.mss).min(self.max_snd_wnd / 2).min(self.queued());
+        if before == 0 && self.flight() > 0 && self.snd.wnd >= worth {
+            // Whatever was sent as a probe was refused; it goes again as data. Into a silly window it goes by
+            // the timer, so that one that flaps draws no stream of small segments (ATK-29).
             self.resend = self.snd.una;
             self.facts.set(fact::RESENDING);
         }
@@ -416,7 +426,7 @@ impl Tcb {
         //= MUST-62
         let up = a.seg.seq - u32::from(a.text_at) + u32::from(a.seg.up);
         let known = if self.facts.has(fact::URGENT) { self.urgent_end } else { self.rcv.nxt };
-        if up.after(known) {
+        if up.after(known) && up.after(self.rcv.nxt) {
             self.urgent_end = up;
             self.facts.set(fact::URGENT);
             a.out.urgent = true;
@@ -489,11 +499,11 @@ impl Tcb {
     }
 
     fn advance(&mut self, octets: u32) {
-        self.rcv.nxt += octets;
-        self.rcv.edge = self.rcv.edge.later(self.rcv.nxt);
-        if self.facts.has(fact::URGENT) && self.urgent_end.at_or_before(self.rcv.nxt) {
+        if self.urgent().is_none() {
             self.facts.clear(fact::URGENT);
         }
+        self.rcv.nxt += octets;
+        self.rcv.edge = self.rcv.edge.later(self.rcv.nxt);
     }
 
     /// The hole is filled: as many held octets have their turn now (EST-6).

@@ -69,6 +69,7 @@ impl Tcb {
                 ack_at: None,
                 life_at: None,
                 expiries: 0,
+                kept: 0,
             },
             opened_at: now,
             progress_at: now,
