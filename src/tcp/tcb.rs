@@ -220,6 +220,8 @@ pub struct Tcb {
     /// When the connection was opened, and when it last got forward.
     pub(super) opened_at: Tick,
     pub(super) progress_at: Tick,
+    /// Octets that came twice, to be reported once (DSACK-1).
+    pub(super) duplicate: Option<(Seq, Seq)>,
     /// Data segments since the last acknowledgment, and how many more are acknowledged at once (DACK-3).
     pub(super) unacked_segments: u8,
     pub(super) quick_acks: u8,

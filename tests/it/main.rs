@@ -8,6 +8,7 @@ mod attacks;
 mod calls;
 mod expect;
 mod half_open;
+mod held;
 mod inet;
 mod no_alloc;
 mod reach;

@@ -73,6 +73,7 @@ impl Tcb {
             },
             opened_at: now,
             progress_at: now,
+            duplicate: None,
             unacked_segments: 0,
             quick_acks: QUICK_ACKS,
             challenges: 0,

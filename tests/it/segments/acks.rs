@@ -102,10 +102,10 @@ fn each_segment_behind_a_hole_draws_a_duplicate_of_its_own() {
         duplicate.flags(ACK).ack(peer.seq);
         assert_eq!(duplicate.segment.wnd, sent[0].segment.wnd, "a duplicate has the same window");
     }
-    assert_eq!((world.dropped(DropReason::OutOfOrder), world.told()), (3, vec![]));
-    world.inject(&[text_at(peer, 0, 400)]);
-    world.silent();
-    assert_eq!(world.watch_ms(200).len(), 1);
+    assert_eq!((world.dropped(DropReason::OutOfOrder), world.told()), (0, vec![]));
+    world.inject(&[text_at(peer, 0, 100)]);
+    //= EST-6
+    world.one().flags(ACK).ack(peer.seq + 400);
 }
 
 #[test]
