@@ -171,6 +171,9 @@ impl Shard {
         if out.rto {
             self.count(Counter::RtoExpired);
         }
+        if out.probe {
+            self.count(Counter::Probes);
+        }
         self.counters.add(Counter::OctetsAcked, u64::from(out.acked));
     }
 
