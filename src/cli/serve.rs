@@ -71,8 +71,8 @@ pub(super) fn run(
     let left_at_once = status.load(Ordering::SeqCst) != 0;
     if !left_at_once {
         let (all, levels) = (watch::snapshot(&loops), watch::levels(&loops));
-        print!("{}", text::account(started.elapsed(), &all, levels, options.time_wait));
-        text::advice(&all).iter().for_each(|sentence| println!("  {sentence}"));
+        watch::say(&text::account(started.elapsed(), &all, levels, options.time_wait));
+        text::advice(&all).iter().for_each(|sentence| watch::say(&format!("  {sentence}\n")));
     }
     session.close(eal)?;
     failures_of(&ended)?;
@@ -264,7 +264,7 @@ impl Session {
             port.close().map_err(Failure::run)?;
         }
         let returned = self.pool.check_returned().map_err(Failure::run)?;
-        println!("  {returned}");
+        watch::say(&format!("  {returned}\n"));
         drop(self.pool);
         eal.cleanup().map_err(Failure::run)
     }
