@@ -37,6 +37,7 @@ drop_reasons! {
     ArpMalformed = "arp_malformed", "The ARP packet is not Ethernet/IPv4, or its sender is a group address.";
     ArpNotOurs = "arp_not_ours", "The ARP packet asks for another host.";
     ArpUnsolicited = "arp_unsolicited", "An ARP reply that was not asked for creates no entry.";
+    ArpEcho = "arp_echo", "Our own ARP packet came back.";
     ArpConflict = "arp_conflict", "Another host claims an address of ours.";
     // IPv4.
     IpTruncated = "ip_truncated", "The IP header or its total length does not fit the frame.";
