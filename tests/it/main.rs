@@ -2,6 +2,7 @@
 #![allow(missing_docs)]
 
 mod active;
+mod burst;
 mod expect;
 mod inet;
 mod no_alloc;
