@@ -233,6 +233,21 @@ impl Pool {
         self.free_count += 1;
     }
 
+    /// Puts all of `back` behind `front`; `back` is empty afterwards. Costs nothing but two links.
+    pub fn join(&mut self, front: &mut Queue, back: &mut Queue) {
+        let back = std::mem::take(back);
+        if front.head == NONE {
+            *front = back;
+        } else if back.head != NONE {
+            if let Some(tail) = self.pieces.get_mut(front.tail as usize) {
+                tail.next = back.head;
+            }
+            front.tail = back.tail;
+            front.len += back.len;
+            front.statics += back.statics;
+        }
+    }
+
     /// Empties a queue.
     pub fn clear(&mut self, queue: &mut Queue) {
         self.pop(queue, queue.len);
@@ -253,14 +268,21 @@ mod tests {
     proptest::proptest! {
         /// Any mixture of pushes and pops on two queues equals the same on two plain vectors.
         #[test]
-        fn queues_behave_like_vectors(steps in proptest::collection::vec((0u8..4, 0u16..2000, 0usize..2), 1..80)) {
+        fn queues_behave_like_vectors(steps in proptest::collection::vec((0u8..5, 0u16..2000, 0usize..2), 1..80)) {
             static FIXED: [u8; 2000] = [0xa5; 2000];
             let mut pool = Pool::new(40 * CHUNK);
             let mut queues = [Queue::default(), Queue::default()];
             let mut models = [Vec::new(), Vec::new()];
             for (kind, n, which) in steps {
+                if kind == 4 && n < 400 {
+                    let [front, back] = &mut queues;
+                    pool.join(front, back);
+                    let [front, back] = &mut models;
+                    front.append(back);
+                }
                 let (queue, model) = (&mut queues[which], &mut models[which]);
                 match kind {
+                    4 => {}
                     0 | 1 => {
                         let bytes: Vec<u8> = (0..n).map(|i| (i % 251) as u8).collect();
                         let taken = pool.push(queue, &bytes);

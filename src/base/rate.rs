@@ -19,13 +19,12 @@ impl TokenBucket {
     }
 
     /// Fewer than half of the tokens are left.
-    pub const fn is_scarce(&self) -> bool {
-        self.micro_tokens < self.burst as u64 * 500_000
+    pub fn is_scarce(&mut self, now: Instant) -> bool {
+        self.refill(now);
+        self.micro_tokens < u64::from(self.burst) * 500_000
     }
 
-    /// Takes one token; false when there is none.
-    #[must_use]
-    pub fn take(&mut self, now: Instant) -> bool {
+    fn refill(&mut self, now: Instant) {
         let passed_us = now.since_us(self.refilled);
         if passed_us > 0 {
             let gained = passed_us.saturating_mul(u64::from(self.per_second));
@@ -33,6 +32,12 @@ impl TokenBucket {
                 self.micro_tokens.saturating_add(gained).min(u64::from(self.burst) * 1_000_000);
             self.refilled = now;
         }
+    }
+
+    /// Takes one token; false when there is none.
+    #[must_use]
+    pub fn take(&mut self, now: Instant) -> bool {
+        self.refill(now);
         let granted = self.micro_tokens >= 1_000_000;
         if granted {
             self.micro_tokens -= 1_000_000;

@@ -287,7 +287,6 @@ impl Conn<'_> {
     /// Octets up to the end of urgent data that the application has not read yet; `None` when there is none
     /// (MUST-33).
     pub fn urgent(&self) -> Option<u32> {
-        //= MUST-33
-        self.slot().and_then(|slot| slot.tcb.urgent().map(|ahead| ahead + slot.incoming.len()))
+        self.slot().and_then(|slot| slot.tcb.urgent())
     }
 }

@@ -39,7 +39,11 @@ impl Shard {
             self.check_slot(index, slot)?;
         }
         let count = |wanted: fn(&Slot) -> bool| slots().filter(|(_, slot)| wanted(slot)).count();
-        let pieces = |slot: &Slot| self.pool.pieces_in(&slot.outgoing) + self.pool.pieces_in(&slot.incoming);
+        let held = |slot: &Slot| slot.held.and_then(|place| self.reassemblies.get(place));
+        let pieces = |slot: &Slot| {
+            let queues = self.pool.pieces_in(&slot.outgoing) + self.pool.pieces_in(&slot.incoming);
+            queues + held(slot).map_or(0, |held| held.pieces(&self.pool))
+        };
         let rules = [
             //= TRN-13
             (self.table.len() == self.slots.len() + self.time_wait.len(), "the index names each record once"),
@@ -53,6 +57,12 @@ impl Shard {
                 slots().map(|(_, slot)| pieces(slot)).sum::<u32>()
                     == self.pool.chunks() - self.pool.free_chunks(),
                 "every chunk in use belongs to a queue",
+            ),
+            (
+                count(|slot| slot.held.is_some()) == self.reassemblies.len() as usize
+                    && slots()
+                        .all(|(_, slot)| slot.held.is_none() || held(slot).is_some_and(|h| !h.is_empty())),
+                "each place for held text belongs to a connection with a hole",
             ),
             (self.wheel.armed() <= self.slots.len(), "only connections are on the wheel"),
         ];

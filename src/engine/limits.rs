@@ -6,6 +6,7 @@ use crate::base::bytes::Pool;
 use crate::base::slab::Slab;
 use crate::flow::table::Table;
 use crate::flow::time_wait_ring::TimeWaitRing;
+use crate::tcp::reassembly::Reassembly;
 use crate::tcp::time_wait::TimeWait;
 
 /// Answers outside connections' own output that one pass can hold.
@@ -89,6 +90,11 @@ impl Limits {
         self.connections.saturating_add(self.half_open_total())
     }
 
+    /// Connections that can hold text which came before its turn: one in sixteen (LIM-6).
+    pub fn reassemblies(&self) -> u32 {
+        (self.connections / 16).max(64)
+    }
+
     /// Entries that the index must hold.
     pub fn table_entries(&self) -> u32 {
         self.slots().saturating_add(self.time_wait_max)
@@ -101,7 +107,9 @@ impl Limits {
         let slot = Slab::<Slot>::slot_bytes() + Wheel::node_bytes() + 2 * size_of::<u32>();
         let record = TimeWaitRing::<TimeWait>::record_bytes();
         let buffers = Pool::memory(self.buffers);
-        let total = self.slots() as usize * slot + self.time_wait_max as usize * record + index + buffers;
+        let held = self.reassemblies() as usize * Slab::<Reassembly>::slot_bytes();
+        let total =
+            held + self.slots() as usize * slot + self.time_wait_max as usize * record + index + buffers;
         MemoryPlan {
             per_connection: slot + index_entry,
             per_half_open: slot + index_entry,

@@ -7,6 +7,7 @@ mod classify;
 pub mod control;
 mod emit;
 mod expire;
+mod held;
 pub mod host;
 pub mod invariants;
 pub mod limits;

@@ -106,10 +106,18 @@ impl Shard {
         if out.acked > 0 {
             self.acknowledged(app, index, out.acked);
         }
-        if !text.is_empty() {
-            self.counters.add(Counter::OctetsReceived, text.len() as u64);
-            self.deliver(app, index, text);
+        match out.hold_at {
+            Some(at) => self.hold(index, at, text),
+            None if !text.is_empty() => {
+                self.counters.add(Counter::OctetsReceived, text.len() as u64);
+                self.deliver(app, index, text);
+            }
+            None => {}
         }
+        if let Some(at) = out.hold_fin {
+            self.hold_fin(index, at);
+        }
+        self.fill(index);
         if out.urgent && self.hears(index) {
             app.on_urgent(&mut self.conn(index));
         }
@@ -202,6 +210,8 @@ impl Shard {
                 && slot.owner == Owner::Waiting
             {
                 slot.owner = Owner::Taken;
+                // What arrived while the connection waited was never offered.
+                slot.resume = true;
             }
             if let Some(listening) = self.listening.get_mut(usize::from(listener.0)) {
                 listening.queues.waiting -= 1;
@@ -459,6 +469,7 @@ impl Shard {
             tcb,
             outgoing: Queue::default(),
             incoming: Queue::default(),
+            held: None,
             origin,
             owner,
             listed: false,

@@ -28,6 +28,7 @@ use crate::tcp::Ctx;
 use crate::tcp::arrives::listen::Listener;
 use crate::tcp::config::Config;
 use crate::tcp::outcome::End;
+use crate::tcp::reassembly::Reassembly;
 use crate::tcp::segment::SegmentOut;
 use crate::tcp::state::State;
 use crate::tcp::time_wait::TimeWait;
@@ -60,6 +61,7 @@ pub struct Shard {
     pub(super) listening: Vec<Listening>,
     pub(super) locals: Locals,
     pub(super) pool: Pool,
+    pub(super) reassemblies: Slab<Reassembly>,
     pub(super) scratch: Box<[u8]>,
     pub(super) owing: VecDeque<u32>,
     /// Connections that found no memory for what they wanted to send, in the order in which they will try again.
@@ -102,6 +104,7 @@ impl Shard {
             listening: Vec::new(),
             locals,
             pool: Pool::new(limits.buffers),
+            reassemblies: Slab::new(limits.reassemblies()),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             owing: VecDeque::with_capacity(limits.slots() as usize),
             starved: VecDeque::with_capacity(limits.slots() as usize),
@@ -251,7 +254,7 @@ impl Shard {
     pub(super) fn challenge_allowed(&mut self) -> bool {
         //= BA-10
         //= ATK-23
-        let unlucky = self.challenges.is_scarce() && self.jitter.chance_ppm(500_000);
+        let unlucky = self.challenges.is_scarce(self.now) && self.jitter.chance_ppm(500_000);
         let allowed = !unlucky && self.challenges.take(self.now);
         self.count(if allowed { Counter::ChallengeAcks } else { Counter::ChallengeLimited });
         allowed
@@ -300,6 +303,7 @@ impl Shard {
         let Some(mut slot) = self.slots.remove(index) else { return };
         self.pool.clear(&mut slot.outgoing);
         self.pool.clear(&mut slot.incoming);
+        self.forget_held(slot.held);
         if slot.listed {
             unlist(&mut self.owing, index);
         }

@@ -42,6 +42,8 @@ pub(super) struct Slot {
     pub outgoing: Queue,
     /// What arrived and the application did not take.
     pub incoming: Queue,
+    /// What came before its turn, in a slab of its own.
+    pub held: Option<u32>,
     pub origin: Origin,
     pub owner: Owner,
     /// On the list of those that owe.

@@ -215,6 +215,7 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
 
     /// One connection pays. False when there was no room; it stays on the list then.
     fn pay_one(&mut self, index: u32) -> bool {
+        let held = self.shard.held_blocks(index);
         let Some(slot) = self.shard.slots.get_mut(index) else { return true };
         let key = slot.key;
         let interface = usize::from(self.shard.locals.get(key.local).interface);
@@ -226,7 +227,8 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         let una = slot.tcb.snd.una;
         let mut segments = std::mem::take(&mut self.segments);
         segments.clear();
-        slot.tcb.output(Ctx { now: self.shard.now, cfg: &self.shard.cfg }, budget, &mut segments);
+        let ctx = Ctx { now: self.shard.now, cfg: &self.shard.cfg };
+        slot.tcb.output(ctx, budget, &held, &mut segments);
         slot.listed = false;
         for segment in &segments {
             let Some((interface, frame)) = self.build(&key, segment, Some((index, segment.seq.since(una))))

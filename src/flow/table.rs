@@ -191,7 +191,11 @@ mod tests {
             let mut model: HashMap<u32, u64> = HashMap::new();
             for step in 0..20_000 {
                 let number = rng.below(entries);
-                let place = if number % 3 == 0 { Place::TimeWait(number) } else { Place::Connection(number) };
+                let place = if number.is_multiple_of(3) {
+                    Place::TimeWait(number)
+                } else {
+                    Place::Connection(number)
+                };
                 if let Some(hash) = model.remove(&number) {
                     assert_eq!(table.find(hash, |found| found == place), Some(place));
                     if step % 7 == 0 {
@@ -208,7 +212,11 @@ mod tests {
                 assert_eq!(table.len() as usize, model.len());
             }
             for (number, hash) in model.drain() {
-                let place = if number % 3 == 0 { Place::TimeWait(number) } else { Place::Connection(number) };
+                let place = if number.is_multiple_of(3) {
+                    Place::TimeWait(number)
+                } else {
+                    Place::Connection(number)
+                };
                 assert!(table.remove(hash, place));
             }
             assert!(table.buckets.iter().all(|b| b.overflow == 0 && b.values == [EMPTY; SLOTS]));

@@ -67,6 +67,7 @@ counters! {
     RtoExpired = "rto_expired", "Retransmission timeouts.";
     Probes = "zero_window_probes", "Zero-window probes sent.";
     OctetsReceived = "octets_received", "Octets of data delivered in order.";
+    OctetsHeld = "octets_held", "Octets that came before their turn and were kept for it.";
     OctetsAcked = "octets_acked", "Octets of data that the peer acknowledged.";
 }
 

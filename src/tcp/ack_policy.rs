@@ -4,8 +4,9 @@
 use super::Ctx;
 use super::config::CHALLENGE_WINDOW_MS;
 use super::outcome::Outcome;
-use super::tcb::{Owed, Tcb};
+use super::tcb::{Owed, Tcb, fact};
 use crate::base::time::Tick;
+use crate::wire::seq::Seq;
 
 /// Whether an answer outside the normal exchange is granted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,6 +42,14 @@ impl Tcb {
     pub(super) fn ack_duplicate(&mut self) {
         //= CC-15
         self.duplicates_owed = self.duplicates_owed.saturating_add(1);
+    }
+
+    /// Octets came twice: the next acknowledgment says which (DSACK-1).
+    pub fn note_duplicate(&mut self, octets: (Seq, Seq)) {
+        //= DSACK-1
+        if self.facts.has(fact::SACK) {
+            self.duplicate = Some(octets);
+        }
     }
 
     /// A reset or SYN that must not be believed wants a challenge ACK (RFC 5961 3.2, 4.2). The limit per

@@ -14,6 +14,7 @@ pub mod isn;
 pub mod mss;
 pub mod outcome;
 pub mod output;
+pub mod reassembly;
 pub mod rto;
 pub mod segment;
 pub mod state;

@@ -3,6 +3,7 @@
 
 use super::segment::SegmentOut;
 use crate::base::drop_reason::DropReason;
+use crate::wire::seq::Seq;
 
 /// How a connection left the tables.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,6 +46,10 @@ pub struct Outcome {
     pub text_at: u16,
     /// How much of it there is.
     pub text_len: u16,
+    /// The text is not in order: it is to be held at this number instead of delivered.
+    pub hold_at: Option<Seq>,
+    /// The peer's FIN stands at this number, behind a hole.
+    pub hold_fin: Option<Seq>,
     /// Urgent data began or the pointer advanced (MUST-32).
     pub urgent: bool,
     /// The peer's FIN was taken: after this text nothing follows.

@@ -9,7 +9,7 @@ use super::{timestamps, window};
 use crate::base::burst::Burst;
 use crate::wire::seq::Seq;
 use crate::wire::tcp::Flags;
-use crate::wire::tcp_options::{Options, Timestamps};
+use crate::wire::tcp_options::{Options, SackBlocks, Timestamps};
 
 /// Bytes that the timestamps option takes on a segment without SYN (OPT-8).
 pub const TIMESTAMPS_LEN: u16 = 12;
@@ -24,46 +24,53 @@ struct Span {
 }
 
 impl Tcb {
-    /// Appends what is owed to `out`, at most `budget` segments; what does not fit stays owed.
-    pub fn output(&mut self, ctx: Ctx<'_>, budget: usize, out: &mut Burst<SegmentOut>) {
+    /// Appends what is owed to `out`, at most `budget` segments; what does not fit stays owed. `held` are the
+    /// blocks above RCV.NXT that acknowledgments report.
+    pub fn output(&mut self, ctx: Ctx<'_>, budget: usize, held: &SackBlocks, out: &mut Burst<SegmentOut>) {
         let limit = out.len() + budget.min(out.remaining_capacity());
         if matches!(self.state(), State::SynReceived | State::SynSent) {
-            return self.output_half_open(ctx, limit, out);
+            return self.output_half_open(ctx, limit, held, out);
         }
         while self.duplicates_owed > 0 && out.len() < limit {
             let left = self.duplicates_owed - 1;
-            out.push(self.pure_ack(ctx));
+            out.push(self.pure_ack(ctx, held));
             self.duplicates_owed = left;
         }
-        self.pay_stream(ctx, limit, out);
+        self.pay_stream(ctx, limit, held, out);
         if self.owed.has(Owed::ACK) && out.len() < limit {
-            out.push(self.pure_ack(ctx));
+            out.push(self.pure_ack(ctx, held));
         }
     }
 
     /// SYN-SENT and SYN-RECEIVED: the SYN or SYN-ACK, or an acknowledgment alone; text and FIN wait.
-    fn output_half_open(&mut self, ctx: Ctx<'_>, limit: usize, out: &mut Burst<SegmentOut>) {
+    fn output_half_open(
+        &mut self,
+        ctx: Ctx<'_>,
+        limit: usize,
+        held: &SackBlocks,
+        out: &mut Burst<SegmentOut>,
+    ) {
         if out.len() < limit {
             if self.owed.has(Owed::SYN) && self.state() == State::SynSent {
                 out.push(self.syn(ctx));
             } else if self.owed.has(Owed::SYN) {
                 out.push(self.syn_ack(ctx));
             } else if self.owed.has(Owed::ACK) {
-                out.push(self.pure_ack(ctx));
+                out.push(self.pure_ack(ctx, held));
             }
             self.owed = Owed::default();
         }
     }
 
     /// Probes, what must go again, new text, FIN.
-    fn pay_stream(&mut self, ctx: Ctx<'_>, limit: usize, out: &mut Burst<SegmentOut>) {
+    fn pay_stream(&mut self, ctx: Ctx<'_>, limit: usize, held: &SackBlocks, out: &mut Burst<SegmentOut>) {
         if !self.owed.has(Owed::SEND | Owed::PROBE) {
             return;
         }
         if self.owed.has(Owed::PROBE) && out.len() < limit {
             self.owed.0 &= !Owed::PROBE;
             if let Some(span) = self.probe() {
-                out.push(self.segment(span, ctx));
+                out.push(self.segment(span, ctx, held));
             }
         }
         while out.len() < limit {
@@ -71,7 +78,7 @@ impl Tcb {
                 self.owed.0 &= !Owed::SEND;
                 break;
             };
-            out.push(self.segment(span, ctx));
+            out.push(self.segment(span, ctx, held));
         }
         self.arm(ctx);
     }
@@ -95,7 +102,7 @@ impl Tcb {
                 sack_permitted: ctx.cfg.sack,
                 //= TS-2
                 timestamps: ctx.cfg.timestamps.then_some(Timestamps { val, ecr: 0 }),
-                broken: false,
+                ..Options::default()
             },
             ..SegmentOut::default()
         }
@@ -121,15 +128,15 @@ impl Tcb {
                 window_scale: self.facts.has(fact::SCALED).then_some(self.shifts.rcv()),
                 sack_permitted: self.facts.has(fact::SACK),
                 timestamps: self.timestamps(ctx),
-                broken: false,
+                ..Options::default()
             },
             ..SegmentOut::default()
         }
     }
 
     /// `<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>`: R-ACK.
-    fn pure_ack(&mut self, ctx: Ctx<'_>) -> SegmentOut {
-        self.segment(Span { seq: self.snd.nxt, text_len: 0, fin: false, repeated: false }, ctx)
+    fn pure_ack(&mut self, ctx: Ctx<'_>, held: &SackBlocks) -> SegmentOut {
+        self.segment(Span { seq: self.snd.nxt, text_len: 0, fin: false, repeated: false }, ctx, held)
     }
 
     fn timestamps(&self, ctx: Ctx<'_>) -> Option<Timestamps> {
@@ -140,7 +147,7 @@ impl Tcb {
     }
 
     /// Builds any segment but the SYN-ACK, and keeps the books of what left.
-    fn segment(&mut self, span: Span, ctx: Ctx<'_>) -> SegmentOut {
+    fn segment(&mut self, span: Span, ctx: Ctx<'_>, held: &SackBlocks) -> SegmentOut {
         let octets = u32::from(span.text_len) + u32::from(span.fin);
         let end = span.seq + octets;
         let new_text = span.text_len > 0 && !span.repeated;
@@ -161,6 +168,7 @@ impl Tcb {
             self.book(span, end, ctx);
         }
         self.acks_are_paid();
+        let sack = self.report(span.text_len, held);
         SegmentOut {
             seq: span.seq,
             ack: self.rcv.nxt,
@@ -170,8 +178,32 @@ impl Tcb {
             repeated: span.repeated,
             //= ECN-3
             ect: new_text && self.facts.has(fact::ECN) && self.snd.wnd > 0,
-            options: Options { timestamps: self.timestamps(ctx), ..Options::default() },
+            options: Options { timestamps: self.timestamps(ctx), sack, ..Options::default() },
         }
+    }
+
+    /// The blocks to report: a duplicate first, once, then what is held, as far as the header and a full segment
+    /// have room (SACK-2, OPT-9).
+    fn report(&mut self, text_len: u16, held: &SackBlocks) -> SackBlocks {
+        //= SACK-1
+        //= SACK-2
+        //= DSACK-1
+        //= DSACK-2
+        //= OPT-9
+        let mut blocks = SackBlocks::default();
+        if !self.facts.has(fact::SACK) {
+            return blocks;
+        }
+        if let Some((left, right)) = self.duplicate {
+            blocks.push(left, right);
+        }
+        held.as_slice().iter().for_each(|(left, right)| blocks.push(*left, *right));
+        let blocks = blocks.first(if self.facts.has(fact::TIMESTAMPS) { 3 } else { SackBlocks::MAX });
+        if usize::from(text_len) + blocks.option_len() > usize::from(self.mss) {
+            return SackBlocks::default();
+        }
+        self.duplicate = None;
+        blocks
     }
 
     /// The window field, and the right edge that it promises.
@@ -186,6 +218,8 @@ impl Tcb {
     /// Moves the send variables over what leaves.
     fn book(&mut self, span: Span, end: Seq, ctx: Ctx<'_>) {
         if span.repeated {
+            //= RTO-9
+            self.facts.clear(fact::TIMING);
             self.resend = self.resend.later(end);
             if self.resend.at_or_after(self.snd.nxt) {
                 self.facts.clear(fact::RESENDING);

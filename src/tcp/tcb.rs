@@ -147,6 +147,8 @@ pub struct Timers {
     pub life_at: Option<Tick>,
     /// How often `waiting` expired without progress.
     pub expiries: u8,
+    /// Doublings of RTO that stay until the next sample, though there was progress (RTO-11).
+    pub kept: u8,
 }
 
 /// The shifts of both windows, in one byte.
@@ -218,6 +220,8 @@ pub struct Tcb {
     /// When the connection was opened, and when it last got forward.
     pub(super) opened_at: Tick,
     pub(super) progress_at: Tick,
+    /// Octets that came twice, to be reported once (DSACK-1).
+    pub(super) duplicate: Option<(Seq, Seq)>,
     /// Data segments since the last acknowledgment, and how many more are acknowledged at once (DACK-3).
     pub(super) unacked_segments: u8,
     pub(super) quick_acks: u8,
@@ -292,9 +296,12 @@ impl Tcb {
         self.mss
     }
 
-    /// Octets up to the end of urgent data that were not delivered yet (MUST-33).
+    /// Octets up to the end of urgent data that the application has not taken yet (MUST-33).
     pub fn urgent(&self) -> Option<u32> {
-        self.facts.has(fact::URGENT).then(|| self.urgent_end.since(self.rcv.nxt))
+        //= MUST-33
+        let taken = self.rcv.nxt - self.held;
+        let ahead = self.facts.has(fact::URGENT) && self.urgent_end.after(taken);
+        ahead.then(|| self.urgent_end.since(taken))
     }
 
     /// Our FIN was sent and acknowledged.
@@ -314,7 +321,8 @@ impl Tcb {
 
     /// The retransmission timer's length now, back-off included.
     pub(super) fn rto_ms(&self, ctx: Ctx<'_>) -> u32 {
-        rto::backed_off_ms(self.rtt.rto_ms(ctx.cfg), self.timers.expiries, ctx.cfg.rto_max_ms)
+        let doublings = self.timers.expiries.saturating_add(self.timers.kept);
+        rto::backed_off_ms(self.rtt.rto_ms(ctx.cfg), doublings, ctx.cfg.rto_max_ms)
     }
 
     /// Starts the retransmission-like timer.

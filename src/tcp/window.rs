@@ -108,7 +108,8 @@ mod tests {
     fn acceptability_follows_the_vectors() {
         //= COM-4
         // VEC-ACC-1..3; (950,500) covers the window and is accepted after trimming.
-        let table: &[(u32, u32, &[(u32, u32)], &[(u32, u32)])] = &[
+        type Segments = &'static [(u32, u32)];
+        let table: &[(u32, u32, Segments, Segments)] = &[
             (
                 1000,
                 100,

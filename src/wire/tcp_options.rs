@@ -1,11 +1,14 @@
 //! TCP options as bytes (RFC 9293 3.1, 7323, 2018). The walk is bounded and survives anything (OPT-2..5);
 //! what an option means on which segment is decided elsewhere.
 
+use super::seq::Seq;
+
 const EOL: u8 = 0;
 const NOP: u8 = 1;
 const MSS: u8 = 2;
 const WINDOW_SCALE: u8 = 3;
 const SACK_PERMITTED: u8 = 4;
+const SACK: u8 = 5;
 const TIMESTAMPS: u8 = 8;
 
 /// Most bytes of options that a header can hold (HDR-2).
@@ -20,6 +23,51 @@ pub struct Timestamps {
     pub ecr: u32,
 }
 
+/// Blocks of octets that were received above the acknowledgment: left edge, and the number after the last octet
+/// (SACK-2). At most four.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SackBlocks {
+    blocks: [(Seq, Seq); 4],
+    len: u8,
+}
+
+impl SackBlocks {
+    /// Most blocks in one header.
+    pub const MAX: usize = 4;
+
+    /// Adds a block; what is too much is left out.
+    pub fn push(&mut self, left: Seq, right: Seq) {
+        if let Some(place) = self.blocks.get_mut(usize::from(self.len)) {
+            *place = (left, right);
+            self.len += 1;
+        }
+    }
+
+    /// The blocks, in the order in which they were sent.
+    pub fn as_slice(&self) -> &[(Seq, Seq)] {
+        self.blocks.get(..usize::from(self.len)).unwrap_or_default()
+    }
+
+    /// There is no block.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// At most the first `count` blocks.
+    #[must_use]
+    pub const fn first(mut self, count: usize) -> Self {
+        if (self.len as usize) > count {
+            self.len = count as u8;
+        }
+        self
+    }
+
+    /// Bytes that the option takes with its padding (OPT-8); 0 without a block.
+    pub const fn option_len(&self) -> usize {
+        if self.len == 0 { 0 } else { 4 + 8 * self.len as usize }
+    }
+}
+
 /// The options that we understand. Of one that comes twice the first counts (OPT-5).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Options {
@@ -31,6 +79,8 @@ pub struct Options {
     pub sack_permitted: bool,
     /// Timestamps.
     pub timestamps: Option<Timestamps>,
+    /// SACK blocks.
+    pub sack: SackBlocks,
     /// The walk met an impossible length and stopped (OPT-4).
     pub broken: bool,
 }
@@ -74,6 +124,15 @@ fn take(options: &mut Options, kind: u8, value: &[u8]) {
                 ecr: u32::from_be_bytes([e, f, g, h]),
             });
         }
+        //= SACK-2
+        (SACK, value) if options.sack.is_empty() && value.len().is_multiple_of(8) => {
+            let (blocks, _) = value.as_chunks::<8>();
+            for [a, b, c, d, e, f, g, h] in blocks {
+                let left = u32::from_be_bytes([*a, *b, *c, *d]);
+                let right = u32::from_be_bytes([*e, *f, *g, *h]);
+                options.sack.push(Seq(left), Seq(right));
+            }
+        }
         _ => {}
     }
 }
@@ -104,6 +163,7 @@ pub fn emit(options: &Options, to: &mut [u8; LEN_MAX]) -> usize {
             }
         }
     }
+    out.sack(&options.sack);
     out.at
 }
 
@@ -113,7 +173,7 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// All that is ever put is at most 20 bytes, so that it always fits.
+    /// What does not fit is left out; callers see to it that all fits.
     fn put(&mut self, bytes: &[u8]) {
         if let Some(place) = self.to.get_mut(self.at..self.at + bytes.len()) {
             place.copy_from_slice(bytes);
@@ -125,6 +185,18 @@ impl Writer<'_> {
         self.put(&[TIMESTAMPS, 10]);
         self.put(&timestamps.val.to_be_bytes());
         self.put(&timestamps.ecr.to_be_bytes());
+    }
+
+    fn sack(&mut self, blocks: &SackBlocks) {
+        //= OPT-8
+        if blocks.is_empty() || self.at + blocks.option_len() > LEN_MAX {
+            return;
+        }
+        self.put(&[NOP, NOP, SACK, (blocks.option_len() - 2) as u8]);
+        for (left, right) in blocks.as_slice() {
+            self.put(&left.0.to_be_bytes());
+            self.put(&right.0.to_be_bytes());
+        }
     }
 
     fn window_scale(&mut self, shift: Option<u8>) {
@@ -140,6 +212,12 @@ mod tests {
 
     fn mss(mss: u16) -> Options {
         Options { mss: Some(mss), ..Options::default() }
+    }
+
+    fn sack(blocks: &[(u32, u32)]) -> Options {
+        let mut options = Options::default();
+        blocks.iter().for_each(|(left, right)| options.sack.push(Seq(*left), Seq(*right)));
+        options
     }
 
     fn broken() -> Options {
@@ -166,6 +244,9 @@ mod tests {
             ("VEC-OPT-3", &[3, 3, 15], scale(15)),
             ("VEC-OPT-4", &[4, 2], Options { sack_permitted: true, ..Options::default() }),
             ("VEC-OPT-5", &[1, 1, 8, 10, 0, 0, 3, 0xe8, 0, 0, 0, 0], ts),
+            ("VEC-OPT-6", &[1, 1, 5, 10, 0, 0, 0x13, 0x88, 0, 0, 0x17, 0x70], sack(&[(5000, 6000)])),
+            ("VEC-OPT-7", &[5, 18, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4], sack(&[(1, 2), (3, 4)])),
+            ("VEC-OPT-8", &[5, 11, 0, 0, 0, 1, 0, 0, 0, 2, 9], Options::default()),
             ("VEC-OPT-9", &[2, 0], broken()),
             ("VEC-OPT-10", &[2, 1], broken()),
             ("VEC-OPT-11", &[2, 3, 5, 0xb4], broken()),
@@ -192,7 +273,7 @@ mod tests {
             window_scale: Some(7),
             sack_permitted: true,
             timestamps: Some(Timestamps { val: 1000, ecr: 0 }),
-            broken: false,
+            ..Options::default()
         };
         let mut bytes = [0; LEN_MAX];
         assert_eq!(emit(&full, &mut bytes), 20);
@@ -204,14 +285,17 @@ mod tests {
 
     #[test]
     fn every_combination_is_aligned_and_read_back() {
-        for bits in 0..16u8 {
-            let options = Options {
+        for bits in 0..32u8 {
+            let mut options = Options {
                 mss: (bits & 1 != 0).then_some(536),
                 window_scale: (bits & 2 != 0).then_some(14),
                 sack_permitted: bits & 4 != 0,
                 timestamps: (bits & 8 != 0).then_some(Timestamps { val: 1, ecr: 2 }),
-                broken: false,
+                ..Options::default()
             };
+            if bits & 16 != 0 {
+                options.sack.push(Seq(7), Seq(9));
+            }
             let mut bytes = [0; LEN_MAX];
             let len = emit(&options, &mut bytes);
             assert_eq!(len % 4, 0, "{options:?}");

@@ -1,9 +1,15 @@
 //! Tests of the whole stack without a device: hand-made segments, virtual time, a network in memory.
 #![allow(missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(clippy::wrong_self_convention, reason = "a segment is told where it comes from")]
 
 mod active;
+mod attacks;
 mod burst;
+mod calls;
 mod expect;
+mod half_open;
+mod held;
 mod inet;
 mod no_alloc;
 mod reach;
@@ -12,3 +18,5 @@ mod simulation;
 mod smoke;
 mod smol;
 mod states;
+mod time_wait;
+mod timeouts;

@@ -58,6 +58,9 @@ pub enum Told {
     Drain,
 }
 
+/// What an application does once with a connection.
+pub type Once = Box<dyn FnOnce(&mut Conn<'_>)>;
+
 /// What the test's application is to do, and what it was told.
 #[derive(Default)]
 pub struct Script {
@@ -69,7 +72,7 @@ pub struct Script {
     /// The connection that was opened last.
     pub conn: Option<ConnId>,
     /// Called once, at the next chance, with the connection.
-    pub next: Option<Box<dyn FnOnce(&mut Conn<'_>)>>,
+    pub next: Option<Once>,
 }
 
 /// An application that writes down what it is told and does what the script says.
@@ -233,7 +236,6 @@ pub struct World {
     pub probe: Probe,
     pub counters: Arc<Counters>,
     pub control: Arc<Control>,
-    pub setup: Setup,
 }
 
 impl World {
@@ -253,7 +255,7 @@ impl World {
         let probe = Probe::default();
         let app = probe.clone();
         let Stack { clock, pool, worker, peer, counters, control } = setup.stack(&[PORT], |_| app);
-        World { clock, pool, worker, peer, probe, counters, control, setup }
+        World { clock, pool, worker, peer, probe, counters, control }
     }
 
     /// Runs the loop until nothing more happens at this instant.

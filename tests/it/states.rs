@@ -174,7 +174,9 @@ impl World {
             let tick_start = now.0 / 1_000 * 1_000;
             let next = Instant(tick_start.saturating_add(wait)).min(end);
             self.clock.advance_to(next.max(Instant(now.0 + 1)));
-            (0..3).for_each(|_| drop(self.worker.pass(self.clock.now())));
+            for _ in 0..3 {
+                self.worker.pass(self.clock.now());
+            }
             let at = self.clock.now().since_us(start) / 1_000;
             seen.extend(self.sent().into_iter().map(|sent| (at, sent)));
         }

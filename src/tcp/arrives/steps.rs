@@ -153,13 +153,22 @@ impl Tcb {
         //= COM-4
         //= EST-7
         let old = has_text && a.seg.end().at_or_before(nxt);
+        if old {
+            //= DSACK-1
+            self.note_duplicate((a.seg.seq, a.seg.seq + u32::from(a.seg.text_len)));
+        }
         Err(if old { DropReason::DataDuplicate } else { DropReason::OutsideWindow })
     }
 
     /// Cuts what was received before and what lies beyond the window.
-    fn trim(&self, a: &mut Arrival<'_>) {
+    fn trim(&mut self, a: &mut Arrival<'_>) {
         //= X-5
         if a.seg.seq.before(self.rcv.nxt) {
+            if a.seg.text_len > 0 {
+                //= DSACK-4
+                let text_end = a.seg.seq + u32::from(a.seg.text_len);
+                self.note_duplicate((a.seg.seq, self.rcv.nxt.earlier(text_end)));
+            }
             let old = self.rcv.nxt.since(a.seg.seq) as u16;
             a.seg.seq = self.rcv.nxt;
             a.seg.text_len -= old.min(a.seg.text_len);
@@ -267,7 +276,12 @@ impl Tcb {
         let acked = a.seg.ack.since(self.snd.una);
         let queued_before = self.queued();
         let handshake = a.out.opened;
-        self.measure(a);
+        if self.measure(a) || handshake {
+            self.timers.kept = 0;
+        } else if self.timers.waiting == Waiting::Retransmit {
+            //= RTO-11
+            self.timers.kept = self.timers.kept.saturating_add(self.timers.expiries);
+        }
         self.snd.una = a.seg.ack;
         if self.snd.una.since(self.ack_floor) > 1 << 30 {
             self.ack_floor = self.snd.una - (1 << 30);
@@ -290,14 +304,15 @@ impl Tcb {
         self.arm(ctx);
     }
 
-    /// Takes a round-trip sample, at most one in a round trip (RTO-9, TS-8).
-    fn measure(&mut self, a: &Arrival<'_>) {
+    /// Takes a round-trip sample, at most one in a round trip (RTO-9, TS-8); says whether it did.
+    fn measure(&mut self, a: &Arrival<'_>) -> bool {
         if self.facts.has(fact::TIMING) {
-            if a.seg.ack.at_or_after(self.timed_end) {
+            let covered = a.seg.ack.at_or_after(self.timed_end);
+            if covered {
                 self.facts.clear(fact::TIMING);
                 self.rtt.sample(u32::try_from(a.ctx.now.since_us(self.timed_at)).unwrap_or(u32::MAX));
             }
-            return;
+            return covered;
         }
         let age_ms = a.ctx.now.tick().since(self.opened_at).saturating_add(1);
         let echo = a.seg.options.timestamps.filter(|_| self.facts.has(fact::TIMESTAMPS));
@@ -310,6 +325,7 @@ impl Tcb {
             //= RTO-10
             self.rtt = crate::tcp::rto::RttEstimator::starting_at(RTO_AFTER_SYN_LOSS_MS);
         }
+        sample.is_some()
     }
 
     /// SND.WND (COM-16). A window that opens sends; one that closes is probed.
@@ -339,8 +355,11 @@ impl Tcb {
         if self.snd.wnd == before {
             return;
         }
-        if before == 0 && self.flight() > 0 {
-            // Whatever was sent as a probe was refused; it goes again as data.
+        //= SWS-2
+        let worth = u32::from(self.mss).min(self.max_snd_wnd / 2).min(self.queued());
+        if before == 0 && self.flight() > 0 && self.snd.wnd >= worth {
+            // Whatever was sent as a probe was refused; it goes again as data. Into a silly window it goes by
+            // the timer, so that one that flaps draws no stream of small segments (ATK-29).
             self.resend = self.snd.una;
             self.facts.set(fact::RESENDING);
         }
@@ -407,7 +426,7 @@ impl Tcb {
         //= MUST-62
         let up = a.seg.seq - u32::from(a.text_at) + u32::from(a.seg.up);
         let known = if self.facts.has(fact::URGENT) { self.urgent_end } else { self.rcv.nxt };
-        if up.after(known) {
+        if up.after(known) && up.after(self.rcv.nxt) {
             self.urgent_end = up;
             self.facts.set(fact::URGENT);
             a.out.urgent = true;
@@ -419,9 +438,7 @@ impl Tcb {
         if a.seg.text_len == 0 {
             let hole = a.seg.flags.has(Flags::FIN) && a.seg.seq != self.rcv.nxt;
             if hole && self.state().receives() {
-                //= COM-22
-                self.ack_duplicate();
-                return Err(DropReason::OutOfOrder);
+                self.hold(a);
             }
             return Ok(());
         }
@@ -440,34 +457,68 @@ impl Tcb {
             self.end(End::DataAfterClose, &mut a.out);
             return Err(DropReason::DataAfterClose);
         }
-        if a.seg.seq != self.rcv.nxt {
-            //= COM-19
-            self.ack_duplicate();
-            return Err(DropReason::OutOfOrder);
-        }
-        self.take_text(a)
-    }
-
-    /// In-order text within the window (COM-18).
-    fn take_text(&mut self, a: &mut Arrival<'_>) -> Result<(), DropReason> {
-        let discards = self.facts.has(fact::DISCARDS);
-        if !discards && a.room.octets < u32::from(a.seg.text_len) {
+        if !self.facts.has(fact::DISCARDS) && a.room.octets < u32::from(a.seg.text_len) {
             //= ATK-43
             self.owe_ack();
             return Err(DropReason::NoBuffer);
         }
-        //= COM-18
-        //= EST-4
-        self.rcv.nxt += u32::from(a.seg.text_len);
-        if !discards {
+        if a.seg.seq != self.rcv.nxt {
+            self.hold(a);
+            return Ok(());
+        }
+        self.take_text(a);
+        Ok(())
+    }
+
+    /// Text or FIN behind a hole: kept for its turn, and a duplicate acknowledgment tells of the hole.
+    fn hold(&mut self, a: &mut Arrival<'_>) {
+        //= COM-19
+        //= COM-22
+        self.ack_duplicate();
+        if a.seg.flags.has(Flags::FIN) {
+            a.out.hold_fin = Some(a.seg.seq + u32::from(a.seg.text_len));
+            a.seg.flags = a.seg.flags.without(Flags::FIN);
+        }
+        if a.seg.text_len > 0 {
+            a.out.hold_at = Some(a.seg.seq);
             a.out.text_at = a.text_at;
             a.out.text_len = a.seg.text_len;
         }
-        if self.facts.has(fact::URGENT) && self.urgent_end.at_or_before(self.rcv.nxt) {
+    }
+
+    /// In-order text within the window (COM-18).
+    fn take_text(&mut self, a: &mut Arrival<'_>) {
+        //= COM-18
+        //= EST-4
+        if !self.facts.has(fact::DISCARDS) {
+            a.out.text_at = a.text_at;
+            a.out.text_len = a.seg.text_len;
+        }
+        self.advance(u32::from(a.seg.text_len));
+        self.ack_text(a.ctx);
+    }
+
+    fn advance(&mut self, octets: u32) {
+        if self.urgent().is_none() {
             self.facts.clear(fact::URGENT);
         }
-        self.ack_text(a.ctx);
-        Ok(())
+        self.rcv.nxt += octets;
+        self.rcv.edge = self.rcv.edge.later(self.rcv.nxt);
+    }
+
+    /// The hole is filled: as many held octets have their turn now (EST-6).
+    pub fn fill(&mut self, octets: u32) {
+        //= EST-6
+        //= CC-15
+        self.advance(octets);
+        self.owe_ack();
+    }
+
+    /// The held FIN has its turn.
+    pub fn fill_fin(&mut self, ctx: Ctx<'_>) {
+        if self.state().receives() {
+            self.take_fin(ctx);
+        }
     }
 
     /// The peer's FIN, with everything before it received.
@@ -480,11 +531,15 @@ impl Tcb {
             self.owe_ack();
             return Err(DropReason::DataAfterFin);
         }
-        //= COM-21
-        self.rcv.nxt += 1;
-        self.rcv.edge = self.rcv.edge.later(self.rcv.nxt);
-        self.owe_ack();
         a.out.peer_closed = true;
+        self.take_fin(a.ctx);
+        Ok(())
+    }
+
+    fn take_fin(&mut self, ctx: Ctx<'_>) {
+        //= COM-21
+        self.advance(1);
+        self.owe_ack();
         match self.state() {
             //= EST-9
             //= SYR-9
@@ -493,8 +548,7 @@ impl Tcb {
             State::FinWait1 => self.enter(State::Closing),
             //= FW1-5
             //= FW2-4
-            _ => self.enter_time_wait(a.ctx),
+            _ => self.enter_time_wait(ctx),
         }
-        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! What happens when a segment arrives: the matrix of states and events, and what it cannot say.
 
+mod acks;
 mod before;
 mod matrix;
 mod rcv_ack;
@@ -10,5 +11,7 @@ mod rcv_rst_ack;
 mod rcv_syn;
 mod rcv_syn_ack;
 mod rcv_syn_fin;
+mod sending;
 mod timestamps;
+mod urgent;
 mod windows;

@@ -158,11 +158,11 @@ fn a_delayed_acknowledgment_echoes_the_oldest() {
 #[test]
 fn a_hole_echoes_the_last_in_order_and_what_fills_it_itself() {
     //= TS-7
-    // VEC-PAWS-12 without held segments: A(1), a hole at B, C(3), then B(2) and C again.
+    // VEC-PAWS-12: A(1), a hole at B, C(3) held, B(2) fills; then E(5) held and D(4) fills.
     let (mut world, peer) = stamped(0);
     let text = |n: u32, val| Seg { seq: peer.seq + n, ..peer.seg(ACK).text(b"x").ts(val, 0) };
     for (segment, ack, expected) in
-        [(text(0, 1), 1, 1), (text(2, 3), 1, 1), (text(1, 2), 2, 2), (text(2, 4), 3, 4)]
+        [(text(0, 1), 1, 1), (text(2, 3), 1, 1), (text(1, 2), 3, 2), (text(4, 5), 3, 2), (text(3, 4), 5, 4)]
     {
         world.inject(&[segment]);
         let sent = world.one();

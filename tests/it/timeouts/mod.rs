@@ -1,0 +1,5 @@
+//! What happens when time passes (requirements 2.15).
+
+mod closing;
+mod probes;
+mod retransmission;
