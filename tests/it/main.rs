@@ -5,6 +5,7 @@
 
 mod active;
 mod attacks;
+mod burst;
 mod calls;
 mod expect;
 mod half_open;

@@ -91,7 +91,6 @@ impl Tcb {
     /// or would offer it too (SYS-12).
     pub(in crate::tcp) fn take_syn(&mut self, syn: &Segment, ctx: Ctx<'_>) {
         self.rcv.nxt = syn.seq + 1;
-        self.rcv.edge = self.rcv.nxt;
         self.rcv.acked = self.rcv.nxt;
         self.urgent_end = self.rcv.nxt;
         //= WS-3
@@ -122,6 +121,8 @@ impl Tcb {
             //= SACK-1
             self.facts.set(fact::SACK);
         }
+        // What our SYN offers holds from now on, also for what shares a burst with the peer's SYN.
+        self.rcv.edge = self.rcv.nxt + self.receive_buffer.min(0xffff);
         self.agree_on_ecn(syn, ctx);
         self.mss = mss::effective(self.path_mtu, self.ip_header, offered.mss, option_bytes);
     }
