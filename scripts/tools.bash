@@ -153,3 +153,23 @@ free_huge_mb() {
     done
     echo "$sum"
 }
+
+# The first CPU on which this process may run.
+first_cpu() {
+    local cpus
+    cpus=$(sed -n 's/^Cpus_allowed_list:\t//p' /proc/self/status)
+    echo "${cpus%%[-,]*}"
+}
+
+# Where cargo builds.
+target_dir() {
+    cargo metadata --no-deps --locked --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/'
+}
+
+# What the tests and the demo let connect.
+need_clients() {
+    need ip iproute2
+    need ping iputils-ping
+    need curl curl
+    need nc netcat-openbsd
+}
