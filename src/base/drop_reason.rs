@@ -80,7 +80,9 @@ drop_reasons! {
     NoAck = "no_ack", "A segment without the ACK bit (COM-9).";
     AckTooOld = "ack_too_old", "The acknowledgment is older than anything in flight (COM-10).";
     AckUnsent = "ack_unsent", "The acknowledgment covers what was never sent (COM-11).";
-    AckInHandshake = "ack_in_handshake", "A wrong acknowledgment in SYN-RECEIVED; answered by a reset (SYR-6).";
+    AckInHandshake = "ack_in_handshake", "A wrong acknowledgment of our SYN; answered by a reset (SYR-6, SYS-1).";
+    NoSyn = "no_syn", "Neither SYN nor reset in SYN-SENT (SYS-10).";
+    EcnRefused = "ecn_refused", "A reset for a SYN that asked for ECN; the SYN goes again without (SYS-5).";
     OutOfOrder = "out_of_order", "Data above RCV.NXT is not held (COM-19).";
     DataDuplicate = "data_duplicate", "All the data was received before (EST-7).";
     DataAfterFin = "data_after_fin", "Data beyond the peer's FIN (COM-20, COM-23).";

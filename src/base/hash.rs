@@ -24,6 +24,8 @@ pub struct Secrets {
     pub timestamp: Key,
     /// The connection table's hash (ATK-21).
     pub table: Key,
+    /// Source ports (PORT-2).
+    pub ports: Key,
 }
 
 impl Secrets {
@@ -32,11 +34,11 @@ impl Secrets {
     /// # Errors
     /// The operating system could not give random bytes.
     pub fn random() -> Result<Self, getrandom::Error> {
-        let mut bytes = [[0u8; 16]; 3];
+        let mut bytes = [[0u8; 16]; 4];
         for key in &mut bytes {
             getrandom::fill(key)?;
         }
-        Ok(Secrets { isn: bytes[0], timestamp: bytes[1], table: bytes[2] })
+        Ok(Secrets { isn: bytes[0], timestamp: bytes[1], table: bytes[2], ports: bytes[3] })
     }
 
     /// Secrets that follow from a seed, for simulations and tests that must be repeatable.
@@ -48,6 +50,6 @@ impl Secrets {
             key[8..].copy_from_slice(&rng.next_u64().to_le_bytes());
             key
         };
-        Secrets { isn: key(), timestamp: key(), table: key() }
+        Secrets { isn: key(), timestamp: key(), table: key(), ports: key() }
     }
 }

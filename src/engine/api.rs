@@ -5,8 +5,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use super::active::OpenError;
 use super::shard::Shard;
-use super::slot::{Owner, Slot};
+use super::slot::{Origin, Owner, Slot};
 use crate::tcp::Ctx;
 use crate::tcp::calls::AfterClose;
 use crate::tcp::state::State;
@@ -47,11 +48,19 @@ pub enum CloseReason {
     TimedOut,
     /// Data arrived after the application had closed (RFC 9293 3.6.1, SHLD-3).
     DataAfterClose,
+    /// The peer answered our SYN by a reset: nobody listens there.
+    Refused,
 }
 
-/// An application: what is told to it of connections. Each connection that was taken ends with exactly one
-/// [`App::on_closed`].
+/// An application: what is told to it of connections. Each connection that was taken or opened ends with exactly
+/// one [`App::on_closed`].
 pub trait App {
+    /// Called once a pass, so that the application can open connections.
+    fn poll(&mut self, _api: &mut Api<'_>) {}
+
+    /// A connection that the application opened became ESTABLISHED.
+    fn on_connected(&mut self, _conn: &mut Conn<'_>) {}
+
     /// A connection became ESTABLISHED.
     fn on_open(&mut self, conn: &mut Conn<'_>, listener: ListenerId) -> Accept;
 
@@ -80,6 +89,28 @@ pub trait App {
     fn on_closed(&mut self, id: ConnId, reason: CloseReason);
 }
 
+/// The shard, while the application is polled.
+pub struct Api<'a> {
+    pub(super) shard: &'a mut Shard,
+}
+
+impl Api<'_> {
+    /// Opens a connection (the OPEN call, active). Without a local address the one next to the remote address is
+    /// taken (MUST-44), without a local port a free one is chosen (RFC 6056). [`App::on_connected`] or
+    /// [`App::on_closed`] follows.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; nothing was sent then.
+    pub fn open(
+        &mut self,
+        local: Option<IpAddr>,
+        local_port: Option<u16>,
+        remote: SocketAddr,
+    ) -> Result<ConnId, OpenError> {
+        self.shard.open_active(local, local_port, remote)
+    }
+}
+
 /// One connection, during a callback.
 pub struct Conn<'a> {
     pub(super) shard: &'a mut Shard,
@@ -97,9 +128,12 @@ impl Conn<'_> {
         ConnId { index: self.index, generation }
     }
 
-    /// The listener that the connection came through.
-    pub fn listener(&self) -> ListenerId {
-        self.slot().map_or(ListenerId(0), |slot| slot.listener)
+    /// The listener that the connection came through; `None` if the application opened it.
+    pub fn listener(&self) -> Option<ListenerId> {
+        match self.slot()?.origin {
+            Origin::Listener(listener) => Some(listener),
+            Origin::Active => None,
+        }
     }
 
     /// The connection's state (the STATUS call, CALL-7).

@@ -83,7 +83,9 @@ fn ipv4_packet<'a>(
         return Err(DropReason::IpInvalidSource);
     }
     if packet.protocol != ipv4::PROTOCOL_TCP {
-        return Ok(Class::Ipv4 { local, packet });
+        //= IP4-6
+        let own = ingress.locals.find_v4(packet.source).is_some();
+        return if own { Err(DropReason::IpInvalidSource) } else { Ok(Class::Ipv4 { local, packet }) };
     }
     tcp_segment(frame, &packet, local, verdicts, ingress.locals)
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::api::{Accept, App, ListenerId};
 use super::shard::{Listening, SCRATCH, Shard};
-use super::slot::{Owner, Slot};
+use super::slot::{Origin, Owner, Slot};
 use crate::base::bytes::Queue;
 use crate::base::drop_reason::DropReason;
 use crate::base::ids::NeighbourIdx;
@@ -14,7 +14,7 @@ use crate::flow::table::Place;
 use crate::stats::counters::Counter;
 use crate::tcp::arrives::synchronized::Room;
 use crate::tcp::arrives::{closed, listen};
-use crate::tcp::outcome::{End, Outcome, SynAckAgain};
+use crate::tcp::outcome::{End, Outcome, SynAgain};
 use crate::tcp::state::State;
 use crate::tcp::tcb::{Seed, Tcb};
 use crate::tcp::time_wait::{self, TimeWait};
@@ -30,8 +30,6 @@ pub(super) struct Arrived {
     /// What the batched look-up found; only a hint.
     pub hint: Option<Place>,
     pub segment: Segment,
-    /// The MTU of the interface it came from.
-    pub mtu: u16,
 }
 
 impl Shard {
@@ -60,8 +58,12 @@ impl Shard {
         if slot.tcb.state() == State::TimeWait {
             return self.in_time_wait_with_slot(app, index, arrived);
         }
-        let accept_full = slot.tcb.state() == State::SynReceived
-            && self.listening.get(usize::from(slot.listener.0)).is_none_or(|l| l.queues.is_full());
+        let accept_full = match (slot.tcb.state(), slot.origin) {
+            (State::SynReceived, Origin::Listener(listener)) => {
+                self.listening.get(usize::from(listener.0)).is_none_or(|l| l.queues.is_full())
+            }
+            _ => false,
+        };
         let octets = u32::try_from(self.pool.room()).unwrap_or(u32::MAX);
         let ctx = crate::tcp::Ctx { now: self.now, cfg: &self.cfg };
         let Some(slot) = self.slots.get_mut(index) else { return };
@@ -146,9 +148,10 @@ impl Shard {
         if let Some(reason) = out.dropped {
             self.drop_one(reason);
         }
-        match out.syn_ack_again {
-            Some(SynAckAgain::Timer) => self.count(Counter::SynAckRepeated),
-            Some(SynAckAgain::SynRepeated) => self.count(Counter::SynAckAnswered),
+        match out.syn_again {
+            Some(SynAgain::Syn) => self.count(Counter::SynRepeated),
+            Some(SynAgain::SynAck) => self.count(Counter::SynAckRepeated),
+            Some(SynAgain::SynRepeated) => self.count(Counter::SynAckAnswered),
             None => {}
         }
         if out.rto {
@@ -162,12 +165,19 @@ impl Shard {
         self.slots.get(index).is_some_and(Slot::hears)
     }
 
-    /// The handshake is complete: the application is offered the connection.
+    /// The handshake is complete: the application that opened is told, or is offered the connection.
     fn opened<A: App>(&mut self, app: &mut A, index: u32) {
         self.count(Counter::Established);
         let Some(slot) = self.slots.get_mut(index) else { return };
+        let id = slot.id(index);
+        let listener = match slot.origin {
+            Origin::Active => {
+                slot.owner = Owner::Taken;
+                return app.on_connected(&mut self.conn(index));
+            }
+            Origin::Listener(listener) => listener,
+        };
         slot.owner = Owner::Waiting;
-        let (listener, id) = (slot.listener, slot.id(index));
         self.half_open -= 1;
         let Some(listening) = self.listening.get_mut(usize::from(listener.0)) else { return };
         listening.queues.half_open -= 1;
@@ -414,48 +424,71 @@ impl Shard {
 
     /// A SYN opens a half-open connection.
     fn open_passive(&mut self, listener: ListenerId, arrived: &Arrived, old: Option<TimeWait>) {
-        let seed = self.seed(arrived, old);
+        let seed = self.seed(&arrived.key, old);
         let ctx = crate::tcp::Ctx { now: self.now, cfg: &self.cfg };
-        let slot = Slot {
-            key: arrived.key,
-            generation: self.next_generation,
-            tcb: Tcb::open_passive(&arrived.segment, seed, ctx),
-            outgoing: Queue::default(),
-            incoming: Queue::default(),
-            listener,
-            owner: Owner::Nobody,
-            listed: false,
-            peer_closed: false,
-            resume: false,
-            neighbour: NeighbourIdx::default(),
-        };
-        let Ok(index) = self.slots.insert(slot) else { return self.drop_one(DropReason::NoTcb) };
-        if self.table.insert(arrived.hash, Place::Connection(index)).is_err() {
-            self.slots.remove(index);
+        let tcb = Tcb::open_passive(&arrived.segment, seed, ctx);
+        let origin = Origin::Listener(listener);
+        if self.insert(arrived.key, arrived.hash, tcb, origin, Owner::Nobody).is_none() {
             return self.drop_one(DropReason::NoTcb);
         }
-        self.next_generation = self.next_generation.wrapping_add(1);
         self.half_open += 1;
         if let Some(listening) = self.listening.get_mut(usize::from(listener.0)) {
             listening.queues.half_open += 1;
         }
         self.count(Counter::Syn);
-        self.settle(index);
     }
 
-    fn seed(&self, arrived: &Arrived, old: Option<TimeWait>) -> Seed {
-        let local = (self.local_addr(arrived.key.local), arrived.key.local_port);
-        let remote = (IpAddr::V4(arrived.key.remote.into()), arrived.key.remote_port);
+    /// Gives a new connection its slot and its place in the index; `None` when there is no room.
+    pub(super) fn insert(
+        &mut self,
+        key: Key,
+        hash: u64,
+        tcb: Tcb,
+        origin: Origin,
+        owner: Owner,
+    ) -> Option<super::api::ConnId> {
+        let slot = Slot {
+            key,
+            generation: self.next_generation,
+            tcb,
+            outgoing: Queue::default(),
+            incoming: Queue::default(),
+            origin,
+            owner,
+            listed: false,
+            peer_closed: false,
+            resume: false,
+            neighbour: NeighbourIdx::default(),
+        };
+        let index = self.slots.insert(slot).ok()?;
+        if self.table.insert(hash, Place::Connection(index)).is_err() {
+            self.slots.remove(index);
+            return None;
+        }
+        let id = super::api::ConnId { index, generation: self.next_generation };
+        self.next_generation = self.next_generation.wrapping_add(1);
+        self.settle(index);
+        Some(id)
+    }
+
+    /// What the tables and secrets give to a new connection.
+    pub(super) fn seed(&self, key: &Key, old: Option<TimeWait>) -> Seed {
+        let local = (self.local_addr(key.local), key.local_port);
+        let remote = (IpAddr::V4(key.remote.into()), key.remote_port);
         let generated = isn::initial(&self.secrets.isn, self.now, local, remote);
         let iss: Seq = old.map_or(generated, |old| old.next_iss(generated));
+        let interface = usize::from(self.locals.get(key.local).interface);
         Seed {
             iss,
-            ts_offset: self.timestamp_offset(&arrived.key),
-            mtu: arrived.mtu,
+            ts_offset: self.timestamp_offset(key),
+            mtu: self.mtus.get(interface).copied().unwrap_or(MTU_MIN),
             ip_header: mss::IPV4_HEADER,
         }
     }
 }
+
+/// What every IPv4 host takes (RFC 791).
+const MTU_MIN: u16 = 576;
 
 /// Who answers a segment without a connection.
 enum Verdict {

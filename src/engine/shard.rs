@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::api::{App, CloseReason, Conn, ConnId, ListenerId};
 use super::limits::{Limits, REPLIES_MAX};
-use super::slot::{Owner, Slot};
+use super::slot::{Origin, Owner, Slot};
 use super::wheel::Wheel;
 use crate::base::bytes::Pool;
 use crate::base::drop_reason::DropReason;
@@ -19,6 +19,7 @@ use crate::base::slab::Slab;
 use crate::base::time::{Instant, Tick};
 use crate::flow::key::Key;
 use crate::flow::listeners::{ListenError, Listeners};
+use crate::flow::source_port::SourcePorts;
 use crate::flow::table::{Place, Table};
 use crate::flow::time_wait_ring::TimeWaitRing;
 use crate::inet::locals::Locals;
@@ -71,6 +72,9 @@ pub struct Shard {
     pub(super) jitter: Rng,
     pub(super) half_open: u32,
     pub(super) next_generation: u32,
+    pub(super) source_ports: SourcePorts,
+    /// The MTU of each interface; the worker knows them.
+    pub(super) mtus: Vec<u16>,
     /// The shortest TIME-WAIT that an eviction left, in milliseconds.
     pub(super) time_wait_shortened_ms: Option<u32>,
     pub(super) now: Instant,
@@ -102,12 +106,14 @@ impl Shard {
             resets: TokenBucket::new(limits.resets_per_second, limits.reset_burst),
             challenges: TokenBucket::new(limits.challenges_per_second, limits.challenges_per_second),
             jitter: Rng::new(seed),
+            source_ports: SourcePorts::new(secrets.ports),
             cfg,
             secrets,
             limits,
             counters,
             half_open: 0,
             next_generation: 0,
+            mtus: Vec::new(),
             time_wait_shortened_ms: None,
             now,
         }
@@ -284,20 +290,36 @@ impl Shard {
         self.pool.clear(&mut slot.incoming);
         let id = slot.id(index);
         self.count_end(end, slot.owner);
-        let Some(listening) = self.listening.get_mut(usize::from(slot.listener.0)) else { return };
-        match slot.owner {
-            Owner::Nobody => {
-                listening.queues.half_open -= 1;
+        match (slot.owner, slot.origin) {
+            (Owner::Nobody, origin) => {
                 self.half_open -= 1;
+                if let Some(listening) = self.listening_mut(origin) {
+                    listening.queues.half_open -= 1;
+                }
             }
-            Owner::Waiting => listening.queues.waiting -= 1,
-            Owner::Taken | Owner::Finished => app.on_closed(id, close_reason(end)),
+            (Owner::Waiting, origin) => {
+                if let Some(listening) = self.listening_mut(origin) {
+                    listening.queues.waiting -= 1;
+                }
+            }
+            (Owner::Taken | Owner::Finished | Owner::Opener, _) => app.on_closed(id, close_reason(end)),
+        }
+    }
+
+    /// The listener that a connection came through.
+    pub(super) fn listening_mut(&mut self, origin: Origin) -> Option<&mut Listening> {
+        match origin {
+            Origin::Listener(listener) => self.listening.get_mut(usize::from(listener.0)),
+            Origin::Active => None,
         }
     }
 
     fn count_end(&self, end: End, owner: Owner) {
         let counter = match end {
             End::Aborted if owner == Owner::Nobody => Counter::HalfOpenAborted,
+            End::Aborted if owner == Owner::Opener => Counter::SynAborted,
+            End::Refused => Counter::Refused,
+            End::SynTimedOut => Counter::SynTimedOut,
             End::Finished => Counter::Finished,
             End::Reset => Counter::ResetByPeer,
             End::HalfOpenReset => Counter::HalfOpenReset,
@@ -381,7 +403,8 @@ fn close_reason(end: End) -> CloseReason {
     match end {
         End::Finished => CloseReason::Finished,
         End::Reset | End::HalfOpenReset => CloseReason::Reset,
-        End::HalfOpenExpired | End::TimedOut => CloseReason::TimedOut,
+        End::HalfOpenExpired | End::TimedOut | End::SynTimedOut => CloseReason::TimedOut,
+        End::Refused => CloseReason::Refused,
         End::DataAfterClose => CloseReason::DataAfterClose,
         End::Aborted => CloseReason::Aborted,
     }

@@ -12,12 +12,23 @@ use crate::tcp::tcb::{HOT_BYTES, Tcb};
 pub(super) enum Owner {
     /// Not ESTABLISHED yet: the application knows nothing of it.
     Nobody,
+    /// Not ESTABLISHED yet: the application opens it.
+    Opener,
     /// In the listener's accept queue.
     Waiting,
     /// The application has it.
     Taken,
     /// The application has closed it for good and hears only of its end.
     Finished,
+}
+
+/// Where a connection comes from (MUST-11).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Origin {
+    /// A listener took its SYN.
+    Listener(ListenerId),
+    /// The application opened it.
+    Active,
 }
 
 /// One connection.
@@ -31,7 +42,7 @@ pub(super) struct Slot {
     pub outgoing: Queue,
     /// What arrived and the application did not take.
     pub incoming: Queue,
-    pub listener: ListenerId,
+    pub origin: Origin,
     pub owner: Owner,
     /// On the list of those that owe.
     pub listed: bool,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::api::App;
+use super::api::{Api, App};
 use super::classify::{self, Class};
 use super::control::{Control, Drain};
 use super::emit;
@@ -52,10 +52,12 @@ pub struct Worker<Q: QueuePair, A: App> {
 
 impl<Q: QueuePair, A: App> Worker<Q, A> {
     /// A loop over `ports`, whose addresses `host` and `shard` know.
-    pub fn new(ports: Vec<Q>, host: Host<Q::Frame>, shard: Shard, app: A, control: Arc<Control>) -> Self {
+    pub fn new(ports: Vec<Q>, host: Host<Q::Frame>, mut shard: Shard, app: A, control: Arc<Control>) -> Self {
         let burst = shard.limits.burst;
+        let ports: Vec<_> = ports.into_iter().map(|queue| Port::new(queue, burst)).collect();
+        shard.mtus = ports.iter().map(|port| port.caps.mtu).collect();
         Worker {
-            ports: ports.into_iter().map(|queue| Port::new(queue, burst)).collect(),
+            ports,
             host,
             shard,
             app,
@@ -87,6 +89,19 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         self.shard.call(&mut self.app, id, call)
     }
 
+    /// Opens a connection between passes, as the application would in [`App::poll`].
+    ///
+    /// # Errors
+    /// See [`super::active::OpenError`].
+    pub fn open(
+        &mut self,
+        local: Option<std::net::IpAddr>,
+        local_port: Option<u16>,
+        remote: std::net::SocketAddr,
+    ) -> Result<super::api::ConnId, super::active::OpenError> {
+        self.shard.open_active(local, local_port, remote)
+    }
+
     /// Addresses are announced and, where that was asked for, found free: frames are served.
     pub fn is_ready(&self) -> bool {
         self.host.is_ready()
@@ -106,6 +121,7 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         }
         work += self.shard.expire(&mut self.app);
         work += self.housekeeping(now);
+        self.app.poll(&mut Api { shard: &mut self.shard });
         self.pay();
         for port in &mut self.ports {
             work += port.transmit(&self.shard.counters);
@@ -152,7 +168,7 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
             Ok(Class::Tcp { key, segment, text_at, text_len }) => {
                 self.shard.count(Counter::RxSegments);
                 let hash = self.shard.hash(&key);
-                let arrived = Arrived { key, hash, hint: None, segment, mtu: port.caps.mtu };
+                let arrived = Arrived { key, hash, hint: None, segment };
                 self.burst.push(InBurst { frame: number, text_at, text_len, arrived });
             }
             Ok(Class::Arp(packet)) => {

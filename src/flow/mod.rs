@@ -2,5 +2,6 @@
 
 pub mod key;
 pub mod listeners;
+pub mod source_port;
 pub mod table;
 pub mod time_wait_ring;

@@ -4,6 +4,7 @@
 use crate::base::rng::Rng;
 use crate::base::time::Instant;
 
+const PROBE_WAIT_US: u32 = 1_000_000;
 const PROBES: u8 = 3;
 const PROBE_MIN_US: u64 = 1_000_000;
 const PROBE_MAX_US: u32 = 2_000_000;
@@ -34,8 +35,14 @@ pub enum Conflict {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
-    Probing { left: u8 },
-    Announcing { left: u8 },
+    /// Hosts that are switched on together must not all probe together (RFC 5227 2.1.1).
+    Waiting,
+    Probing {
+        left: u8,
+    },
+    Announcing {
+        left: u8,
+    },
     Owned,
     Lost,
 }
@@ -52,11 +59,7 @@ impl Claim {
     /// A claim from `now` on. With `probe_first` the address is used only when nobody objected (RFC 5227
     /// 2.1); without it is used and announced at once.
     pub fn new(probe_first: bool, now: Instant) -> Self {
-        let state = if probe_first {
-            State::Probing { left: PROBES }
-        } else {
-            State::Announcing { left: ANNOUNCEMENTS }
-        };
+        let state = if probe_first { State::Waiting } else { State::Announcing { left: ANNOUNCEMENTS } };
         Claim { state, next: now, defended: None }
     }
 
@@ -77,6 +80,11 @@ impl Claim {
             return None;
         }
         match self.state {
+            State::Waiting => {
+                self.next = Instant(now.0 + u64::from(rng.below(PROBE_WAIT_US)));
+                self.state = State::Probing { left: PROBES };
+                None
+            }
             State::Probing { left: 0 } => {
                 self.state = State::Announcing { left: ANNOUNCEMENTS };
                 self.poll(now, rng)
@@ -100,7 +108,7 @@ impl Claim {
     /// Another host claims the address, or probes for it while we do.
     pub fn conflict(&mut self, now: Instant) -> Conflict {
         //= ARP-7
-        if matches!(self.state, State::Probing { .. } | State::Lost) {
+        if matches!(self.state, State::Waiting | State::Probing { .. } | State::Lost) {
             self.state = State::Lost;
             return Conflict::Lost;
         }
@@ -137,6 +145,7 @@ mod tests {
         let said = sayings(Claim::new(true, Instant::ZERO), 20);
         let what: Vec<_> = said.iter().map(|(_, say)| *say).collect();
         assert_eq!(what, [Say::Probe, Say::Probe, Say::Probe, Say::Announce, Say::Announce]);
+        assert!((1..=1_001).contains(&said[0].0), "the first probe waits up to a second");
         for pair in said[..3].windows(2) {
             assert!((1_000..=2_001).contains(&(pair[1].0 - pair[0].0)));
         }

@@ -1,16 +1,20 @@
 //! Neighbours: from an address on a link to a MAC address (RFC 826, RFC 1122 2.3.2). A bounded cache in which
 //! only what we asked for, or what speaks to us, finds a place; frames for an unresolved neighbour wait, a few
-//! of each. All memory is taken at construction.
+//! of each. Who fills the cache, by asking us or by making us ask, pushes out others of that kind, and never a
+//! neighbour that we send to. All memory is taken at construction.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use arrayvec::ArrayVec;
 
+use self::entry::{Entry, FREE, NEVER, State, Worth};
 use crate::base::drop_reason::DropReason;
 use crate::base::hash::{Key as Secret, siphash13};
 use crate::base::ids::NeighbourIdx;
 use crate::base::time::Instant;
 use crate::wire::ethernet::Mac;
+
+mod entry;
 
 /// Most neighbours (LIM-10).
 pub const NEIGHBOURS_MAX: usize = 4_096;
@@ -23,48 +27,17 @@ const WAYS: usize = 8;
 const SETS: usize = 4 * NEIGHBOURS_MAX / WAYS;
 /// How long an answer counts without confirmation (ARP-3).
 const CONFIRMED_US: u64 = 60_000_000;
-/// Between two requests for the same address (ARP-3).
-const ASK_INTERVAL_US: u64 = 1_000_000;
 /// Requests before a neighbour is given up.
 const ASKS_MAX: u8 = 3;
+/// A neighbour that nobody looked up for this long after its last confirmation gives its place back.
+const IDLE_US: u64 = 2 * CONFIRMED_US;
+/// Places that one poll looks at for what has aged; all of them pass in about a quarter of a second.
+const SWEPT_PER_POLL: usize = 64;
+/// Places that are looked at for one to be given away when the cache is full.
+const SEARCHED_MAX: usize = 256;
 
 /// Frames that wait for one neighbour.
 pub type Waiting<F> = ArrayVec<F, WAITING_MAX>;
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum State {
-    Free,
-    /// Asked for by broadcast; `asked` times.
-    Incomplete {
-        asked: u8,
-    },
-    /// Known.
-    Reachable,
-    /// Known for long without confirmation: asked by unicast, used meanwhile.
-    Probing {
-        asked: u8,
-    },
-    /// Given by the operator.
-    Fixed,
-}
-
-#[derive(Clone, Copy)]
-struct Entry {
-    ip: IpAddr,
-    interface: u8,
-    state: State,
-    mac: Mac,
-    /// When it was confirmed last, or asked for last while it is asked for.
-    at: Instant,
-}
-
-const FREE: Entry = Entry {
-    ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-    interface: 0,
-    state: State::Free,
-    mac: Mac([0; 6]),
-    at: Instant::ZERO,
-};
 
 /// A neighbour to be asked for its MAC address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,7 +62,9 @@ pub enum Heard {
 /// The cache. `F` is the link's frame.
 pub struct Neighbours<F> {
     entries: Vec<Entry>,
-    used: usize,
+    taken: usize,
+    /// Where the next look for aged entries begins.
+    swept: usize,
     /// Entries that are being asked for, oldest first, each with the frames that wait for it.
     asked: Vec<(NeighbourIdx, Waiting<F>)>,
     secret: Secret,
@@ -100,7 +75,8 @@ impl<F> Neighbours<F> {
     pub fn new(secret: Secret) -> Self {
         Neighbours {
             entries: vec![FREE; SETS * WAYS],
-            used: 0,
+            taken: 0,
+            swept: 0,
             asked: Vec::with_capacity(UNRESOLVED_MAX),
             secret,
         }
@@ -108,12 +84,12 @@ impl<F> Neighbours<F> {
 
     /// Neighbours in the cache.
     pub fn len(&self) -> usize {
-        self.used
+        self.taken
     }
 
     /// No neighbour is in the cache.
     pub fn is_empty(&self) -> bool {
-        self.used == 0
+        self.taken == 0
     }
 
     fn set_of(&self, interface: u8, ip: IpAddr) -> std::ops::Range<usize> {
@@ -129,7 +105,7 @@ impl<F> Neighbours<F> {
 
     fn find(&self, interface: u8, ip: IpAddr) -> Option<NeighbourIdx> {
         let mut set = self.set_of(interface, ip);
-        set.find(|at| self.entries.get(*at).is_some_and(|e| is_for(e, interface, ip)))
+        set.find(|at| self.entries.get(*at).is_some_and(|e| e.is_for(interface, ip)))
             .map(|at| NeighbourIdx(at as u16))
     }
 
@@ -143,42 +119,41 @@ impl<F> Neighbours<F> {
         progress: bool,
         now: Instant,
     ) -> Option<(NeighbourIdx, Mac)> {
-        let hinted = self.entries.get(usize::from(hint.0)).is_some_and(|e| is_for(e, interface, ip));
+        let hinted = self.entries.get(usize::from(hint.0)).is_some_and(|e| e.is_for(interface, ip));
         let index = if hinted { hint } else { self.find(interface, ip)? };
         let entry = self.entries.get_mut(usize::from(index.0))?;
         match entry.state {
-            State::Free | State::Incomplete { .. } => return None,
-            State::Fixed | State::Probing { .. } => {}
+            State::Free | State::Quiet | State::Incomplete { .. } => return None,
+            State::Fixed => {}
+            //= ARP-8
+            State::Probing { .. } if progress => {
+                (entry.state, entry.at) = (State::Reachable, now);
+                self.asked.retain(|(at, _)| *at != index);
+            }
+            State::Probing { .. } => {}
             State::Reachable if now.since_us(entry.at) < CONFIRMED_US => {}
             //= ARP-8
             State::Reachable if progress => entry.at = now,
             //= ARP-3
             State::Reachable => {
                 if self.asked.len() < UNRESOLVED_MAX {
-                    entry.state = State::Probing { asked: 0 };
-                    entry.at = Instant::ZERO;
+                    (entry.state, entry.at) = (State::Probing { asked: 0 }, NEVER);
                     self.asked.push((index, Waiting::new()));
                 }
             }
         }
-        let mac = self.entries.get(usize::from(index.0))?.mac;
-        Some((index, mac))
+        entry.used = true;
+        Some((index, entry.mac))
     }
 
     /// Keeps a frame for a neighbour that [`Neighbours::lookup`] does not know, and sees that it is asked for.
     /// Returns what has to go instead: the oldest of too many frames, or those of a neighbour that made room.
     pub fn resolve(&mut self, interface: u8, ip: IpAddr, frame: F) -> Waiting<F> {
         let mut gone = Waiting::new();
-        let index = match self.find(interface, ip) {
-            Some(index) => index,
-            None => match self.insert(interface, ip, &mut gone) {
-                Some(index) => index,
-                None => {
-                    gone.truncate(WAITING_MAX - 1);
-                    gone.push(frame);
-                    return gone;
-                }
-            },
+        let Some(index) = self.asked_for(interface, ip, &mut gone) else {
+            gone.truncate(WAITING_MAX - 1);
+            gone.push(frame);
+            return gone;
         };
         if let Some((_, waiting)) = self.asked.iter_mut().find(|(at, _)| *at == index) {
             //= ARP-4
@@ -195,51 +170,102 @@ impl<F> Neighbours<F> {
         gone
     }
 
-    /// A place for a neighbour to be asked for; the oldest one that is asked for goes if there is no room.
-    fn insert(&mut self, interface: u8, ip: IpAddr, gone: &mut Waiting<F>) -> Option<NeighbourIdx> {
-        //= ATK-34
-        if self.asked.len() >= UNRESOLVED_MAX {
-            let oldest = self.asked.iter().position(|(at, _)| self.is_incomplete(*at))?;
-            let (index, waiting) = self.asked.remove(oldest);
-            self.free(index);
-            *gone = waiting;
+    /// A neighbour's place, where it is or will be asked for. If there are too many, the oldest one that is
+    /// asked for in vain goes.
+    fn asked_for(&mut self, interface: u8, ip: IpAddr, gone: &mut Waiting<F>) -> Option<NeighbourIdx> {
+        let known = self.find(interface, ip);
+        if let Some(entry) = known.and_then(|index| self.entries.get(usize::from(index.0)))
+            && entry.state != State::Quiet
+        {
+            return known;
         }
-        let index = self.place(interface, ip, State::Incomplete { asked: 0 })?;
+        //= ATK-34
+        //= LIM-10
+        let full = known.is_none() && !self.has_room(Worth::Unused);
+        let crowded = self.asked.len() >= UNRESOLVED_MAX;
+        if full || crowded {
+            match self.take_oldest() {
+                Some((index, waiting)) => {
+                    *gone = waiting;
+                    if full { self.free(index) } else { self.silence(index) }
+                }
+                None if crowded => return None,
+                None => {}
+            }
+        }
+        let index = match known {
+            Some(index) => index,
+            None if self.has_room(Worth::Used) => self.place(interface, ip, Worth::Used)?,
+            None => return None,
+        };
+        let entry = self.entries.get_mut(usize::from(index.0))?;
+        entry.state = State::Incomplete { asked: 0 };
+        entry.used = true;
         self.asked.push((index, Waiting::new()));
         Some(index)
     }
 
-    fn is_incomplete(&self, index: NeighbourIdx) -> bool {
-        let entry = self.entries.get(usize::from(index.0));
-        entry.is_some_and(|entry| matches!(entry.state, State::Incomplete { .. }))
+    /// The oldest neighbour that is asked for by broadcast, and the frames that waited for it.
+    fn take_oldest(&mut self) -> Option<(NeighbourIdx, Waiting<F>)> {
+        let entries = &self.entries;
+        let incomplete = |index: NeighbourIdx| {
+            let entry = entries.get(usize::from(index.0));
+            entry.is_some_and(|entry| matches!(entry.state, State::Incomplete { .. }))
+        };
+        let oldest = self.asked.iter().position(|(index, _)| incomplete(*index))?;
+        Some(self.asked.remove(oldest))
     }
 
     fn free(&mut self, index: NeighbourIdx) {
         if let Some(entry) = self.entries.get_mut(usize::from(index.0)) {
-            entry.state = State::Free;
-            self.used -= 1;
+            *entry = FREE;
+            self.taken -= 1;
         }
     }
 
-    /// Takes a free way of the set, or that of the neighbour confirmed longest ago.
-    fn place(&mut self, interface: u8, ip: IpAddr, state: State) -> Option<NeighbourIdx> {
-        let full = self.used >= NEIGHBOURS_MAX;
+    /// A neighbour has no address and is not asked for any more. It stays known by name until it may be asked
+    /// for again (ARP-3).
+    fn silence(&mut self, index: NeighbourIdx) {
+        match self.entries.get_mut(usize::from(index.0)) {
+            Some(entry) if entry.at != NEVER => entry.state = State::Quiet,
+            _ => self.free(index),
+        }
+    }
+
+    /// There is room for one more neighbour, if need be by giving up one that is worth at most `limit`: the
+    /// least of a few hundred.
+    fn has_room(&mut self, limit: Worth) -> bool {
+        if self.taken < NEIGHBOURS_MAX {
+            return true;
+        }
+        let start = self.swept;
+        self.swept = (start + SEARCHED_MAX) % (SETS * WAYS);
+        let places = (start..start + SEARCHED_MAX).map(|at| at % (SETS * WAYS));
+        let worth = places.filter_map(|at| Some((self.entries.get(at)?.worth()?, at)));
+        let least = worth.filter(|((worth, _), _)| *worth <= limit).min();
+        least.map(|(_, at)| self.free(NeighbourIdx(at as u16))).is_some()
+    }
+
+    /// Takes a free way of the set while there is room, or that of the least neighbour worth at most `limit`.
+    /// The entry is quiet until the caller says what it is.
+    fn place(&mut self, interface: u8, ip: IpAddr, limit: Worth) -> Option<NeighbourIdx> {
+        let full = self.taken >= NEIGHBOURS_MAX;
         let set = self.set_of(interface, ip);
         let ways = self.entries.get(set.clone())?;
         let free = ways.iter().position(|entry| entry.state == State::Free).filter(|_| !full);
-        let reachable = ways.iter().enumerate().filter(|(_, entry)| entry.state == State::Reachable);
-        let way = free.or_else(|| reachable.min_by_key(|(_, entry)| entry.at).map(|(way, _)| way))?;
-        let index = set.start + way;
+        let worth = ways.iter().enumerate().filter_map(|(way, entry)| Some((entry.worth()?, way)));
+        let least = worth.filter(|((worth, _), _)| *worth <= limit).min();
+        let index = set.start + free.or(least.map(|(_, way)| way))?;
         let entry = self.entries.get_mut(index)?;
-        self.used += usize::from(entry.state == State::Free);
-        *entry = Entry { ip, interface, state, mac: Mac([0; 6]), at: Instant::ZERO };
+        self.taken += usize::from(entry.state == State::Free);
+        *entry = Entry { ip, interface, state: State::Quiet, ..FREE };
         Some(NeighbourIdx(index as u16))
     }
 
     /// Sets a neighbour for good (`--neighbour`). False when there is no room for it.
     #[must_use]
     pub fn fix(&mut self, interface: u8, ip: IpAddr, mac: Mac) -> bool {
-        let index = self.find(interface, ip).or_else(|| self.place(interface, ip, State::Fixed));
+        let index = self.find(interface, ip).or_else(|| self.place(interface, ip, Worth::Used));
         let entry = index.and_then(|index| self.entries.get_mut(usize::from(index.0)));
         entry.map(|entry| (entry.state, entry.mac) = (State::Fixed, mac)).is_some()
     }
@@ -260,10 +286,12 @@ impl<F> Neighbours<F> {
         //= ARP-6
         let index = match (self.find(interface, ip), how) {
             (Some(index), _) => index,
-            (None, Heard::AsksForUs) => {
-                self.place(interface, ip, State::Reachable).ok_or(DropReason::ArpUnsolicited)?
+            //= ATK-34
+            // Whoever only speaks to us takes no place from those to whom we send.
+            (None, Heard::AsksForUs) if self.has_room(Worth::Unused) => {
+                self.place(interface, ip, Worth::Unused).ok_or(DropReason::ArpUnsolicited)?
             }
-            (None, Heard::Else) => return Err(DropReason::ArpUnsolicited),
+            (None, Heard::AsksForUs | Heard::Else) => return Err(DropReason::ArpUnsolicited),
         };
         if let Some(entry) = self.entries.get_mut(usize::from(index.0))
             && entry.state != State::Fixed
@@ -286,10 +314,29 @@ impl<F> Neighbours<F> {
                     at += 1;
                 }
                 Due::Failed => {
-                    self.free(index);
+                    self.silence(index);
                     let (_, waiting) = self.asked.remove(at);
                     waiting.into_iter().for_each(&mut failed);
                 }
+            }
+        }
+        self.sweep(now);
+    }
+
+    /// Frees some of the places whose time has passed.
+    fn sweep(&mut self, now: Instant) {
+        let start = self.swept;
+        self.swept = (start + SWEPT_PER_POLL) % (SETS * WAYS);
+        for entry in self.entries.iter_mut().skip(start).take(SWEPT_PER_POLL) {
+            let aged = match entry.state {
+                State::Quiet => entry.may_be_asked(now),
+                //= ARP-3
+                State::Reachable => now.since_us(entry.at) >= IDLE_US,
+                State::Free | State::Incomplete { .. } | State::Probing { .. } | State::Fixed => false,
+            };
+            if aged {
+                *entry = FREE;
+                self.taken -= 1;
             }
         }
     }
@@ -300,9 +347,9 @@ impl<F> Neighbours<F> {
         let (asked, unicast) = match entry.state {
             State::Incomplete { asked } => (asked, None),
             State::Probing { asked } => (asked, Some(entry.mac)),
-            State::Free | State::Reachable | State::Fixed => return Due::No,
+            State::Free | State::Quiet | State::Reachable | State::Fixed => return Due::No,
         };
-        if asked > 0 && now.since_us(entry.at) < ASK_INTERVAL_US {
+        if !entry.may_be_asked(now) {
             return Due::No;
         }
         if asked >= ASKS_MAX {
@@ -322,10 +369,6 @@ enum Due {
     No,
     Ask(Ask),
     Failed,
-}
-
-fn is_for(entry: &Entry, interface: u8, ip: IpAddr) -> bool {
-    entry.state != State::Free && entry.interface == interface && entry.ip == ip
 }
 
 #[cfg(test)]

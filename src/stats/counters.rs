@@ -47,6 +47,11 @@ counters! {
     HalfOpenExpired = "half_open_expired", "Half-open entries that reached the end of their lifetime.";
     HalfOpenReset = "half_open_reset", "Half-open entries ended by a reset.";
     HalfOpenAborted = "half_open_aborted", "Half-open entries that we ended: the listener closed.";
+    SynSent = "syn_sent", "Connections that we began to open.";
+    SynRepeated = "syn_repeated", "SYNs repeated by their timer.";
+    Refused = "refused", "Connections that we began to open and a reset refused.";
+    SynTimedOut = "syn_timed_out", "Connections that we began to open and nobody answered.";
+    SynAborted = "syn_aborted", "Connections that we began to open and gave up ourselves.";
     Established = "established", "Connections that became ESTABLISHED.";
     Finished = "finished", "Connections closed by FINs both ways.";
     ResetByPeer = "reset_by_peer", "Established connections that the peer reset.";

@@ -91,8 +91,13 @@ impl Tcb {
             }
             State::Established => self.enter(State::FinWait1),
             State::CloseWait => self.enter(State::LastAck),
-            // The FIN waits for the handshake's third ACK.
-            State::SynSent | State::SynReceived => {}
+            // Nobody knows of it yet: it is forgotten.
+            State::SynSent => {
+                self.end(End::Aborted, &mut Outcome::default());
+                return Ok(());
+            }
+            // The FIN waits for the end of the handshake.
+            State::SynReceived => {}
         }
         //= X-7
         self.facts.set(fact::FIN_QUEUED);

@@ -15,6 +15,8 @@ pub struct Config {
     pub sack: bool,
     /// ECN is agreed to (RFC 3168 6.1.1).
     pub ecn: bool,
+    /// ECN is asked for on an active open.
+    pub ecn_ask: bool,
     /// RTO before any sample, in milliseconds (RTO-1).
     pub rto_initial_ms: u32,
     /// Smallest RTO, in milliseconds (RTO-4).
@@ -23,6 +25,8 @@ pub struct Config {
     pub rto_max_ms: u32,
     /// How often a SYN-ACK is repeated before its half-open entry dies (SYNQ-5).
     pub syn_ack_repeats: u8,
+    /// How often a SYN is repeated before an active open is given up (UT-3: 8 reach MUST-23's three minutes).
+    pub syn_repeats: u8,
     /// Delay of acknowledgments, in milliseconds; below 500 (DACK-1).
     pub delayed_ack_ms: u32,
     /// How long a sender waits before it sends a small segment against SWS-1 all the same (SWS-3).
@@ -47,10 +51,12 @@ impl Default for Config {
             timestamps: true,
             sack: true,
             ecn: true,
+            ecn_ask: false,
             rto_initial_ms: 1_000,
             rto_min_ms: 1_000,
             rto_max_ms: 60_000,
             syn_ack_repeats: 5,
+            syn_repeats: 8,
             delayed_ack_ms: 40,
             override_ms: 200,
             user_timeout_ms: 300_000,

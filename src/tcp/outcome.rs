@@ -15,6 +15,10 @@ pub enum End {
     HalfOpenReset,
     /// The last SYN-ACK was not acknowledged (SYNQ-5).
     HalfOpenExpired,
+    /// A reset answered our SYN (SYS-3), or ended the other half of a simultaneous open (SYR-2).
+    Refused,
+    /// The last SYN was not answered (MUST-23).
+    SynTimedOut,
     /// R2 without progress (UT-3), or FIN-WAIT-2 for too long (FW2-6).
     TimedOut,
     /// Data came for an application that has closed (SHLD-3).
@@ -45,19 +49,21 @@ pub struct Outcome {
     pub urgent: bool,
     /// The peer's FIN was taken: after this text nothing follows.
     pub peer_closed: bool,
-    /// The SYN-ACK is owed again: by its timer, or because the SYN came again.
-    pub syn_ack_again: Option<SynAckAgain>,
+    /// The SYN or SYN-ACK is owed again: by its timer, or because the SYN came again.
+    pub syn_again: Option<SynAgain>,
     /// A retransmission timeout happened.
     pub rto: bool,
     /// The connection is over; its state is CLOSED.
     pub end: Option<End>,
 }
 
-/// Why a SYN-ACK is sent again (SYR-3: the two are counted apart).
+/// Why a SYN or SYN-ACK is sent again (SYR-3: the reasons are counted apart).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SynAckAgain {
-    /// Its timer expired.
-    Timer,
+pub enum SynAgain {
+    /// The SYN's timer expired.
+    Syn,
+    /// The SYN-ACK's timer expired.
+    SynAck,
     /// The peer's SYN came again.
     SynRepeated,
 }

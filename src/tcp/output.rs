@@ -27,7 +27,7 @@ impl Tcb {
     /// Appends what is owed to `out`, at most `budget` segments; what does not fit stays owed.
     pub fn output(&mut self, ctx: Ctx<'_>, budget: usize, out: &mut Burst<SegmentOut>) {
         let limit = out.len() + budget.min(out.remaining_capacity());
-        if self.state() == State::SynReceived {
+        if matches!(self.state(), State::SynReceived | State::SynSent) {
             return self.output_half_open(ctx, limit, out);
         }
         while self.duplicates_owed > 0 && out.len() < limit {
@@ -41,10 +41,12 @@ impl Tcb {
         }
     }
 
-    /// SYN-RECEIVED: the SYN-ACK, or an acknowledgment alone; text and FIN wait for the third ACK.
+    /// SYN-SENT and SYN-RECEIVED: the SYN or SYN-ACK, or an acknowledgment alone; text and FIN wait.
     fn output_half_open(&mut self, ctx: Ctx<'_>, limit: usize, out: &mut Burst<SegmentOut>) {
         if out.len() < limit {
-            if self.owed.has(Owed::SYN) {
+            if self.owed.has(Owed::SYN) && self.state() == State::SynSent {
+                out.push(self.syn(ctx));
+            } else if self.owed.has(Owed::SYN) {
                 out.push(self.syn_ack(ctx));
             } else if self.owed.has(Owed::ACK) {
                 out.push(self.pure_ack(ctx));
@@ -72,6 +74,31 @@ impl Tcb {
             out.push(self.segment(span, ctx));
         }
         self.arm(ctx);
+    }
+
+    /// `<SEQ=ISS><CTL=SYN>` with all that we offer (CALL-2, OPT-7).
+    fn syn(&self, ctx: Ctx<'_>) -> SegmentOut {
+        //= SYN-1
+        //= MUST-14
+        //= SHLD-5
+        let val = timestamps::clock(ctx.now, self.ts_offset);
+        let ecn = Flags::when(self.facts.has(fact::ECN), Flags::ECE | Flags::CWR);
+        SegmentOut {
+            seq: self.snd.una,
+            flags: Flags::SYN | ecn,
+            //= WS-3
+            wnd: self.receive_buffer.min(0xffff) as u16,
+            options: Options {
+                mss: Some(self.mss_sent),
+                //= WS-2
+                window_scale: ctx.cfg.window_scale.then(|| window::shift_for(self.receive_buffer)),
+                sack_permitted: ctx.cfg.sack,
+                //= TS-2
+                timestamps: ctx.cfg.timestamps.then_some(Timestamps { val, ecr: 0 }),
+                broken: false,
+            },
+            ..SegmentOut::default()
+        }
     }
 
     /// `<SEQ=ISS><ACK=RCV.NXT><CTL=SYN,ACK>` with what was negotiated (LIS-4).

@@ -111,7 +111,7 @@ impl State {
 
     /// The application may still send.
     pub const fn sends(self) -> bool {
-        matches!(self, SynReceived | Established | CloseWait)
+        matches!(self, SynSent | SynReceived | Established | CloseWait)
     }
 }
 

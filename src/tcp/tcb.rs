@@ -1,6 +1,8 @@
 //! The transmission control block: everything the protocol remembers of one connection. Only [`Tcb::enter`]
 //! writes the state (law 1).
 
+mod open;
+
 use super::Ctx;
 use super::congestion::Congestion;
 use super::outcome::{End, Outcome};
@@ -9,7 +11,7 @@ use super::state::State;
 use super::window;
 use crate::base::time::{Instant, Tick};
 use crate::wire::seq::Seq;
-use crate::wire::tcp::{Flags, Segment};
+use crate::wire::tcp::Flags;
 
 /// Send sequence variables (RFC 9293 3.3.1).
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +103,8 @@ pub mod fact {
     pub const SCALED: u16 = 1 << 13;
     /// TS.Recent holds a value.
     pub const TS_RECENT: u16 = 1 << 14;
+    /// We opened the connection (MUST-11).
+    pub const ACTIVE: u16 = 1 << 15;
 }
 
 impl Facts {
@@ -187,6 +191,9 @@ pub struct Tcb {
     // --- the hot part ends here (HOT_BYTES) ---
     /// The MSS that we sent in our SYN.
     pub(super) mss_sent: u16,
+    /// The path's MTU in bytes, as far as we know it, and the length of the fixed IP header.
+    pub(super) path_mtu: u16,
+    pub(super) ip_header: u16,
     /// RCV.UP: the end of urgent data, while there is any ahead.
     pub(super) urgent_end: Seq,
     /// When TS.Recent was taken.
@@ -382,97 +389,4 @@ pub struct Seed {
     pub mtu: u16,
     /// Length of the fixed IP header: 20 or 40.
     pub ip_header: u16,
-}
-
-impl Tcb {
-    /// A half-open connection for a SYN that a listener takes (LIS-4): SYN-RECEIVED, the SYN-ACK owed. Text
-    /// and FIN of the SYN are not remembered (LIS-5, LIS-6).
-    pub fn open_passive(syn: &Segment, seed: Seed, ctx: Ctx<'_>) -> Tcb {
-        let now = ctx.now.tick();
-        let nxt = syn.seq + 1;
-        let mut tcb = Tcb {
-            snd: SendSpace {
-                una: seed.iss,
-                nxt: seed.iss + 1,
-                wnd: u32::from(syn.wnd),
-                wl1: syn.seq,
-                wl2: seed.iss,
-                end: seed.iss + 1,
-            },
-            rcv: ReceiveSpace { nxt, edge: nxt, acked: nxt },
-            state: State::Listen,
-            owed: Owed(Owed::SYN),
-            duplicates_owed: 0,
-            facts: Facts::default(),
-            shifts: Shifts::default(),
-            mss: 0,
-            urgent_end: nxt,
-            mss_sent: super::mss::advertised(seed.mtu, seed.ip_header),
-            ts_recent: 0,
-            ts_recent_at: now,
-            ts_offset: seed.ts_offset,
-            ack_floor: seed.iss + 1,
-            max_snd_wnd: u32::from(syn.wnd),
-            short_end: seed.iss,
-            resend: seed.iss,
-            cwr_end: seed.iss,
-            timed_end: seed.iss + 1,
-            timed_at: ctx.now,
-            rtt: RttEstimator::default(),
-            congestion: Congestion::new(536, 0),
-            timers: Timers {
-                waiting: Waiting::Nothing,
-                retransmit_at: now,
-                ack_at: None,
-                life_at: None,
-                expiries: 0,
-            },
-            opened_at: now,
-            progress_at: now,
-            unacked_segments: 0,
-            quick_acks: super::config::QUICK_ACKS,
-            challenges: 0,
-            challenges_since: now,
-            out_of_window_at: None,
-            held: 0,
-            receive_buffer: ctx.cfg.receive_buffer,
-        };
-        tcb.negotiate(syn, seed, ctx);
-        tcb.facts.set(fact::TIMING);
-        tcb.enter(State::SynReceived);
-        tcb.wait_for(Waiting::Retransmit, ctx.cfg.rto_initial_ms, ctx);
-        tcb
-    }
-
-    /// Takes from the SYN's options what we agree to.
-    fn negotiate(&mut self, syn: &Segment, seed: Seed, ctx: Ctx<'_>) {
-        let offered = &syn.options;
-        let mut option_bytes = 0;
-        if let Some(timestamps) = offered.timestamps.filter(|_| ctx.cfg.timestamps) {
-            //= TS-1
-            //= PAWS-7
-            self.facts.set(fact::TIMESTAMPS | fact::TS_RECENT);
-            self.ts_recent = timestamps.val;
-            option_bytes = super::output::TIMESTAMPS_LEN;
-        }
-        if let Some(shift) = offered.window_scale.filter(|_| ctx.cfg.window_scale) {
-            //= WS-1
-            //= WS-2
-            //= WS-5
-            self.facts.set(fact::SCALED);
-            let ours = window::shift_for(self.receive_buffer);
-            self.shifts = Shifts::new(shift.min(window::SHIFT_MAX), ours);
-        } else {
-            self.receive_buffer = self.receive_buffer.min(0xffff);
-        }
-        if offered.sack_permitted && ctx.cfg.sack {
-            //= SACK-1
-            self.facts.set(fact::SACK);
-        }
-        if syn.flags.has(Flags::ECE | Flags::CWR) && ctx.cfg.ecn {
-            //= ECN-1
-            self.facts.set(fact::ECN);
-        }
-        self.mss = super::mss::effective(seed.mtu, seed.ip_header, offered.mss, option_bytes);
-    }
 }

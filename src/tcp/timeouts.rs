@@ -1,7 +1,7 @@
 //! TIMEOUTS (RFC 9293 3.10.8; requirements 2.15): what the connection's timers do, and when they are set.
 
 use super::Ctx;
-use super::outcome::{End, Outcome, SynAckAgain};
+use super::outcome::{End, Outcome, SynAgain};
 use super::state::State;
 use super::tcb::{Owed, Tcb, Waiting, fact};
 
@@ -20,6 +20,9 @@ impl Tcb {
                 Waiting::Nothing => {}
                 Waiting::Retransmit if self.state() == State::SynReceived => {
                     self.syn_ack_timeout(ctx, &mut out);
+                }
+                Waiting::Retransmit if self.state() == State::SynSent => {
+                    self.syn_timeout(ctx, &mut out);
                 }
                 Waiting::Retransmit => self.retransmission_timeout(ctx, &mut out),
                 Waiting::Persist | Waiting::Override => self.persist_timeout(ctx, &mut out),
@@ -43,15 +46,35 @@ impl Tcb {
     fn syn_ack_timeout(&mut self, ctx: Ctx<'_>, out: &mut Outcome) {
         //= SYNQ-5
         //= SYNQ-6
-        if self.timers.expiries >= ctx.cfg.syn_ack_repeats {
+        let active = self.facts.has(fact::ACTIVE);
+        let repeats = if active { ctx.cfg.syn_repeats } else { ctx.cfg.syn_ack_repeats };
+        if self.timers.expiries >= repeats {
             //= SYNQ-3
-            return self.end(End::HalfOpenExpired, out);
+            return self.end(if active { End::SynTimedOut } else { End::HalfOpenExpired }, out);
         }
+        out.syn_again = Some(SynAgain::SynAck);
+        self.repeat_syn(ctx);
+    }
+
+    /// The SYN was not answered (TMR-2).
+    fn syn_timeout(&mut self, ctx: Ctx<'_>, out: &mut Outcome) {
+        //= TMR-2
+        //= MUST-22
+        //= MUST-23
+        if self.timers.expiries >= ctx.cfg.syn_repeats {
+            return self.end(End::SynTimedOut, out);
+        }
+        //= ECN-5
+        self.facts.clear(fact::ECN);
+        out.syn_again = Some(SynAgain::Syn);
+        self.repeat_syn(ctx);
+    }
+
+    fn repeat_syn(&mut self, ctx: Ctx<'_>) {
         self.timers.expiries += 1;
         //= RTO-9
         self.facts.clear(fact::TIMING);
         self.owed.0 |= Owed::SYN;
-        out.syn_ack_again = Some(SynAckAgain::Timer);
         let delay = self.rto_ms(ctx);
         self.wait_for(Waiting::Retransmit, delay, ctx);
     }

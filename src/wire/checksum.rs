@@ -3,24 +3,40 @@
 use std::ops::Add;
 
 /// A partial sum, not folded. Sums of pieces add up as long as every piece but the last has an even length.
+///
+/// The words are added in the machine's own byte order and swapped once, when the sum is folded: RFC 1071 2(B)
+/// shows that this gives the same result, and it saves a swap for every word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Sum(u64);
 
 impl Sum {
-    /// The sum of some bytes; an odd last byte counts as if a zero followed.
+    /// The sum of some bytes; an odd last byte counts as if a zero followed. Fewer than 2^34 bytes, and fewer
+    /// than 2^34 in all sums that are added up, so that nothing overflows.
     pub fn of(bytes: &[u8]) -> Sum {
-        let (words, rest) = bytes.as_chunks::<4>();
+        // Eight bytes at a time as two halves: the compiler adds several such words at once.
+        let (words, mut rest) = bytes.as_chunks::<8>();
         let mut sum = 0u64;
         for word in words {
-            sum += u64::from(u32::from_be_bytes(*word));
+            let word = u64::from_ne_bytes(*word);
+            sum += (word & 0xffff_ffff) + (word >> 32);
         }
-        let tail = match *rest {
-            [] => 0,
-            [a] => u64::from(a) << 8,
-            [a, b] => u64::from(a) << 8 | u64::from(b),
-            [a, b, c, ..] => (u64::from(a) << 8 | u64::from(b)) + (u64::from(c) << 8),
-        };
-        Sum(sum + tail)
+        if let Some((word, behind)) = rest.split_first_chunk::<4>() {
+            sum += u64::from(u32::from_ne_bytes(*word));
+            rest = behind;
+        }
+        if let Some((word, behind)) = rest.split_first_chunk::<2>() {
+            sum += u64::from(u16::from_ne_bytes(*word));
+            rest = behind;
+        }
+        if let [last] = *rest {
+            sum += u64::from(u16::from_ne_bytes([last, 0]));
+        }
+        Sum(sum)
+    }
+
+    /// The sum of one 16-bit word.
+    const fn word(word: u16) -> Sum {
+        Sum(word.to_be() as u64)
     }
 
     /// The sum folded to 16 bits, not complemented.
@@ -29,8 +45,7 @@ impl Sum {
         sum = (sum >> 32) + (sum & 0xffff_ffff);
         sum = (sum >> 16) + (sum & 0xffff);
         sum = (sum >> 16) + (sum & 0xffff);
-        sum = (sum >> 16) + (sum & 0xffff);
-        sum as u16
+        u16::from_be(((sum >> 16) + (sum & 0xffff)) as u16)
     }
 
     /// The checksum: the ones' complement of the folded sum. Over data with a correct checksum it is 0.
@@ -54,17 +69,18 @@ pub fn checksum(bytes: &[u8]) -> u16 {
 
 /// The sum of the pseudo-header for IPv4 (HDR-4). `len` is header and data of the upper layer.
 pub fn pseudo_v4(source: [u8; 4], destination: [u8; 4], protocol: u8, len: u16) -> Sum {
-    Sum::of(&source) + Sum::of(&destination) + Sum(u64::from(protocol) + u64::from(len))
+    Sum::of(&source) + Sum::of(&destination) + Sum::word(u16::from(protocol)) + Sum::word(len)
 }
 
 /// The sum of the pseudo-header for IPv6 (HDR-4, HDR-5: the final destination).
 pub fn pseudo_v6(source: [u8; 16], destination: [u8; 16], next_header: u8, len: u32) -> Sum {
-    Sum::of(&source) + Sum::of(&destination) + Sum(u64::from(next_header) + u64::from(len))
+    let len = Sum::of(&len.to_be_bytes());
+    Sum::of(&source) + Sum::of(&destination) + Sum::word(u16::from(next_header)) + len
 }
 
 /// The checksum after a 16-bit word `old` was replaced by `new` (RFC 1624, equation 3).
 pub fn update(checksum: u16, old: u16, new: u16) -> u16 {
-    Sum(u64::from(!checksum) + u64::from(!old) + u64::from(new)).finish()
+    (Sum::word(!checksum) + Sum::word(!old) + Sum::word(new)).finish()
 }
 
 #[cfg(test)]
@@ -129,7 +145,7 @@ mod tests {
     #[test]
     fn ipv6_follows_the_vectors() {
         //= HDR-4
-        // VEC-CK-11, 12, 14, 15.
+        // VEC-CK-11, 12, 14, 15, and 16 as an ICMPv6 request.
         let host = |n: u8| {
             let mut address = [0; 16];
             address[..4].copy_from_slice(&[0x20, 0x01, 0x0d, 0xb8]);
@@ -144,6 +160,7 @@ mod tests {
             (host(1), host(2), 6, "c00001bb010203050a0b0c0d50180400b0170000616263"),
             (host(1), group, 58, "87001c270000000020010db80000000000000000000000020101020000000001"),
             (host(2), host(1), 58, "88008a716000000020010db80000000000000000000000020201020000000002"),
+            (host(1), host(2), 58, "80008075123400016162636465666768"),
         ];
         for (source, destination, next, text) in rows {
             let bytes = hex(text);
@@ -174,6 +191,19 @@ mod tests {
             sum = (sum >> 16) + (sum & 0xffff);
         }
         !(sum as u16)
+    }
+
+    #[test]
+    fn every_length_and_alignment_sums_as_the_naive_way() {
+        let bytes: Vec<u8> = (0..1600u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
+        for start in 0..8 {
+            for end in start..=300 {
+                assert_eq!(checksum(&bytes[start..end]), naive(&bytes[start..end]), "{start}..{end}");
+            }
+            assert_eq!(checksum(&bytes[start..]), naive(&bytes[start..]), "{start}..");
+        }
+        let ones = vec![0xff; 65_535];
+        assert_eq!(checksum(&ones), naive(&ones), "the longest packet");
     }
 
     proptest::proptest! {

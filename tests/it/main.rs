@@ -1,6 +1,7 @@
 //! Tests of the whole stack without a device: hand-made segments, virtual time, a network in memory.
 #![allow(missing_docs)]
 
+mod active;
 mod expect;
 mod reach;
 mod smoke;

@@ -49,6 +49,7 @@ pub fn caps(mac: Mac, mtu: u16) -> Caps {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Told {
     Open,
+    Connected,
     Data(Vec<u8>),
     Writable,
     PeerClose,
@@ -89,6 +90,12 @@ impl Probe {
 }
 
 impl App for Probe {
+    fn on_connected(&mut self, conn: &mut Conn<'_>) {
+        self.0.borrow_mut().conn = Some(conn.id());
+        self.tell(Told::Connected);
+        self.act(conn);
+    }
+
     fn on_open(&mut self, conn: &mut Conn<'_>, _listener: ListenerId) -> Accept {
         if self.0.borrow().refuse {
             return Accept::Later;

@@ -1,3 +1,5 @@
+use std::net::Ipv4Addr;
+
 use super::*;
 
 const MAC: Mac = Mac([2, 0, 0, 0, 0, 7]);
@@ -125,4 +127,135 @@ fn the_cache_is_bounded() {
     let mut cache = cache();
     let placed = (0..20_000).filter(|n| cache.heard(0, ip(*n), MAC, Heard::AsksForUs, s(1)).is_ok()).count();
     assert!(cache.len() <= NEIGHBOURS_MAX && placed > NEIGHBOURS_MAX);
+}
+
+#[test]
+fn progress_ends_the_asking() {
+    //= ARP-8
+    let mut cache = cache();
+    cache.heard(0, ip(2), MAC, Heard::AsksForUs, s(10)).unwrap();
+    assert_eq!(mac_of(&mut cache, 2, false, s(80)), Some(MAC));
+    assert_eq!(asks(&mut cache, s(80)).0.len(), 1);
+    assert_eq!(mac_of(&mut cache, 2, true, s(81)), Some(MAC));
+    assert!((81..90).all(|t| asks(&mut cache, s(t)).0.is_empty()));
+    assert_eq!(mac_of(&mut cache, 2, false, s(90)), Some(MAC));
+}
+
+/// As many neighbours as there is room for, of which we send to the first `used`.
+fn full(used: u32) -> Neighbours<u32> {
+    let mut cache = cache();
+    let all = NEIGHBOURS_MAX as u32;
+    for n in 0..all {
+        assert!(cache.heard(0, ip(n), MAC, Heard::AsksForUs, s(1)).is_ok());
+        assert!(n >= used || mac_of(&mut cache, n, false, s(1)).is_some());
+    }
+    assert_eq!(cache.len(), NEIGHBOURS_MAX);
+    cache
+}
+
+#[test]
+fn strangers_that_ask_push_out_no_neighbour_that_we_send_to() {
+    //= ATK-34
+    let mut cache = full(1_000);
+    for n in 10_000..50_000 {
+        let _ = cache.heard(0, ip(n), MAC, Heard::AsksForUs, s(2));
+    }
+    assert!(cache.len() <= NEIGHBOURS_MAX);
+    assert!((0..1_000).all(|n| mac_of(&mut cache, n, false, s(3)) == Some(MAC)));
+}
+
+#[test]
+fn a_full_cache_makes_room_for_whom_we_want_to_send_to() {
+    //= LIM-10
+    for used in [0, NEIGHBOURS_MAX as u32] {
+        let mut cache = full(used);
+        for n in 10_000..10_100 {
+            assert!(cache.resolve(0, ip(n), n).len() <= 1);
+            assert_eq!(cache.heard(0, ip(n), MAC, Heard::Else, s(2)).unwrap()[..], [n]);
+            assert_eq!(mac_of(&mut cache, n, false, s(2)), Some(MAC));
+        }
+        assert!(cache.len() <= NEIGHBOURS_MAX);
+    }
+}
+
+#[test]
+fn in_a_cache_full_of_neighbours_in_use_the_oldest_unresolved_goes_first() {
+    //= LIM-10
+    let used = NEIGHBOURS_MAX as u32;
+    let mut cache = full(used);
+    assert!(cache.resolve(0, ip(10_000), 1).is_empty());
+    assert_eq!(cache.resolve(0, ip(10_001), 2)[..], [1]);
+    let known = (0..used).filter(|n| mac_of(&mut cache, *n, false, s(2)).is_some()).count();
+    assert_eq!(known, NEIGHBOURS_MAX - 1);
+}
+
+#[test]
+fn a_neighbour_that_nobody_looks_up_gives_its_place_back() {
+    //= ARP-3
+    let mut cache = full(0);
+    assert!(cache.fix(0, ip(0), MAC));
+    for ms in 0..1_000 {
+        let _ = asks(&mut cache, Instant::from_millis(122_000 + ms));
+    }
+    assert_eq!(cache.len(), 1, "only the fixed one is left");
+}
+
+#[test]
+fn a_neighbour_that_was_given_up_is_not_asked_for_again_within_a_second() {
+    //= ARP-3
+    let mut cache = cache();
+    let _ = cache.resolve(0, ip(2), 9);
+    assert_eq!(asks(&mut cache, s(10)).0.len(), 1);
+    for n in 1_000..1_000 + UNRESOLVED_MAX as u32 {
+        let _ = cache.resolve(0, ip(n), n);
+    }
+    let _ = cache.resolve(0, ip(2), 10);
+    let asked = |cache: &mut Neighbours<u32>, ms| {
+        asks(cache, Instant::from_millis(ms)).0.iter().filter(|ask| ask.ip == ip(2)).count()
+    };
+    assert_eq!(asked(&mut cache, 10_999), 0);
+    assert_eq!(asked(&mut cache, 11_000), 1);
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    /// Whatever happens, every frame is waiting or was given back, once, and the books are right.
+    #[test]
+    fn no_frame_is_lost_and_none_doubled(
+        steps in proptest::collection::vec((0u8..8, 0u32..400, 0u32..3_000), 1..2_000)
+    ) {
+        let mut cache = cache();
+        let (mut now, mut given, mut back) = (Instant::from_millis(1), 0u32, Vec::new());
+        for (kind, n, pause_ms) in steps {
+            match kind {
+                0..=2 => {
+                    if mac_of(&mut cache, n, false, now).is_none() {
+                        back.extend(cache.resolve(0, ip(n), given));
+                        given += 1;
+                    }
+                }
+                3 => back.extend(cache.heard(0, ip(n), MAC, Heard::Else, now).into_iter().flatten()),
+                4 => back.extend(cache.heard(0, ip(n), MAC, Heard::AsksForUs, now).into_iter().flatten()),
+                5 => drop(mac_of(&mut cache, n, true, now)),
+                _ => {
+                    now = Instant(now.0 + u64::from(pause_ms) * 1_000);
+                    back.extend(asks(&mut cache, now).1);
+                }
+            }
+            let taken = cache.entries.iter().filter(|entry| entry.state != State::Free).count();
+            assert_eq!(taken, cache.len());
+            let mut places: Vec<_> = cache.asked.iter().map(|(index, _)| index.0).collect();
+            places.sort_unstable();
+            places.dedup();
+            assert_eq!(places.len(), cache.asked.len());
+            assert!(places.iter().all(|at| matches!(
+                cache.entries[usize::from(*at)].state,
+                State::Incomplete { .. } | State::Probing { .. }
+            )));
+        }
+        back.extend(cache.asked.iter().flat_map(|(_, waiting)| waiting.iter().copied()));
+        back.sort_unstable();
+        assert_eq!(back, (0..given).collect::<Vec<_>>());
+    }
 }

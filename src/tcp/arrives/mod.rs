@@ -3,4 +3,5 @@
 pub mod closed;
 pub mod listen;
 pub mod steps;
+mod syn_sent;
 pub mod synchronized;

@@ -6,7 +6,7 @@ use crate::base::drop_reason::DropReason;
 use crate::tcp::Ctx;
 use crate::tcp::config::{RTO_AFTER_SYN_LOSS_MS, TS_RECENT_AGE_MS};
 use crate::tcp::congestion::Congestion;
-use crate::tcp::outcome::{End, Outcome, SynAckAgain};
+use crate::tcp::outcome::{End, Outcome, SynAgain};
 use crate::tcp::segment::reset_for;
 use crate::tcp::state::State;
 use crate::tcp::tcb::{Owed, Tcb, Waiting, fact};
@@ -64,6 +64,8 @@ impl Tcb {
             //= MUST-66
             //= SHLD-2
             let why = match self.state() {
+                //= SYR-2
+                State::SynReceived if self.facts.has(fact::ACTIVE) => End::Refused,
                 //= SYR-1
                 State::SynReceived => End::HalfOpenReset,
                 //= EST-1
@@ -95,8 +97,21 @@ impl Tcb {
             //= SYR-3
             //= SYNQ-8
             self.owed.0 |= Owed::SYN;
-            a.out.syn_ack_again = Some(SynAckAgain::SynRepeated);
+            a.out.syn_again = Some(SynAgain::SynRepeated);
             return Err(DropReason::SynRepeated);
+        }
+        let other_half = self.state() == State::SynReceived
+            && self.facts.has(fact::ACTIVE)
+            && a.seg.flags.has(Flags::ACK)
+            && a.seg.seq + 1 == self.rcv.nxt
+            && a.seg.ack == self.snd.nxt;
+        if other_half {
+            //= SYR-8
+            //= DBT-13
+            a.seg.seq = self.rcv.nxt;
+            a.seg.flags = a.seg.flags.without(Flags::SYN);
+            self.owe_ack();
+            return Ok(());
         }
         //= COM-7
         //= SYR-4
@@ -182,12 +197,18 @@ impl Tcb {
             a.out.reply = reset_for(&a.seg);
             return Err(DropReason::AckInHandshake);
         }
-        if a.room.accept_full {
+        if a.room.accept_full && !self.facts.has(fact::ACTIVE) {
             //= SYR-10
             return Err(DropReason::AcceptQueueFull);
         }
         //= SYR-5
         //= SYR-7
+        self.become_established(a);
+        Ok(())
+    }
+
+    /// Both SYNs are acknowledged.
+    pub(super) fn become_established(&mut self, a: &mut Arrival<'_>) {
         self.congestion = Congestion::new(u32::from(self.mss), self.timers.expiries);
         self.enter(State::Established);
         if self.facts.has(fact::FIN_QUEUED) {
@@ -195,7 +216,6 @@ impl Tcb {
         }
         self.owed.0 &= !Owed::SYN;
         a.out.opened = true;
-        Ok(())
     }
 
     /// Acknowledgments of what was never sent, or too old to be true (RFC 5961 5.2).
@@ -234,7 +254,7 @@ impl Tcb {
     }
 
     /// SND.UNA advances (COM-13).
-    fn acknowledge(&mut self, a: &mut Arrival<'_>) {
+    pub(super) fn acknowledge(&mut self, a: &mut Arrival<'_>) {
         //= COM-13
         let ctx = a.ctx;
         let acked = a.seg.ack.since(self.snd.una);

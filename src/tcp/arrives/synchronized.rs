@@ -22,7 +22,10 @@ impl Tcb {
     /// One segment arrives. What the connection then owes is paid by [`Tcb::output`].
     pub fn segment_arrives(&mut self, segment: &Segment, room: Room, ctx: Ctx<'_>) -> Outcome {
         let mut arrival = Arrival { seg: *segment, room, ctx, out: Outcome::default(), text_at: 0 };
-        let verdict = self.walk(&mut arrival);
+        let verdict = match self.state() {
+            State::SynSent => self.syn_sent(&mut arrival),
+            _ => self.walk(&mut arrival),
+        };
         arrival.out.dropped = verdict.err();
         arrival.out
     }
@@ -40,6 +43,11 @@ impl Tcb {
         if self.state() == State::Closed {
             return Ok(());
         }
+        self.read(arrival)
+    }
+
+    /// What the segment carries: urgent pointer, text, FIN.
+    pub(super) fn read(&mut self, arrival: &mut Arrival<'_>) -> Result<(), DropReason> {
         self.check_urg(arrival);
         self.process_text(arrival)?;
         self.check_fin(arrival);
