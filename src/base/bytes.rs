@@ -93,6 +93,12 @@ impl Pool {
         self.free_count as usize * CHUNK
     }
 
+    /// Pieces that a queue holds of the pool.
+    pub fn pieces_in(&self, queue: &Queue) -> u32 {
+        let next = |index: &u32| self.pieces.get(*index as usize).map(|piece| piece.next);
+        std::iter::successors(Some(queue.head), next).filter(|index| *index != NONE).count() as u32
+    }
+
     fn take_piece(&mut self, fixed: Option<&'static [u8]>) -> Option<u32> {
         let index = self.free;
         let piece = self.pieces.get_mut(index as usize)?;

@@ -70,7 +70,8 @@ pub trait App {
     /// of it, or all there is, are offered in one piece.
     fn on_data(&mut self, conn: &mut Conn<'_>, data: &[u8]) -> usize;
 
-    /// The peer acknowledged data, so that [`Conn::send`] has room again.
+    /// The peer acknowledged data, so that [`Conn::send`] has room again; or the shard has memory again for a
+    /// connection to which it had to refuse some.
     fn on_writable(&mut self, conn: &mut Conn<'_>);
 
     /// The peer has closed its direction (MUST-12: a FIN), and all its data has been taken; or what is left
@@ -158,10 +159,14 @@ impl Conn<'_> {
     /// Queues bytes to be sent; returns how many were taken. Fewer than given when the connection's send
     /// buffer (LIM-5) or the shard's memory is full; 0 after the sending direction was closed.
     pub fn send(&mut self, data: &[u8]) -> usize {
-        let fits = data.len().min(self.room());
+        let fits = data.len().min(self.own_room());
         let shard = &mut *self.shard;
         let Some(slot) = shard.slots.get_mut(self.index) else { return 0 };
         let taken = shard.pool.push(&mut slot.outgoing, data.get(..fits).unwrap_or_default());
+        if taken < fits {
+            shard.starve(self.index);
+        }
+        let Some(slot) = shard.slots.get_mut(self.index) else { return 0 };
         match slot.tcb.send(taken as u32) {
             Ok(()) => taken,
             // Not reached: room() is 0 whenever the call is refused.
@@ -176,10 +181,16 @@ impl Conn<'_> {
         let Ok(len) = u32::try_from(data.len()) else { return false };
         let shard = &mut *self.shard;
         let Some(slot) = shard.slots.get_mut(self.index) else { return false };
-        if !slot.tcb.may_send(len) || !shard.pool.push_static(&mut slot.outgoing, data) {
+        if !slot.tcb.may_send(len) {
             return false;
         }
-        slot.tcb.send(len).is_ok()
+        if shard.pool.push_static(&mut slot.outgoing, data) {
+            return slot.tcb.send(len).is_ok();
+        }
+        if shard.pool.free_chunks() == 0 {
+            shard.starve(self.index);
+        }
+        false
     }
 
     /// True when the peer's FIN has arrived in order: nothing will be added to what the application has not
@@ -190,9 +201,13 @@ impl Conn<'_> {
 
     /// Octets that [`Conn::send`] would take now.
     pub fn room(&self) -> usize {
+        self.own_room().min(self.shard.pool.room())
+    }
+
+    /// What the connection's own limits leave.
+    fn own_room(&self) -> usize {
         let Some(slot) = self.slot().filter(|slot| slot.tcb.may_send(1)) else { return 0 };
-        let own = self.shard.limits.send_buffer.saturating_sub(slot.outgoing.len()) as usize;
-        own.min(self.shard.pool.room())
+        self.shard.limits.send_buffer.saturating_sub(slot.outgoing.len()) as usize
     }
 
     /// Octets queued and not yet acknowledged.

@@ -28,6 +28,26 @@ impl Shard {
             self.drop_record(index);
         }
         self.offer_waiting(app);
+        count + self.feed(app)
+    }
+
+    /// Connections that found no memory try again while there is some.
+    fn feed<A: App>(&mut self, app: &mut A) -> usize {
+        let mut count = 0;
+        for _ in 0..EXPIRE_MAX.min(self.starved.len()) {
+            if self.pool.free_chunks() == 0 {
+                break;
+            }
+            let Some(index) = self.starved.pop_front() else { break };
+            let Some(slot) = self.slots.get_mut(index) else { continue };
+            slot.starved = false;
+            if slot.hears() {
+                slot.resume = true;
+                app.on_writable(&mut self.conn(index));
+                self.after_callbacks(app, index);
+                count += 1;
+            }
+        }
         count
     }
 

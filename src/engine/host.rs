@@ -147,6 +147,10 @@ impl<F: Frame> Host<F> {
         if packet.sender_mac == port.mac() && (probed || on_interface(packet.sender).is_some()) {
             return;
         }
+        if ipv4::is_group(packet.sender) || shard.locals.is_directed_broadcast(packet.sender) {
+            //= ARP-5
+            return shard.drop_one(DropReason::ArpMalformed);
+        }
         if let Some(local) = on_interface(packet.sender) {
             shard.drop_one(DropReason::ArpConflict);
             return self.defend(port, shard, local);

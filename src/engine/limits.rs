@@ -59,7 +59,7 @@ impl Default for Limits {
 /// What a shard's memory is made of, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MemoryPlan {
-    /// For each connection: slot, timer, place in the index and in the owing list.
+    /// For each connection: slot, timer, place in the index, in the owing list and in that of the starved.
     pub per_connection: usize,
     /// For each half-open connection; it is the same slot.
     pub per_half_open: usize,
@@ -98,7 +98,7 @@ impl Limits {
     pub fn memory(&self) -> MemoryPlan {
         let index = Table::memory(self.table_entries());
         let index_entry = index / self.table_entries().max(1) as usize;
-        let slot = Slab::<Slot>::slot_bytes() + Wheel::node_bytes() + size_of::<u32>();
+        let slot = Slab::<Slot>::slot_bytes() + Wheel::node_bytes() + 2 * size_of::<u32>();
         let record = TimeWaitRing::<TimeWait>::record_bytes();
         let buffers = Pool::memory(self.buffers);
         let total = self.slots() as usize * slot + self.time_wait_max as usize * record + index + buffers;

@@ -8,6 +8,7 @@ pub mod control;
 mod emit;
 mod expire;
 pub mod host;
+pub mod invariants;
 pub mod limits;
 mod port;
 mod process;

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::api::{Accept, App, ListenerId};
 use super::shard::{Listening, SCRATCH, Shard};
 use super::slot::{Origin, Owner, Slot};
-use crate::base::bytes::Queue;
+use crate::base::bytes::{CHUNK, Queue};
 use crate::base::drop_reason::DropReason;
 use crate::base::ids::NeighbourIdx;
 use crate::flow::key::Key;
@@ -64,12 +64,18 @@ impl Shard {
             }
             _ => false,
         };
-        let octets = u32::try_from(self.pool.room()).unwrap_or(u32::MAX);
+        let octets = u32::try_from(self.receive_room()).unwrap_or(u32::MAX);
         let ctx = crate::tcp::Ctx { now: self.now, cfg: &self.cfg };
         let Some(slot) = self.slots.get_mut(index) else { return };
         let out = slot.tcb.segment_arrives(&arrived.segment, Room { accept_full, octets }, ctx);
         let new = text.get(usize::from(out.text_at)..usize::from(out.text_at) + usize::from(out.text_len));
         self.carry_out(app, index, arrived.key, &out, new.unwrap_or_default());
+    }
+
+    /// Octets of the pool that may be filled by what arrives. A quarter is for sending only: what was read can
+    /// then always be answered, and so be forgotten.
+    fn receive_room(&self) -> usize {
+        self.pool.room().saturating_sub(self.pool.chunks() as usize / 4 * CHUNK)
     }
 
     /// Does what an event's outcome says, in the order in which an application should learn of it.
@@ -302,7 +308,7 @@ impl Shard {
     fn tell_peer_close<A: App>(&mut self, app: &mut A, index: u32) {
         //= MUST-12
         let Some(slot) = self.slots.get_mut(index) else { return };
-        let more = !slot.incoming.is_empty() && !slot.outgoing.is_empty();
+        let more = !slot.incoming.is_empty() && (!slot.outgoing.is_empty() || slot.starved);
         if !slot.peer_closed || more || slot.owner == Owner::Waiting {
             return;
         }
@@ -456,6 +462,7 @@ impl Shard {
             origin,
             owner,
             listed: false,
+            starved: false,
             peer_closed: false,
             resume: false,
             neighbour: NeighbourIdx::default(),

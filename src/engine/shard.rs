@@ -62,6 +62,8 @@ pub struct Shard {
     pub(super) pool: Pool,
     pub(super) scratch: Box<[u8]>,
     pub(super) owing: VecDeque<u32>,
+    /// Connections that found no memory for what they wanted to send, in the order in which they will try again.
+    pub(super) starved: VecDeque<u32>,
     pub(super) replies: VecDeque<Reply>,
     pub(super) cfg: Config,
     pub(super) secrets: Secrets,
@@ -102,6 +104,7 @@ impl Shard {
             pool: Pool::new(limits.buffers),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             owing: VecDeque::with_capacity(limits.slots() as usize),
+            starved: VecDeque::with_capacity(limits.slots() as usize),
             replies: VecDeque::with_capacity(REPLIES_MAX),
             resets: TokenBucket::new(limits.resets_per_second, limits.reset_burst),
             challenges: TokenBucket::new(limits.challenges_per_second, limits.challenges_per_second),
@@ -273,6 +276,15 @@ impl Shard {
         }
     }
 
+    /// A connection found no memory for what it wanted to send; it is told when there is some.
+    pub(super) fn starve(&mut self, index: u32) {
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        if !slot.starved {
+            slot.starved = true;
+            self.starved.push_back(index);
+        }
+    }
+
     /// A connection is over: it leaves the index, the wheel, the queues and its application (TRN-12).
     pub(super) fn finish<A: App>(&mut self, app: &mut A, index: u32, end: End) {
         //= TRN-12
@@ -288,6 +300,12 @@ impl Shard {
         let Some(mut slot) = self.slots.remove(index) else { return };
         self.pool.clear(&mut slot.outgoing);
         self.pool.clear(&mut slot.incoming);
+        if slot.listed {
+            unlist(&mut self.owing, index);
+        }
+        if slot.starved {
+            unlist(&mut self.starved, index);
+        }
         let id = slot.id(index);
         self.count_end(end, slot.owner);
         match (slot.owner, slot.origin) {
@@ -396,6 +414,14 @@ impl Shard {
     pub fn next_deadline(&self) -> Option<Tick> {
         let timers = (0..self.slots()).filter_map(|i| self.slots.get(i).and_then(|s| s.tcb.deadline()));
         timers.fold(self.time_wait.deadline(), |a, b| Tick::earliest(a, Some(b)))
+    }
+}
+
+/// Takes a slot from a list, so that the slot's next connection is not on it twice and the list never grows
+/// beyond the number of slots. Those listed last go first as a rule.
+fn unlist(list: &mut VecDeque<u32>, index: u32) {
+    if let Some(at) = list.iter().rposition(|listed| *listed == index) {
+        list.remove(at);
     }
 }
 

@@ -51,6 +51,11 @@ impl Wheel {
         self.armed
     }
 
+    /// When an entry will be looked at.
+    pub fn armed_at(&self, index: u32) -> Option<Tick> {
+        self.nodes.get(index as usize).filter(|node| node.home != NONE).map(|node| node.at)
+    }
+
     /// Makes sure that `index` is looked at when `at` is due. An entry that would be looked at earlier anyway
     /// is left alone.
     pub fn arm(&mut self, index: u32, at: Tick) {

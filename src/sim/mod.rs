@@ -4,3 +4,4 @@
 pub mod faults;
 pub mod frame;
 pub mod pair;
+pub mod pcap;

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use super::faults::Faults;
 use super::frame::{FramePool, MemFrame};
+use super::pcap::Pcap;
 use crate::base::burst::Burst;
 use crate::base::rng::Rng;
 use crate::base::time::Instant;
@@ -75,6 +76,7 @@ impl Direction {
 struct Wire {
     directions: [Direction; 2],
     pool: FramePool,
+    capture: Option<Pcap>,
 }
 
 /// One end of a wire: a link with one queue pair.
@@ -102,7 +104,7 @@ pub fn wire(
         rng: Rng::new(seed.wrapping_mul(2).wrapping_add(side as u64)),
         lost: 0,
     };
-    let wire = Wire { directions: [direction(0), direction(1)], pool: pool.clone() };
+    let wire = Wire { directions: [direction(0), direction(1)], pool: pool.clone(), capture: None };
     let wire = Rc::new(RefCell::new(wire));
     let end = |side: usize| End {
         wire: wire.clone(),
@@ -115,14 +117,25 @@ pub fn wire(
 }
 
 impl End {
-    /// When the next frame arrives at this end.
+    /// When the next frame arrives at either end.
     pub fn next_arrival(&self) -> Option<Instant> {
-        self.wire.borrow().directions[1 - self.side].flying.front().map(|flying| flying.arrives)
+        let wire = self.wire.borrow();
+        wire.directions.iter().filter_map(|way| way.flying.front()).map(|flying| flying.arrives).min()
     }
 
     /// Changes the faults of what this end sends.
     pub fn set_faults(&self, faults: Faults) {
         self.wire.borrow_mut().directions[self.side].faults = faults;
+    }
+
+    /// Keeps a copy of everything that both ends send from now on, before the wire's faults.
+    pub fn start_capture(&self) {
+        self.wire.borrow_mut().capture = Some(Pcap::default());
+    }
+
+    /// What was sent since the capture began, if one did; it ends.
+    pub fn take_capture(&self) -> Option<Pcap> {
+        self.wire.borrow_mut().capture.take()
     }
 
     /// Frames that this end sent and that the wire lost.
@@ -158,6 +171,9 @@ impl QueuePair for End {
         let pool = wire.pool.clone();
         let taken = frames.len().min(self.tx_room);
         for frame in frames.drain(..taken) {
+            if let Some(capture) = &mut wire.capture {
+                capture.record(now, frame.bytes());
+            }
             wire.directions[self.side].send(frame, now, &pool);
         }
     }

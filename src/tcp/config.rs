@@ -87,4 +87,4 @@ pub const QUICK_ACKS: u8 = 16;
 pub const RTO_AFTER_SYN_LOSS_MS: u32 = 3_000;
 
 /// After so long without a segment TS.Recent means nothing any more (PAWS-3: 24 days).
-pub const TS_RECENT_AGE_MS: u32 = 24 * 86_400 * 1_000;
+pub const TS_RECENT_AGE_US: u64 = 24 * 86_400 * 1_000_000;

@@ -196,8 +196,8 @@ pub struct Tcb {
     pub(super) ip_header: u16,
     /// RCV.UP: the end of urgent data, while there is any ahead.
     pub(super) urgent_end: Seq,
-    /// When TS.Recent was taken.
-    pub(super) ts_recent_at: Tick,
+    /// When TS.Recent was taken; not a tick, because it may be longer ago than ticks can tell.
+    pub(super) ts_recent_at: Instant,
     pub(super) ts_offset: u32,
     /// No acknowledgment below this can be ours (BA-8). Follows SND.UNA at a distance of at most 2^30.
     pub(super) ack_floor: Seq,
@@ -345,6 +345,11 @@ impl Tcb {
         if opens >= worth {
             self.owe_ack();
         }
+    }
+
+    /// Octets that the engine holds for the application, as last told by [`Tcb::set_held`].
+    pub fn held(&self) -> u32 {
+        self.held
     }
 
     /// What no event may ever break (TRN-14); for tests.

@@ -49,6 +49,8 @@ impl Tcb {
         //= TW-1
         self.enter(State::TimeWait);
         self.timers.waiting = super::tcb::Waiting::Nothing;
+        // Nothing is left to be sent: only an acknowledgment can still be owed (CLG-2 owes none).
+        self.owed.0 &= super::tcb::Owed::ACK;
         self.timers.ack_at = None;
         self.timers.life_at = Some(Tick::after_ms(ctx.now, ctx.cfg.time_wait_ms));
     }
@@ -90,7 +92,7 @@ impl TimeWait {
                 Some(_) => {}
             }
         }
-        if seg.flags.has(Flags::FIN) && seg.end() == self.rcv_nxt {
+        if seg.flags.has(Flags::FIN | Flags::ACK) && seg.end() == self.rcv_nxt {
             //= TMW-3
             return Disposition::Restart;
         }

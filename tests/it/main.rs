@@ -3,5 +3,8 @@
 
 mod active;
 mod expect;
+mod inet;
 mod reach;
+mod segments;
 mod smoke;
+mod states;

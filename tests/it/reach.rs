@@ -147,6 +147,57 @@ pub struct Setup {
     pub start_us: u64,
     pub seed: u64,
     pub faults: [Faults; 2],
+    /// Our addresses, all with a prefix of 24 bits.
+    pub addrs: Vec<[u8; 4]>,
+    pub gateway: Option<[u8; 4]>,
+    /// The peer's MAC address is known without ARP.
+    pub fixed: bool,
+    /// Addresses are probed for before they are used.
+    pub probe_first: bool,
+    /// Frames in the pool of both ends.
+    pub frames: usize,
+}
+
+/// A stack with any application, and the other end of its wire.
+pub struct Stack<A: App> {
+    pub clock: SimClock,
+    pub pool: FramePool,
+    pub worker: Worker<End, A>,
+    pub peer: End,
+    pub counters: Arc<Counters>,
+    pub control: Arc<Control>,
+}
+
+impl Setup {
+    /// A stack that listens on `ports`; the application is made for the number of slots it is told.
+    pub fn stack<A: App>(&self, ports: &[u16], app: impl FnOnce(u32) -> A) -> Stack<A> {
+        let clock = SimClock::default();
+        clock.advance_to(Instant(self.start_us));
+        let pool = FramePool::new(self.frames);
+        let both = [caps(OUR_MAC, self.mtu), caps(PEER_MAC, self.mtu)];
+        let (ours, peer) = wire(&clock, &pool, both, self.faults, self.seed);
+        let secrets = Secrets::from_seed(self.seed);
+        let mut locals = Locals::default();
+        for addr in &self.addrs {
+            locals.add(IpAddr::V4((*addr).into()), 24, 0).unwrap();
+        }
+        let gateway = self.gateway.map(|gateway| IpAddr::V4(gateway.into()));
+        let routes = gateway.map(|gateway| Routes::with_gateway(gateway, &locals).unwrap());
+        let peers = FixedNeighbour { interface: 0, ip: IpAddr::V4(PEERS.into()), mac: PEER_MAC };
+        let fixed = &[peers][..usize::from(self.fixed)];
+        let host =
+            Host::new(&locals, routes.unwrap_or_default(), fixed, self.probe_first, &secrets, clock.now());
+        let counters = Arc::new(Counters::default());
+        let control = Arc::new(Control::default());
+        let (limits, cfg) = (self.limits.clone(), self.cfg.clone());
+        let mut shard = Shard::new(limits, cfg, secrets, locals, counters.clone(), clock.now());
+        for port in ports {
+            shard.listen(None, *port).unwrap();
+        }
+        let app = app(shard.slots());
+        let worker = Worker::new(vec![ours], host, shard, app, control.clone());
+        Stack { clock, pool, worker, peer, counters, control }
+    }
 }
 
 impl Default for Setup {
@@ -160,6 +211,11 @@ impl Default for Setup {
             start_us: 1_000_000_000,
             seed: 1,
             faults: [Faults::default(); 2],
+            addrs: vec![OURS],
+            gateway: None,
+            fixed: true,
+            probe_first: false,
+            frames: 2_048,
         }
     }
 }
@@ -182,33 +238,18 @@ impl World {
     }
 
     pub fn with(setup: Setup) -> World {
-        let clock = SimClock::default();
-        clock.advance_to(Instant(setup.start_us));
-        let pool = FramePool::new(2_048);
-        let both = [caps(OUR_MAC, setup.mtu), caps(PEER_MAC, setup.mtu)];
-        let (ours, peer) = wire(&clock, &pool, both, setup.faults, setup.seed);
-        let secrets = Secrets::from_seed(setup.seed);
-        let mut locals = Locals::default();
-        locals.add(IpAddr::V4(OURS.into()), 24, 0).unwrap();
-        let fixed = [FixedNeighbour { interface: 0, ip: IpAddr::V4(PEERS.into()), mac: PEER_MAC }];
-        let host = Host::new(&locals, Routes::default(), &fixed, false, &secrets, clock.now());
-        let counters = Arc::new(Counters::default());
-        let control = Arc::new(Control::default());
-        let mut shard = Shard::new(
-            setup.limits.clone(),
-            setup.cfg.clone(),
-            secrets,
-            locals,
-            counters.clone(),
-            clock.now(),
-        );
-        shard.listen(None, PORT).unwrap();
-        let probe = Probe::default();
-        let worker = Worker::new(vec![ours], host, shard, probe.clone(), control.clone());
-        let mut world = World { clock, pool, worker, peer, probe, counters, control, setup };
+        let mut world = World::cold(setup);
         world.run();
         world.drain_frames();
         world
+    }
+
+    /// A world whose loop has not begun.
+    pub fn cold(setup: Setup) -> World {
+        let probe = Probe::default();
+        let app = probe.clone();
+        let Stack { clock, pool, worker, peer, counters, control } = setup.stack(&[PORT], |_| app);
+        World { clock, pool, worker, peer, probe, counters, control, setup }
     }
 
     /// Runs the loop until nothing more happens at this instant.
@@ -216,6 +257,13 @@ impl World {
         for _ in 0..64 {
             self.worker.pass(self.clock.now());
         }
+        self.check();
+    }
+
+    /// What must hold between any two passes.
+    #[track_caller]
+    pub fn check(&self) {
+        self.worker.shard().check_invariants().unwrap();
     }
 
     /// Lets time pass in steps of a millisecond.
@@ -224,6 +272,7 @@ impl World {
             self.clock.advance_to(Instant(self.clock.now().0 + 1_000));
             self.worker.pass(self.clock.now());
         }
+        self.check();
     }
 
     /// Sends a raw frame to the stack; it is processed by the next `run`.

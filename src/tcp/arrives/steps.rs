@@ -4,7 +4,7 @@
 use super::synchronized::Room;
 use crate::base::drop_reason::DropReason;
 use crate::tcp::Ctx;
-use crate::tcp::config::{RTO_AFTER_SYN_LOSS_MS, TS_RECENT_AGE_MS};
+use crate::tcp::config::{RTO_AFTER_SYN_LOSS_MS, TS_RECENT_AGE_US};
 use crate::tcp::congestion::Congestion;
 use crate::tcp::outcome::{End, Outcome, SynAgain};
 use crate::tcp::segment::reset_for;
@@ -25,6 +25,8 @@ pub(in crate::tcp) struct Arrival<'a> {
     pub out: Outcome,
     /// Octets cut from the front of the text.
     pub text_at: u16,
+    /// Why text or FIN was thrown away though the rest of the segment counts.
+    pub refused: Option<DropReason>,
 }
 
 impl Tcb {
@@ -42,7 +44,7 @@ impl Tcb {
         if !timestamps::older(ts.val, self.ts_recent) {
             return Ok(());
         }
-        if a.ctx.now.tick().since(self.ts_recent_at) > TS_RECENT_AGE_MS {
+        if a.ctx.now.since_us(self.ts_recent_at) > TS_RECENT_AGE_US {
             //= PAWS-3
             self.facts.clear(fact::TS_RECENT);
             return Ok(());
@@ -129,10 +131,15 @@ impl Tcb {
         }
         let has_text = a.seg.text_len > 0;
         let _ = self.answer_out_of_window(has_text, a.ctx);
-        if wnd == 0 && a.seg.seq == nxt {
+        if wnd == 0 && a.seg.seq.is_in(nxt, 2) {
             //= COM-4
             //= EST-5
-            // No room: the acknowledgment and the urgent pointer count all the same.
+            // No room: the acknowledgment and the urgent pointer count all the same. Also behind the octet of a
+            // probe of the peer's that we did not take, or two closed windows could never learn of each
+            // other's opening (RFC 9293 A.2).
+            if !a.seg.is_empty() {
+                a.refused = Some(DropReason::OutsideWindow);
+            }
             a.seg.text_len = 0;
             a.seg.flags = a.seg.flags.without(Flags::FIN);
             return Ok(());
@@ -248,7 +255,7 @@ impl Tcb {
             //= COM-12
             //= TS-7
             self.ts_recent = ts.val;
-            self.ts_recent_at = a.ctx.now.tick();
+            self.ts_recent_at = a.ctx.now;
             self.facts.set(fact::TS_RECENT);
         }
     }
@@ -313,7 +320,11 @@ impl Tcb {
             //= ZWP-4
             self.progress_at = a.ctx.now.tick();
         }
-        let newer = self.snd.wl1.before(seq) || (self.snd.wl1 == seq && self.snd.wl2.at_or_before(ack));
+        // Whoever acknowledges more speaks later, also in a repeated segment below WL1. Without this a closed
+        // window that was told beyond a hole could not be opened until the hole is filled.
+        let newer = self.snd.wl1.before(seq)
+            || self.snd.wl2.before(ack)
+            || (self.snd.wl1, self.snd.wl2) == (seq, ack);
         if ack.before(self.snd.una) || !newer {
             //= COM-15
             return;
@@ -460,9 +471,14 @@ impl Tcb {
     }
 
     /// The peer's FIN, with everything before it received.
-    pub(super) fn check_fin(&mut self, a: &mut Arrival<'_>) {
-        if !a.seg.flags.has(Flags::FIN) || !self.state().receives() {
-            return;
+    pub(super) fn check_fin(&mut self, a: &mut Arrival<'_>) -> Result<(), DropReason> {
+        if !a.seg.flags.has(Flags::FIN) {
+            return Ok(());
+        }
+        if !self.state().receives() {
+            //= COM-23
+            self.owe_ack();
+            return Err(DropReason::DataAfterFin);
         }
         //= COM-21
         self.rcv.nxt += 1;
@@ -479,5 +495,6 @@ impl Tcb {
             //= FW2-4
             _ => self.enter_time_wait(a.ctx),
         }
+        Ok(())
     }
 }

@@ -21,12 +21,13 @@ pub struct Room {
 impl Tcb {
     /// One segment arrives. What the connection then owes is paid by [`Tcb::output`].
     pub fn segment_arrives(&mut self, segment: &Segment, room: Room, ctx: Ctx<'_>) -> Outcome {
-        let mut arrival = Arrival { seg: *segment, room, ctx, out: Outcome::default(), text_at: 0 };
+        let mut arrival =
+            Arrival { seg: *segment, room, ctx, out: Outcome::default(), text_at: 0, refused: None };
         let verdict = match self.state() {
             State::SynSent => self.syn_sent(&mut arrival),
             _ => self.walk(&mut arrival),
         };
-        arrival.out.dropped = verdict.err();
+        arrival.out.dropped = verdict.err().or(arrival.refused);
         arrival.out
     }
 
@@ -50,7 +51,6 @@ impl Tcb {
     pub(super) fn read(&mut self, arrival: &mut Arrival<'_>) -> Result<(), DropReason> {
         self.check_urg(arrival);
         self.process_text(arrival)?;
-        self.check_fin(arrival);
-        Ok(())
+        self.check_fin(arrival)
     }
 }

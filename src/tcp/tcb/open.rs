@@ -52,7 +52,7 @@ impl Tcb {
             path_mtu: seed.mtu,
             ip_header: seed.ip_header,
             urgent_end: nobody,
-            ts_recent_at: now,
+            ts_recent_at: ctx.now,
             ts_offset: seed.ts_offset,
             ack_floor: nxt,
             max_snd_wnd: 0,
@@ -103,7 +103,7 @@ impl Tcb {
             //= PAWS-7
             self.facts.set(fact::TIMESTAMPS | fact::TS_RECENT);
             self.ts_recent = timestamps.val;
-            self.ts_recent_at = ctx.now.tick();
+            self.ts_recent_at = ctx.now;
             option_bytes = output::TIMESTAMPS_LEN;
         }
         if let Some(shift) = offered.window_scale.filter(|_| ctx.cfg.window_scale) {
