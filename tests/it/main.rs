@@ -6,6 +6,7 @@
 mod active;
 mod attacks;
 mod calls;
+mod cookies;
 mod expect;
 mod half_open;
 mod held;
