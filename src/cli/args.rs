@@ -190,7 +190,8 @@ struct ServeArgs {
     #[arg(long, value_name = "WHEN", help_heading = "Limits", default_value = "auto")]
     #[arg(value_parser = serve::syn_cookies)]
     #[arg(help = "Answer SYNs without remembering them: auto, while the half-open\n\
-                  queue is full; always, to measure; never (drop them)")]
+                  queue is full; always, to measure; never: such SYNs\n\
+                  are dropped")]
     syn_cookies: SynCookies,
 
     #[arg(long, value_name = "COUNT", help_heading = "Limits", default_value = "20000")]
