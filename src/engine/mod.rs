@@ -2,6 +2,7 @@
 //! `tcp`, the devices behind `link`; here it is only decided *when* events are fed and debts are paid.
 
 pub mod active;
+mod admit;
 pub mod api;
 mod classify;
 pub mod control;

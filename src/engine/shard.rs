@@ -138,6 +138,9 @@ impl Shard {
             waiting: 0,
             backlog: self.limits.backlog,
             open: true,
+            cookies: self.limits.syn_cookies,
+            pressed: false,
+            cookie_sent: None,
         };
         let waiting = VecDeque::with_capacity(self.limits.backlog as usize);
         self.listening.push(Listening { queues, waiting });
