@@ -80,18 +80,19 @@ need_build() {
     }
 }
 
-# What looks at the source.
+# What looks at the source. Clippy numbers itself 0.1.91 in Rust 1.91.
 need_lints() {
-    local package
-    for package in fmt:rustfmt-web clippy:rust-web-clippy; do
-        if $missing_rust; then
-            missing+=("${package#*:}")
-        elif ! cargo "${package%:*}" --version >/dev/null 2>&1; then
-            [[ $(command -v cargo) == /usr/bin/cargo ]] ||
-                fail "this Rust has no \`cargo ${package%:*}': rustup component add rustfmt clippy"
-            missing+=("${package#*:}")
+    local clippy
+    if ! $missing_rust; then
+        clippy=$(version_of cargo-clippy)
+        if cargo fmt --version >/dev/null 2>&1 && at_least "$(rust_wanted)" "${clippy#0.}"; then
+            return
         fi
-    done
+        # Debian's lints go with Debian's Rust alone.
+        [[ $(command -v cargo) == /usr/bin/cargo ]] ||
+            fail "this Rust lacks \`cargo fmt' or \`cargo clippy': rustup component add rustfmt clippy"
+    fi
+    missing+=(rustfmt-web rust-web-clippy)
 }
 
 # Debian keeps a newer Rust in its security archive, which a minimal system may not have among its sources. Prints
@@ -110,31 +111,36 @@ security_archive() {
     echo "Dir::Etc::SourceParts=$dir"
 }
 
-apt_rust() { LC_ALL=C apt-cache "$@" policy rustc-web | sed -n 's/^ *Candidate: //p'; }
+# has_new_rust [APT'S OPTIONS...]: whether what is missing of Rust can be had as new as it is wanted.
+has_new_rust() {
+    local package candidate
+    for package in "${missing[@]}"; do
+        [[ $package == *-web || $package == rust-web-* ]] || continue
+        candidate=$(LC_ALL=C apt-cache "$@" policy "$package" | sed -n 's/^ *Candidate: //p')
+        at_least "$(rust_wanted)" "$candidate" || return 1
+    done
+}
 
-# install DIR: installs what is missing; DIR is for files that may be thrown away.
+# install_missing DIR: DIR is for files that may be thrown away.
 install_missing() {
-    local dir=$1 log=$1/install.log wanted option extra=() command="apt-get install --no-install-recommends ${missing[*]}"
+    local dir=$1 log=$1/install.log option extra=() command="apt-get install --no-install-recommends ${missing[*]}"
     ((${#missing[@]} > 0)) || return 0
     has apt-get || fail "this is missing, by the names of Debian's packages: ${missing[*]}"
-    ((EUID == 0)) || fail "this is missing, and root installs it: $command"
+    ((EUID == 0)) || fail "this is missing: run this once as root, or as root $command"
     echo "installs ${missing[*]}" >&2
     export DEBIAN_FRONTEND=noninteractive
-    apt-get -q update >"$log" 2>&1 || show_and_fail "$log" "apt-get update does not work: look at /etc/apt and the network"
-    if $missing_rust; then
-        wanted=$(rust_wanted)
-        if ! at_least "$wanted" "$(apt_rust)" && option=$(security_archive "$dir/apt"); then
-            echo "takes Rust from Debian's security archive, since apt's own sources have none of $wanted" >&2
-            extra=(-o "$option")
-            apt-get -q "${extra[@]}" update >"$log" 2>&1 ||
-                show_and_fail "$log" "the security archive cannot be reached: add it to apt's sources, or install Rust $wanted"
-        fi
-        at_least "$wanted" "$(apt_rust "${extra[@]}")" ||
-            fail "Rust $wanted or newer is missing, and apt has none: install it from rustup.rs"
+    apt-get -q update >"$log" 2>&1 || show_and_fail "$log" "apt-get update does not work: look at apt's sources and the network"
+    if ! has_new_rust && option=$(security_archive "$dir/apt"); then
+        echo "takes Rust from Debian's security archive, since apt's own sources have none of $(rust_wanted)" >&2
+        extra=(-o "$option")
+        apt-get -q "${extra[@]}" update >"$log" 2>&1 ||
+            show_and_fail "$log" "the security archive cannot be reached: add it to apt's sources, or install Rust by rustup"
     fi
+    has_new_rust "${extra[@]}" ||
+        fail "Rust $(rust_wanted) or newer is missing, and apt has none: install it by rustup"
     apt-get -q "${extra[@]}" install --yes --no-install-recommends "${missing[@]}" >"$log" 2>&1 </dev/null ||
         show_and_fail "$log" "packages could not be installed: $command"
-    ! $missing_rust || use_rust || fail "Rust $wanted or newer was installed but is not in PATH"
+    ! $missing_rust || use_rust || fail "Rust was installed but is not in PATH"
 }
 
 # show_and_fail LOG SENTENCE
