@@ -8,6 +8,7 @@ mod attacks;
 mod burst;
 mod calls;
 mod expect;
+mod fuzz;
 mod half_open;
 mod held;
 mod inet;
