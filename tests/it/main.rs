@@ -9,6 +9,7 @@ mod burst;
 mod calls;
 mod cookies;
 mod expect;
+mod fuzz;
 mod half_open;
 mod held;
 mod inet;
