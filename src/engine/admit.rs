@@ -194,8 +194,6 @@ impl Shard {
             held: None,
             origin,
             owner,
-            listed: false,
-            starved: false,
             peer_closed: false,
             resume: false,
             neighbour: NeighbourIdx::default(),

@@ -3,6 +3,7 @@
 use super::slot::Slot;
 use super::wheel::Wheel;
 use crate::base::bytes::Pool;
+use crate::base::list::IndexList;
 use crate::base::slab::Slab;
 use crate::flow::table::Table;
 use crate::flow::time_wait_ring::TimeWaitRing;
@@ -108,7 +109,7 @@ impl Limits {
     pub fn memory(&self) -> MemoryPlan {
         let index = Table::memory(self.table_entries());
         let index_entry = index / self.table_entries().max(1) as usize;
-        let slot = Slab::<Slot>::slot_bytes() + Wheel::node_bytes() + 2 * size_of::<u32>();
+        let slot = Slab::<Slot>::slot_bytes() + Wheel::node_bytes() + 2 * IndexList::link_bytes();
         let record = TimeWaitRing::<TimeWait>::record_bytes();
         let buffers = Pool::memory(self.buffers);
         let held = self.reassemblies() as usize * Slab::<Reassembly>::slot_bytes();

@@ -318,7 +318,7 @@ impl Shard {
     fn tell_peer_close<A: App>(&mut self, app: &mut A, index: u32) {
         //= MUST-12
         let Some(slot) = self.slots.get_mut(index) else { return };
-        let more = !slot.incoming.is_empty() && (!slot.outgoing.is_empty() || slot.starved);
+        let more = !slot.incoming.is_empty() && (!slot.outgoing.is_empty() || self.starved.contains(index));
         if !slot.peer_closed || more || slot.owner == Owner::Waiting {
             return;
         }
