@@ -3,6 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    dpdk_tcp::cli::main(&words)
+    dpdk_tcp::cli::main(std::env::args_os().skip(1))
 }

@@ -4,7 +4,7 @@
 
 mod facts;
 
-pub use facts::{Directory, Facts, Nic, PageSize, Tun};
+pub use facts::{Directory, Facts, Nic, PageSize, Tun, available_bytes};
 
 use std::fmt;
 use std::io::{self, Write};

@@ -12,6 +12,7 @@ mod serve;
 #[cfg(feature = "dpdk")]
 mod watch;
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::fs;
 use std::io::{self, Write};
@@ -42,8 +43,11 @@ impl Failure {
 }
 
 /// Runs the program with its words (without its own name).
-pub fn main(words: &[String]) -> ExitCode {
-    match dispatch(words) {
+pub fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
+    let words: Result<Vec<String>, OsString> = words.map(OsString::into_string).collect();
+    let not_text =
+        |word| Failure::usage(format!("the word {word:?} is not UTF-8 text: write it with other characters"));
+    match words.map_err(not_text).and_then(|words| dispatch(&words)) {
         Ok(code) => code,
         Err(failure) => {
             // Nobody reads it: there is nobody to tell.

@@ -2,6 +2,7 @@
 //! and counted.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -12,7 +13,7 @@ use super::args::Serve;
 use super::cores::{CoreRequest, CpuSet};
 use super::plan::{self, Cores};
 use super::watch::{self, Run, Watched};
-use super::{Failure, banner};
+use super::{Failure, banner, check};
 use crate::app::http::responses::Responses;
 use crate::app::tally::Tally;
 use crate::app::{Service, Services};
@@ -48,6 +49,7 @@ pub(super) fn run(
     cores: Option<&CoreRequest>,
     online: &CpuSet,
 ) -> Result<ExitCode, Failure> {
+    enough_memory(options)?;
     let (send_run, runs) = mpsc::channel();
     let control = watch::start(control_cpu(cores, online), runs).map_err(Failure::run)?;
     let eal = Eal::init(eal_words).map_err(Failure::run)?;
@@ -83,6 +85,21 @@ pub(super) fn run(
         return Err(Failure::run("a second signal came: left without waiting for open connections"));
     }
     Ok(ExitCode::from(code))
+}
+
+/// Refuses what would not fit into memory, rather than to be ended by the kernel half-way.
+fn enough_memory(options: &Serve) -> Result<(), Failure> {
+    let needed = plan::limits(options, 1).memory().total as u64;
+    match check::available_bytes(Path::new("/")).filter(|available| needed > *available) {
+        None => Ok(()),
+        Some(available) => Err(Failure::run(format!(
+            "{} connections and their data need {} MB and {} MB are available: give a smaller --max-connections, \
+             --time-wait-max or --buffers",
+            options.max_connections,
+            needed.div_ceil(1 << 20),
+            available >> 20
+        ))),
+    }
 }
 
 /// A CPU for the control thread outside of the loops' cores, where there is one.

@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -82,10 +82,26 @@ pub fn start(cpu: Option<usize>, runs: Receiver<Run>) -> io::Result<thread::Join
             // A machine that does not let us is no reason to stop.
             let _ = core_affinity::set_for_current(core_affinity::CoreId { id });
         }
-        if let Ok(run) = runs.recv() {
+        if let Some(run) = wait(&runs, &mut signals) {
             watch(&run, &mut signals);
         }
     })
+}
+
+/// Waits for the run. Until then nothing is served that would have to be ended, and signals do what they do to any
+/// program: EAL may take long to start, or for ever.
+fn wait(runs: &Receiver<Run>, signals: &mut Signals) -> Option<Run> {
+    loop {
+        match runs.recv_timeout(LOOK) {
+            Ok(run) => return Some(run),
+            Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        for signal in signals.pending() {
+            // Where it cannot be done nothing is lost but the signal.
+            let _ = signal_hook::low_level::emulate_default_handler(signal);
+        }
+    }
 }
 
 /// Prints a block at once, so that whoever reads a pipe sees it.

@@ -85,7 +85,6 @@ impl Facts {
         let capabilities =
             field(&status, "CapEff:").and_then(|hex| u64::from_str_radix(hex, 16).ok()).unwrap_or(0);
         let is_root = field(&status, "Uid:").and_then(|ids| ids.split_whitespace().nth(1)) == Some("0");
-        let available = field(&tree.text("proc/meminfo"), "MemAvailable:").and_then(first_number);
         Facts {
             page_sizes: tree.page_sizes(),
             huge_mounts: tree.huge_mounts(),
@@ -96,7 +95,7 @@ impl Facts {
             tun: tree.tun(),
             nics: tree.nics(),
             online: tree.text("sys/devices/system/cpu/online"),
-            available_bytes: available.unwrap_or(0) << 10,
+            available_bytes: available_bytes(root).unwrap_or(0),
         }
     }
 }
@@ -196,6 +195,12 @@ impl Tree<'_> {
         let places = std::iter::once(card.to_owned()).chain(below.map(|name| format!("{card}/{name}")));
         places.flat_map(|place| self.names(&format!("{place}/net"))).next()
     }
+}
+
+/// Memory that could be had without swapping, in bytes, where the kernel under `root` says it.
+pub fn available_bytes(root: &Path) -> Option<u64> {
+    let text = Tree { root }.text("proc/meminfo");
+    field(&text, "MemAvailable:").and_then(first_number).map(|kilobytes| kilobytes << 10)
 }
 
 /// The rest of the line that begins with this name.
