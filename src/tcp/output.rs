@@ -70,7 +70,8 @@ impl Tcb {
         if self.owed.has(Owed::PROBE) && out.len() < limit {
             self.owed.0 &= !Owed::PROBE;
             if let Some(span) = self.probe() {
-                out.push(self.segment(span, ctx, held));
+                let probe = self.timers.waiting == Waiting::Persist;
+                out.push(SegmentOut { probe, ..self.segment(span, ctx, held) });
             }
         }
         while out.len() < limit {
@@ -176,6 +177,7 @@ impl Tcb {
             wnd,
             text_len: span.text_len,
             repeated: span.repeated,
+            probe: false,
             //= ECN-3
             ect: new_text && self.facts.has(fact::ECN) && self.snd.wnd > 0,
             options: Options { timestamps: self.timestamps(ctx), sack, ..Options::default() },
