@@ -132,7 +132,8 @@ pub(super) fn on_peer_close(conn: &mut Conn<'_>) {
     conn.finish();
 }
 
-/// The program ends: a connection between two requests is closed, any other after its next answer.
+/// The program ends: a connection between two requests is closed, any other after its next answer or when the
+/// answer that is on its way has arrived.
 pub(super) fn on_drain(conn: &mut Conn<'_>) {
     if conn.unread() == 0 && conn.unacknowledged() == 0 {
         conn.finish();

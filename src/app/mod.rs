@@ -145,10 +145,12 @@ impl App for Services {
         }
     }
 
-    /// Echo and http need no call: what they have left is offered to them again.
+    /// Echo and http need no call to go on: what they have left is offered to them again.
     fn on_writable(&mut self, conn: &mut Conn<'_>) {
-        if self.service(conn) == Some(Service::Chargen) {
-            chargen::generate(conn);
+        match self.service(conn) {
+            Some(Service::Chargen) => chargen::generate(conn),
+            Some(Service::Http) if self.mode == Mode::Draining => http::on_drain(conn),
+            _ => {}
         }
     }
 

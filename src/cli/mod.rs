@@ -46,7 +46,8 @@ pub fn main(words: &[String]) -> ExitCode {
     match dispatch(words) {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("dpdk-tcp: {}", failure.sentence);
+            // Nobody reads it: there is nobody to tell.
+            let _ = writeln!(io::stderr(), "dpdk-tcp: {}", failure.sentence);
             ExitCode::from(failure.status)
         }
     }

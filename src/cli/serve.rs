@@ -35,6 +35,8 @@ use crate::telemetry::text;
 use crate::wire::ethernet::Mac;
 
 type Loop = Worker<Queue, Services>;
+/// Jobs, each with its core.
+type Jobs = Vec<(u32, Job)>;
 
 /// Frames that wait for neighbours, in each loop.
 const WAITING_FOR_NEIGHBOURS: u32 = 768;
@@ -71,8 +73,8 @@ pub(super) fn run(
     let left_at_once = status.load(Ordering::SeqCst) != 0;
     if !left_at_once {
         let (all, levels) = (watch::snapshot(&loops), watch::levels(&loops));
-        print!("{}", text::account(started.elapsed(), &all, levels, options.time_wait));
-        text::advice(&all).iter().for_each(|sentence| println!("  {sentence}"));
+        watch::say(&text::account(started.elapsed(), &all, levels, options.time_wait));
+        text::advice(&all).iter().for_each(|sentence| watch::say(&format!("  {sentence}\n")));
     }
     session.close(eal)?;
     failures_of(&ended)?;
@@ -158,11 +160,7 @@ impl Session {
     }
 
     /// A loop for each core that serves a port.
-    fn jobs(
-        &self,
-        options: &Serve,
-        leave: &Arc<AtomicBool>,
-    ) -> Result<(Vec<Watched>, Vec<(u32, Job)>), Failure> {
+    fn jobs(&self, options: &Serve, leave: &Arc<AtomicBool>) -> Result<(Vec<Watched>, Jobs), Failure> {
         let responses: &'static Responses = Box::leak(Box::new(Responses::new(options.http_body)));
         let (mut loops, mut jobs) = (Vec::new(), Vec::new());
         for (lcore, places) in self.lcores.iter().zip(&self.cores.ports) {
@@ -264,7 +262,7 @@ impl Session {
             port.close().map_err(Failure::run)?;
         }
         let returned = self.pool.check_returned().map_err(Failure::run)?;
-        println!("  {returned}");
+        watch::say(&format!("  {returned}\n"));
         drop(self.pool);
         eal.cleanup().map_err(Failure::run)
     }

@@ -89,7 +89,7 @@ pub fn start(cpu: Option<usize>, runs: Receiver<Run>) -> io::Result<thread::Join
 }
 
 /// Prints a block at once, so that whoever reads a pipe sees it.
-fn say(text: &str) {
+pub fn say(text: &str) {
     let mut out = io::stdout().lock();
     // Nobody listens any more: the run goes on.
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

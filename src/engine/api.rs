@@ -273,7 +273,7 @@ impl Conn<'_> {
         let key = slot.key;
         let (reset, _) = slot.tcb.abort(ctx);
         if let Some(reset) = reset {
-            shard.reply(key, reset);
+            shard.tell(key, reset);
         }
     }
 

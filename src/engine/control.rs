@@ -113,19 +113,21 @@ impl Drain {
     /// One step, bounded. Returns how much was done.
     pub fn step<A: App>(&mut self, control: &Control, shard: &mut Shard, app: &mut A) -> usize {
         let now = shard.now;
+        // A reset for each, at most: none must be lost.
+        let limit = DRAIN_STEP.min(shard.replies_room());
         self.phase = match self.phase {
             Phase::Running if control.drain.load(Ordering::Acquire) => {
                 shard.stop_listening();
                 let patience = control.drain_us.load(Ordering::Relaxed);
                 Phase::Telling { from: 0, deadline: Instant(now.0.saturating_add(patience)) }
             }
-            Phase::Telling { from, deadline } => match shard.drain(app, from, DRAIN_STEP) {
+            Phase::Telling { from, deadline } => match shard.drain(app, from, limit) {
                 Some(from) => Phase::Telling { from, deadline },
                 None => Phase::Waiting { deadline },
             },
             Phase::Waiting { .. } if shard.connections() == 0 => Phase::Done,
             Phase::Waiting { deadline } if now >= deadline => Phase::Resetting { from: 0 },
-            Phase::Resetting { from } => match shard.abort_all(app, from, DRAIN_STEP) {
+            Phase::Resetting { from } => match shard.abort_all(app, from, limit) {
                 Some(from) => Phase::Resetting { from },
                 None => Phase::Done,
             },

@@ -108,7 +108,7 @@ impl Shard {
         let key = slot.key;
         let (reset, out) = slot.tcb.abort(ctx);
         if let Some(reset) = reset {
-            self.reply(key, reset);
+            self.tell(key, reset);
         }
         self.carry_out(app, index, key, &out, &[]);
     }

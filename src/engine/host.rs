@@ -145,7 +145,7 @@ impl<F: Frame> Host<F> {
         let probed = packet.sender == [0; 4] && packet.operation == Operation::Request;
         // The kernel's end of a tap has the port's own MAC address: only what speaks of our addresses is an echo.
         if packet.sender_mac == port.mac() && (probed || on_interface(packet.sender).is_some()) {
-            return;
+            return shard.drop_one(DropReason::ArpEcho);
         }
         if ipv4::is_group(packet.sender) || shard.locals.is_directed_broadcast(packet.sender) {
             //= ARP-5

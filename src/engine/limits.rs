@@ -6,6 +6,7 @@ use crate::base::bytes::Pool;
 use crate::base::slab::Slab;
 use crate::flow::table::Table;
 use crate::flow::time_wait_ring::TimeWaitRing;
+use crate::tcp::arrives::listen::CookieMode;
 use crate::tcp::reassembly::Reassembly;
 use crate::tcp::time_wait::TimeWait;
 
@@ -37,6 +38,8 @@ pub struct Limits {
     pub reset_burst: u32,
     /// Challenge ACKs a second for all connections together (LIM-11).
     pub challenges_per_second: u32,
+    /// When listeners answer by SYN cookies.
+    pub syn_cookies: CookieMode,
     /// Frames that one call receives or sends; 1 to 64.
     pub burst: usize,
 }
@@ -52,6 +55,7 @@ impl Default for Limits {
             resets_per_second: 20_000,
             reset_burst: 4_000,
             challenges_per_second: 1_000,
+            syn_cookies: CookieMode::Auto,
             burst: 32,
         }
     }

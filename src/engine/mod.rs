@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod active;
+mod admit;
 pub mod api;
 mod classify;
 pub mod control;

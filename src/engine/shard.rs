@@ -138,6 +138,9 @@ impl Shard {
             waiting: 0,
             backlog: self.limits.backlog,
             open: true,
+            cookies: self.limits.syn_cookies,
+            pressed: false,
+            cookie_sent: None,
         };
         let waiting = VecDeque::with_capacity(self.limits.backlog as usize);
         self.listening.push(Listening { queues, waiting });
@@ -232,15 +235,23 @@ impl Shard {
         }
     }
 
-    /// Puts an answer on the list; resets within their limit (CLD-5, LIM-12).
+    /// Puts an answer to a segment on the list; resets within their limit (CLD-5, LIM-12).
     pub(super) fn reply(&mut self, key: Key, segment: SegmentOut) {
-        if segment.flags.has(Flags::RST) {
-            //= CLD-5
-            //= ATK-22
-            if !self.resets.take(self.now) {
-                return self.drop_one(DropReason::RstRateLimited);
-            }
+        //= CLD-5
+        //= ATK-22
+        if segment.flags.has(Flags::RST) && !self.resets.take(self.now) {
+            return self.drop_one(DropReason::RstRateLimited);
         }
+        self.tell(key, segment);
+    }
+
+    /// How many more answers the list takes in this pass.
+    pub(super) fn replies_room(&self) -> usize {
+        REPLIES_MAX.saturating_sub(self.replies.len())
+    }
+
+    /// Puts on the list what no segment asked for: the reset of an abort, which no limit keeps from the peer.
+    pub(super) fn tell(&mut self, key: Key, segment: SegmentOut) {
         if self.replies.len() >= REPLIES_MAX {
             return self.drop_one(DropReason::TxFull);
         }

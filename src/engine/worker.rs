@@ -189,8 +189,9 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         if self.host.is_ready() {
             self.control.set_ready();
         }
-        self.control.publish(&self.shard);
         let work = self.drain.step(&self.control, &mut self.shard, &mut self.app);
+        // After the drain's step, since the last one may be the loop's end.
+        self.control.publish(&self.shard);
         if self.drain.is_done() && self.ports.iter().all(Port::is_flushed) {
             self.control.set_drained();
         }

@@ -110,10 +110,16 @@ impl Tcb {
         //= CALL-6
         //= CALL-8
         let mut out = Outcome::default();
-        let tells = matches!(
-            self.state(),
-            State::SynReceived | State::Established | State::FinWait1 | State::FinWait2 | State::CloseWait
-        );
+        let tells = match self.state() {
+            State::SynReceived
+            | State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::CloseWait => true,
+            // Until its FIN goes out the RFC's connection is in CLOSE-WAIT (3.10.4), and data is lost with it.
+            State::LastAck => self.fin_pending(),
+            _ => false,
+        };
         let reset = tells.then(|| self.reset(ctx));
         if self.state() != State::Closed {
             self.end(End::Aborted, &mut out);

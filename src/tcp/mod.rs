@@ -20,6 +20,7 @@ pub mod reassembly;
 pub mod rto;
 pub mod segment;
 pub mod state;
+pub mod syn_cookie;
 pub mod tcb;
 pub mod time_wait;
 pub mod timeouts;

@@ -58,6 +58,8 @@ pub struct Outcome {
     pub syn_again: Option<SynAgain>,
     /// A retransmission timeout happened.
     pub rto: bool,
+    /// A zero window is probed.
+    pub probe: bool,
     /// The connection is over; its state is CLOSED.
     pub end: Option<End>,
 }

@@ -1,4 +1,4 @@
-//! The transmission control block: everything the protocol remembers of one connection. Only [`Tcb::enter`]
+//! The transmission control block: everything the protocol remembers of one connection. Only `Tcb::enter`
 //! writes the state (law 1).
 
 mod open;

@@ -120,6 +120,7 @@ impl Tcb {
         }
         self.owed.0 |= Owed::PROBE;
         if self.timers.waiting == Waiting::Persist {
+            out.probe = true;
             self.timers.expiries = self.timers.expiries.saturating_add(1);
         }
         //= SHLD-30

@@ -43,6 +43,8 @@ pub fn turn_into_reply(message: &mut [u8]) {
         let old = u16::from_be_bytes([*kind, 0]);
         *kind = ECHO_REPLY;
         let sum = checksum::update(u16::from_be_bytes([*high, *low]), old, 0);
+        // Where all the rest is zeros, only 0xffff is right; everywhere else both are.
+        let sum = if sum == 0 { 0xffff } else { sum };
         [*high, *low] = sum.to_be_bytes();
     }
 }
@@ -82,6 +84,18 @@ mod tests {
         message[2] ^= 1;
         assert_eq!(parse(&message), Err(DropReason::IcmpMalformed));
         assert_eq!(parse(&message[..7]), Err(DropReason::IcmpMalformed));
+    }
+
+    #[test]
+    fn a_reply_of_zeros_has_a_checksum_that_verifies() {
+        //= ICMP4-2
+        for mut message in
+            [*b"\x08\x00\xf7\xff\x00\x00\x00\x00\x00\x00", *b"\x08\x00\xf7\xff\xff\xff\x00\x00\x00\x00"]
+        {
+            assert_eq!(parse(&message), Ok(Message::EchoRequest));
+            turn_into_reply(&mut message);
+            assert_eq!(checksum::checksum(&message), 0, "{message:x?}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod active;
 mod attacks;
 mod burst;
 mod calls;
+mod cookies;
 mod expect;
 mod found;
 mod fuzz;

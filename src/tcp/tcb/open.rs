@@ -19,6 +19,14 @@ impl Tcb {
         tcb
     }
 
+    /// The SYN-ACK has left already, as a cookie: it is neither owed nor repeated nor measured, and its window
+    /// stands.
+    pub(in crate::tcp) fn syn_ack_was_sent(&mut self, ctx: Ctx<'_>) {
+        self.owed = Owed::default();
+        self.facts.clear(fact::TIMING);
+        self.rcv.edge = self.rcv.nxt + ctx.cfg.receive_buffer.min(0xffff);
+    }
+
     /// An active OPEN (CALL-2): SYN-SENT, the SYN owed.
     pub fn open_active(seed: Seed, ctx: Ctx<'_>) -> Tcb {
         //= CALL-2

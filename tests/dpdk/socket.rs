@@ -1,0 +1,153 @@
+//! What `std::net` does not offer: namespaces, sockets with options set before they connect, resets on close,
+//! and pings without a tool.
+
+#![allow(unsafe_code, reason = "system calls that std has no function for")]
+
+use std::fs::File;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::time::Duration;
+
+/// Puts this thread, and what it starts, into a network namespace of `ip netns`.
+#[track_caller]
+pub fn enter_namespace(name: &str) {
+    let file = File::open(format!("/run/netns/{name}")).unwrap();
+    // SAFETY: the descriptor is open for the whole call; only this thread's namespace changes.
+    let rc = unsafe { libc::setns(file.as_raw_fd(), libc::CLONE_NEWNET) };
+    assert_eq!(rc, 0, "{}", io::Error::last_os_error());
+}
+
+/// Lets this process have as many open files as it may.
+pub fn raise_file_limit() {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the place for the answer outlives the call.
+    let rc = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
+    assert_eq!(rc, 0, "{}", io::Error::last_os_error());
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: the limits are read during the call only.
+    let rc = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };
+    assert_eq!(rc, 0, "{}", io::Error::last_os_error());
+}
+
+/// Sends a signal to a process that this one has started and not waited for.
+#[track_caller]
+pub fn signal(process: u32, signal: i32) {
+    let process = libc::pid_t::try_from(process).unwrap();
+    assert!(process > 1);
+    // SAFETY: takes two numbers.
+    let rc = unsafe { libc::kill(process, signal) };
+    assert_eq!(rc, 0, "{}", io::Error::last_os_error());
+}
+
+fn set(socket: &impl AsRawFd, level: i32, name: i32, value: &impl Sized) {
+    let (len, value) = (size_of_val(value) as libc::socklen_t, std::ptr::from_ref(value));
+    // SAFETY: the value is read during the call only, as many bytes of it as it has.
+    let rc = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, value.cast(), len) };
+    assert_eq!(rc, 0, "{}", io::Error::last_os_error());
+}
+
+fn socket(kind: i32, protocol: i32) -> OwnedFd {
+    // SAFETY: takes three numbers.
+    let fd = unsafe { libc::socket(libc::AF_INET, kind | libc::SOCK_CLOEXEC, protocol) };
+    assert!(fd >= 0, "{}", io::Error::last_os_error());
+    // SAFETY: a descriptor that was just opened and that nobody else knows.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// A close of this socket is a reset from now on.
+pub fn reset_on_close(stream: &TcpStream) {
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    set(stream, libc::SOL_SOCKET, libc::SO_LINGER, &linger);
+}
+
+/// How a socket is made before it connects.
+#[derive(Clone, Copy, Default)]
+pub struct Dial {
+    /// The address that it connects from.
+    pub from: Option<Ipv4Addr>,
+    /// SO_RCVBUF.
+    pub receive_buffer: Option<i32>,
+    /// SO_SNDBUF.
+    pub send_buffer: Option<i32>,
+    /// How long connecting, reading and writing may take; 20 seconds where nothing else is said.
+    pub patience: Option<Duration>,
+}
+
+fn sockaddr(ip: Ipv4Addr, port: u16) -> libc::sockaddr_in {
+    libc::sockaddr_in {
+        sin_family: libc::AF_INET as libc::sa_family_t,
+        sin_port: port.to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from(ip).to_be() },
+        sin_zero: [0; 8],
+    }
+}
+
+impl Dial {
+    /// Connects.
+    pub fn connect(self, to: SocketAddr) -> io::Result<TcpStream> {
+        let SocketAddr::V4(to) = to else { return Err(io::ErrorKind::Unsupported.into()) };
+        let stream = TcpStream::from(socket(libc::SOCK_STREAM, 0));
+        // The time to write is the time to connect as well.
+        let patience = Some(self.patience.unwrap_or(Duration::from_secs(20)));
+        stream.set_read_timeout(patience)?;
+        stream.set_write_timeout(patience)?;
+        if let Some(size) = self.receive_buffer {
+            set(&stream, libc::SOL_SOCKET, libc::SO_RCVBUF, &size);
+        }
+        if let Some(size) = self.send_buffer {
+            set(&stream, libc::SOL_SOCKET, libc::SO_SNDBUF, &size);
+        }
+        let len = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+        if let Some(from) = self.from {
+            // The port is chosen when it is known whom to connect to, so that one port serves several peers.
+            set(&stream, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, &1i32);
+            let own = sockaddr(from, 0);
+            // SAFETY: the address is read during the call only, as many bytes of it as it has.
+            let rc = unsafe { libc::bind(stream.as_raw_fd(), std::ptr::from_ref(&own).cast(), len) };
+            if rc != 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        let peer = sockaddr(*to.ip(), to.port());
+        // SAFETY: as above.
+        let rc = unsafe { libc::connect(stream.as_raw_fd(), std::ptr::from_ref(&peer).cast(), len) };
+        if rc != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(stream)
+    }
+}
+
+/// Sends an ICMP echo request with so many octets of data and the bit "don't fragment", and returns the data
+/// of the answer.
+pub fn ping(to: Ipv4Addr, number: u16, data: &[u8]) -> io::Result<Vec<u8>> {
+    const HEADER: usize = 8;
+    let socket = UdpSocket::from(socket(libc::SOCK_RAW, libc::IPPROTO_ICMP));
+    set(&socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, &libc::IP_PMTUDISC_DO);
+    socket.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let [high, low] = number.to_be_bytes();
+    let mut request = vec![8, 0, 0, 0, high, low, high, low];
+    request.extend(data);
+    let checksum = (!sum(&request)).to_be_bytes();
+    request[2..4].copy_from_slice(&checksum);
+    socket.send_to(&request, (to, 0))?;
+    let mut packet = vec![0; 0xffff];
+    loop {
+        let count = socket.recv(&mut packet)?;
+        let message = &packet[usize::from(packet[0] & 15) * 4..count];
+        // Other messages of this host pass by as well.
+        if message[0] == 0 && message[4..HEADER] == [high, low, high, low] {
+            assert_eq!(sum(message), 0xffff, "the answer's checksum");
+            return Ok(message[HEADER..].to_vec());
+        }
+    }
+}
+
+/// The Internet checksum's sum (RFC 1071).
+fn sum(bytes: &[u8]) -> u16 {
+    let word = |pair: &[u8]| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0));
+    let sum: u32 = bytes.chunks(2).map(word).sum();
+    let folded = (sum & 0xffff) + (sum >> 16);
+    ((folded & 0xffff) + (folded >> 16)) as u16
+}
