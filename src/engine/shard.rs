@@ -273,9 +273,7 @@ impl Shard {
 
     pub(super) fn count_sent(&self, segment: &SegmentOut) {
         self.count(Counter::TxSegments);
-        if segment.probe {
-            self.count(Counter::Probes);
-        } else if segment.repeated {
+        if segment.repeated {
             self.count(Counter::Retransmissions);
         }
     }

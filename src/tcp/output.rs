@@ -70,8 +70,7 @@ impl Tcb {
         if self.owed.has(Owed::PROBE) && out.len() < limit {
             self.owed.0 &= !Owed::PROBE;
             if let Some(span) = self.probe() {
-                let probe = self.timers.waiting == Waiting::Persist;
-                out.push(SegmentOut { probe, ..self.segment(span, ctx, held) });
+                out.push(self.segment(span, ctx, held));
             }
         }
         while out.len() < limit {
@@ -177,7 +176,6 @@ impl Tcb {
             wnd,
             text_len: span.text_len,
             repeated: span.repeated,
-            probe: false,
             //= ECN-3
             ect: new_text && self.facts.has(fact::ECN) && self.snd.wnd > 0,
             options: Options { timestamps: self.timestamps(ctx), sack, ..Options::default() },

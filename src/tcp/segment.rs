@@ -20,8 +20,6 @@ pub struct SegmentOut {
     pub text_len: u16,
     /// The text was sent before.
     pub repeated: bool,
-    /// The segment probes a closed window (ZWP-2).
-    pub probe: bool,
     /// The packet may be marked ECT(0) (ECN-3).
     pub ect: bool,
     /// Options.
