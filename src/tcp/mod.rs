@@ -5,6 +5,8 @@
 //! marks what it *owes*. One function pays: [`output`]. Segments for which there is no connection are answered
 //! by values (`arrives::closed`, `arrives::listen`, `time_wait`).
 
+#![forbid(unsafe_code)]
+
 pub mod ack_policy;
 pub mod arrives;
 pub mod calls;

@@ -1,3 +1,5 @@
+//! ICMP: echo, errors, and their limit.
+
 use dpdk_tcp::base::drop_reason::DropReason;
 use dpdk_tcp::stats::counters::Counter;
 use dpdk_tcp::wire::checksum::checksum;
