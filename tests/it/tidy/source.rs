@@ -88,9 +88,9 @@ fn opaque(rest: &str) -> Option<usize> {
             return Some((until(&end, start + 1) + end.len()).min(rest.len()));
         }
     }
-    if rest.starts_with('"') {
+    if let Some(inside) = rest.strip_prefix('"') {
         let mut escaped = false;
-        let end = rest[1..].find(|c| {
+        let end = inside.find(|c| {
             let ends = c == '"' && !escaped;
             escaped = c == '\\' && !escaped;
             ends
@@ -98,7 +98,7 @@ fn opaque(rest: &str) -> Option<usize> {
         return Some(end.map_or(rest.len(), |at| at + 2));
     }
     // A character, not a lifetime.
-    let mut chars = rest.char_indices().skip(1).map(|(at, c)| (at, c));
+    let mut chars = rest.char_indices().skip(1);
     match (rest.starts_with('\''), chars.next(), chars.next()) {
         (true, Some((_, '\\')), _) => Some(until("'", 3) + 1),
         (true, Some((_, _)), Some((at, '\''))) => Some(at + 1),
