@@ -36,6 +36,9 @@ impl Secrets {
     /// # Errors
     /// The operating system could not give random bytes.
     pub fn random() -> Result<Self, getrandom::Error> {
+        //= ISN-2
+        //= ISN-4
+        //= ISN-5
         let mut bytes = [[0u8; 16]; 5];
         for key in &mut bytes {
             getrandom::fill(key)?;

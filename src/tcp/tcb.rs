@@ -124,6 +124,7 @@ impl Facts {
 /// What the one retransmission-like timer waits for (TMR-12: they exclude one another).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Waiting {
+    //= TMR-12
     /// Nothing.
     Nothing,
     /// The acknowledgment of what is in flight (TMR-1, TMR-3).
