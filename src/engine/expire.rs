@@ -2,7 +2,7 @@
 //! work each pass (LIM-13); the rest comes next time.
 
 use super::api::App;
-use super::limits::EXPIRE_MAX;
+use super::limits::{EXPIRE_MAX, FEED_MAX};
 use super::shard::Shard;
 use super::slot::Owner;
 use crate::tcp::Ctx;
@@ -34,7 +34,7 @@ impl Shard {
     /// Connections that found no memory try again while there is some.
     fn feed<A: App>(&mut self, app: &mut A) -> usize {
         let mut count = 0;
-        for _ in 0..EXPIRE_MAX.min(self.starved.len()) {
+        for _ in 0..FEED_MAX.min(self.starved.len()) {
             if self.pool.free_chunks() == 0 {
                 break;
             }
