@@ -68,7 +68,7 @@ impl QueuePair for Lossy {
     fn rx_burst(&mut self, frames: &mut Burst<Mbuf>, limit: usize) {
         self.queue.rx_burst(frames, limit);
         self.count += frames.len() as u32;
-        if self.count >= 101 {
+        if self.count >= 307 {
             self.count = 0;
             let lost = frames.remove(0);
             self.queue.recycle(lost);
@@ -210,7 +210,7 @@ fn loops_on_a_cable_allocate_nothing_whatever_happens() {
         ] {
             assert!(counters.get(counter) > 0, "no {}", counter.name());
         }
-        assert!(counters.get(Counter::Established) > 1_000, "{}", counters.get(Counter::Established));
+        assert!(counters.get(Counter::Established) > 300, "{}", counters.get(Counter::Established));
     });
 }
 
@@ -219,7 +219,7 @@ fn an_application_that_allocates_is_found() {
     child::run("no_alloc::an_application_that_allocates_is_found", || {
         let (calls, _) = load_on_a_cable(Some(Vec::new()));
         assert_eq!(calls.iter().filter(|calls| **calls == Calls::default()).count(), 1, "{calls:?}");
-        assert!(calls.iter().any(|calls| calls.rust > 1_000 && calls.c == 0), "{calls:?}");
+        assert!(calls.iter().any(|calls| calls.rust > 300 && calls.c == 0), "{calls:?}");
     });
 }
 
