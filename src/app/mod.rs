@@ -1,6 +1,8 @@
 //! The services behind listeners, over the engine's [`App`] and [`Conn`]. What is remembered of a connection
 //! stands in arrays that have a place for every slot from the start. Must not know wire formats or devices.
 
+#![forbid(unsafe_code)]
+
 mod chargen;
 mod discard;
 mod echo;

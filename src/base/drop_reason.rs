@@ -65,8 +65,8 @@ drop_reasons! {
     RstNoConnection = "rst_no_connection", "A reset for no connection (CLD-1).";
     ListenRst = "listen_rst", "A reset for a listener (LIS-1).";
     ListenAck = "listen_ack", "An ACK for a listener; answered by a reset (LIS-2).";
+    CookieInvalid = "cookie_invalid", "An ACK for a listener that is no SYN cookie of ours; answered by a reset (SYNC-9).";
     ListenOther = "listen_other", "Neither SYN, ACK nor RST for a listener (LIS-12).";
-    ListenNotAccepting = "listen_not_accepting", "The listener is closing and takes no new connections.";
     SynQueueFull = "syn_queue_full", "The half-open queue is full (LIS-8).";
     AcceptQueueFull = "accept_queue_full", "Too many connections wait for the application (LIS-9, SYR-10).";
     NoTcb = "no_tcb", "Every connection slot is in use (LIM-4).";

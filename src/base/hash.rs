@@ -26,6 +26,8 @@ pub struct Secrets {
     pub table: Key,
     /// Source ports (PORT-2).
     pub ports: Key,
+    /// SYN cookies (SYNC-3).
+    pub cookies: Key,
 }
 
 impl Secrets {
@@ -34,11 +36,20 @@ impl Secrets {
     /// # Errors
     /// The operating system could not give random bytes.
     pub fn random() -> Result<Self, getrandom::Error> {
-        let mut bytes = [[0u8; 16]; 4];
+        //= ISN-2
+        //= ISN-4
+        //= ISN-5
+        let mut bytes = [[0u8; 16]; 5];
         for key in &mut bytes {
             getrandom::fill(key)?;
         }
-        Ok(Secrets { isn: bytes[0], timestamp: bytes[1], table: bytes[2], ports: bytes[3] })
+        Ok(Secrets {
+            isn: bytes[0],
+            timestamp: bytes[1],
+            table: bytes[2],
+            ports: bytes[3],
+            cookies: bytes[4],
+        })
     }
 
     /// Secrets that follow from a seed, for simulations and tests that must be repeatable.
@@ -50,6 +61,6 @@ impl Secrets {
             key[8..].copy_from_slice(&rng.next_u64().to_le_bytes());
             key
         };
-        Secrets { isn: key(), timestamp: key(), table: key(), ports: key() }
+        Secrets { isn: key(), timestamp: key(), table: key(), ports: key(), cookies: key() }
     }
 }

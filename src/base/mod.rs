@@ -5,6 +5,7 @@ pub mod bytes;
 pub mod drop_reason;
 pub mod hash;
 pub mod ids;
+pub mod list;
 pub mod rate;
 pub mod rng;
 pub mod slab;

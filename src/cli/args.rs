@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::app::Service;
 use crate::config::ConfigError;
 use crate::config::address::{self, InterfaceAddr};
-use crate::config::serve::{self, Listen, RateLimit, ServeOptions};
+use crate::config::serve::{self, Listen, RateLimit, ServeOptions, SynCookies};
 
 /// The first words that are ours, with which the line needs no `--`.
 pub const COMMANDS: &[&str] = &["serve", "check"];
@@ -187,6 +187,13 @@ struct ServeArgs {
                   counted [default: 4 times --max-connections]")]
     time_wait_max: Option<u32>,
 
+    #[arg(long, value_name = "WHEN", help_heading = "Limits", default_value = "auto")]
+    #[arg(value_parser = serve::syn_cookies)]
+    #[arg(help = "Answer SYNs without remembering them: auto, while the half-open\n\
+                  queue is full; always, to measure; never: such SYNs\n\
+                  are dropped")]
+    syn_cookies: SynCookies,
+
     #[arg(long, value_name = "COUNT", help_heading = "Limits", default_value = "20000")]
     #[arg(value_parser = serve::rst_rate)]
     #[arg(help = "Resets a second to segments without a connection, a fifth of\n\
@@ -229,6 +236,7 @@ impl ServeArgs {
             backlog: self.backlog,
             time_wait: self.time_wait,
             time_wait_max: self.time_wait_max.unwrap_or(default),
+            syn_cookies: self.syn_cookies,
             rst_rate: self.rst_rate,
             buffers: self.buffers,
             duration: self.duration,

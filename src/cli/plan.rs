@@ -1,7 +1,9 @@
 //! From options to a plan: which loop serves which port, what each shard may hold, what memory that takes. Pure.
 
 use crate::cli::args::Serve;
+use crate::config::serve::SynCookies;
 use crate::engine::limits::{Limits, MemoryPlan};
+use crate::tcp::arrives::listen::CookieMode;
 use crate::tcp::config::Config;
 
 /// Which port (by place in the list of ports) is served by which core (by place in the list of cores).
@@ -44,6 +46,11 @@ pub fn limits(options: &Serve, loops: usize) -> Limits {
         resets_per_second: share(options.rst_rate.per_second, loops),
         reset_burst: share(options.rst_rate.burst, loops),
         burst: options.burst,
+        syn_cookies: match options.syn_cookies {
+            SynCookies::Auto => CookieMode::Auto,
+            SynCookies::Always => CookieMode::Always,
+            SynCookies::Never => CookieMode::Never,
+        },
         ..Limits::default()
     }
 }

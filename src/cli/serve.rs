@@ -36,8 +36,8 @@ use crate::telemetry::text;
 use crate::wire::ethernet::Mac;
 
 type Loop = Worker<Queue, Services>;
-/// A core's number, and what it runs.
-type OnCore = (u32, Job);
+/// Jobs, each with its core.
+type Jobs = Vec<(u32, Job)>;
 
 /// Frames that wait for neighbours, in each loop.
 const WAITING_FOR_NEIGHBOURS: u32 = 768;
@@ -177,7 +177,7 @@ impl Session {
     }
 
     /// A loop for each core that serves a port.
-    fn jobs(&self, options: &Serve, leave: &Arc<AtomicBool>) -> Result<(Vec<Watched>, Vec<OnCore>), Failure> {
+    fn jobs(&self, options: &Serve, leave: &Arc<AtomicBool>) -> Result<(Vec<Watched>, Jobs), Failure> {
         let responses: &'static Responses = Box::leak(Box::new(Responses::new(options.http_body)));
         let (mut loops, mut jobs) = (Vec::new(), Vec::new());
         for (lcore, places) in self.lcores.iter().zip(&self.cores.ports) {

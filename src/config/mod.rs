@@ -14,6 +14,9 @@ use thiserror::Error;
 /// and value are put in front by whoever prints it, unless the message names them itself.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum ConfigError {
+    /// Another word for `--syn-cookies`.
+    #[error("'{0}' is no way to use SYN cookies; take auto, always or never")]
+    SynCookies(String),
     /// A number that could not be read.
     #[error(transparent)]
     Unit(#[from] units::UnitError),

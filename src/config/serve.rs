@@ -57,6 +57,8 @@ pub struct ServeOptions<S> {
     pub time_wait: Duration,
     /// `--time-wait-max`: connections in TIME-WAIT (LIM-7).
     pub time_wait_max: u32,
+    /// `--syn-cookies`: what becomes of a SYN that finds the half-open queue full (LIS-8).
+    pub syn_cookies: SynCookies,
     /// `--rst-rate`: resets sent without a connection (CLD-5, LIM-12).
     pub rst_rate: RateLimit,
     /// `--buffers`: bytes of memory for data queued by or for applications.
@@ -69,6 +71,31 @@ pub struct ServeOptions<S> {
     pub drain: Duration,
     /// `--burst`: frames asked for at once, 1 to [`BURST_MAX`].
     pub burst: usize,
+}
+
+/// When SYNs are answered by cookies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum SynCookies {
+    /// While the half-open queue is full, until it is half empty.
+    #[default]
+    Auto,
+    /// Always: for tests and measurements.
+    Always,
+    /// Never: such a SYN is dropped.
+    Never,
+}
+
+/// Reads `--syn-cookies`.
+///
+/// # Errors
+/// Another word than the three.
+pub fn syn_cookies(text: &str) -> Result<SynCookies, ConfigError> {
+    match text {
+        "auto" => Ok(SynCookies::Auto),
+        "always" => Ok(SynCookies::Always),
+        "never" => Ok(SynCookies::Never),
+        _ => Err(ConfigError::SynCookies(text.to_owned())),
+    }
 }
 
 impl<S> ServeOptions<S> {
@@ -366,6 +393,12 @@ mod tests {
     }
 
     #[test]
+    fn cookies_are_one_of_three_words() {
+        assert_eq!(syn_cookies("always"), Ok(SynCookies::Always));
+        refused(syn_cookies("yes"), "auto, always or never");
+    }
+
+    #[test]
     fn a_listener_is_a_port_and_a_service() {
         // Any type that is read from a word will do for a service.
         assert_eq!(listen::<bool>("80=true"), Ok(Listen { port: 80, service: true }));
@@ -390,6 +423,7 @@ mod tests {
             backlog: 1,
             time_wait: Duration::from_secs(60),
             time_wait_max: time_wait_max_default(1),
+            syn_cookies: SynCookies::Auto,
             rst_rate: RateLimit { per_second: 0, burst: 0 },
             buffers: 1 << 20,
             duration: None,

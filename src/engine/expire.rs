@@ -40,7 +40,6 @@ impl Shard {
             }
             let Some(index) = self.starved.pop_front() else { break };
             let Some(slot) = self.slots.get_mut(index) else { continue };
-            slot.starved = false;
             if slot.hears() {
                 slot.resume = true;
                 app.on_writable(&mut self.conn(index));

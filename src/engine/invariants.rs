@@ -51,8 +51,13 @@ impl Shard {
                 count(|slot| slot.owner == Owner::Nobody) == self.half_open as usize,
                 "half-open ones are counted",
             ),
-            (count(|slot| slot.listed) == self.owing.len(), "who is listed stands on the list once"),
-            (count(|slot| slot.starved) == self.starved.len(), "who found no memory waits on the list once"),
+            (
+                (0..self.slots()).all(|index| {
+                    self.slots.get(index).is_some()
+                        || !self.owing.contains(index) && !self.starved.contains(index)
+                }),
+                "only connections are on lists",
+            ),
             (
                 slots().map(|(_, slot)| pieces(slot)).sum::<u32>()
                     == self.pool.chunks() - self.pool.free_chunks(),
@@ -81,7 +86,7 @@ impl Shard {
         let rules = [
             (!matches!(state, State::Closed | State::Listen), "a connection is neither CLOSED nor LISTEN"),
             (self.find(&slot.key) == Some(Place::Connection(index)), "the index finds the connection"),
-            (!slot.tcb.owes() || slot.listed, "who owes is listed"),
+            (!slot.tcb.owes() || self.owing.contains(index), "who owes is listed"),
             (deadline.is_none_or(on_time), "the wheel looks no later than the deadline"),
             (
                 matches!(state, State::SynSent | State::SynReceived)

@@ -3,9 +3,11 @@
 use super::slot::Slot;
 use super::wheel::Wheel;
 use crate::base::bytes::Pool;
+use crate::base::list::IndexList;
 use crate::base::slab::Slab;
 use crate::flow::table::Table;
 use crate::flow::time_wait_ring::TimeWaitRing;
+use crate::tcp::arrives::listen::CookieMode;
 use crate::tcp::reassembly::Reassembly;
 use crate::tcp::time_wait::TimeWait;
 
@@ -37,6 +39,8 @@ pub struct Limits {
     pub reset_burst: u32,
     /// Challenge ACKs a second for all connections together (LIM-11).
     pub challenges_per_second: u32,
+    /// When listeners answer by SYN cookies.
+    pub syn_cookies: CookieMode,
     /// Frames that one call receives or sends; 1 to 64.
     pub burst: usize,
 }
@@ -52,6 +56,7 @@ impl Default for Limits {
             resets_per_second: 20_000,
             reset_burst: 4_000,
             challenges_per_second: 1_000,
+            syn_cookies: CookieMode::Auto,
             burst: 32,
         }
     }
@@ -104,7 +109,7 @@ impl Limits {
     pub fn memory(&self) -> MemoryPlan {
         let index = Table::memory(self.table_entries());
         let index_entry = index / self.table_entries().max(1) as usize;
-        let slot = Slab::<Slot>::slot_bytes() + Wheel::node_bytes() + 2 * size_of::<u32>();
+        let slot = Slab::<Slot>::slot_bytes() + Wheel::node_bytes() + 2 * IndexList::link_bytes();
         let record = TimeWaitRing::<TimeWait>::record_bytes();
         let buffers = Pool::memory(self.buffers);
         let held = self.reassemblies() as usize * Slab::<Reassembly>::slot_bytes();

@@ -1,7 +1,10 @@
 //! The thin join: one shard of connections and one poll loop over any link. The protocol's rules are in
 //! `tcp`, the devices behind `link`; here it is only decided *when* events are fed and debts are paid.
 
+#![forbid(unsafe_code)]
+
 pub mod active;
+mod admit;
 pub mod api;
 mod classify;
 pub mod control;

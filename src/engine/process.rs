@@ -1,25 +1,19 @@
 //! One arriving segment, from the endpoints it names to what it did: the outcome is carried out here, and the
 //! application is told.
 
-use std::net::IpAddr;
-
+use super::admit::Verdict;
 use super::api::{Accept, App, ListenerId};
-use super::shard::{Listening, SCRATCH, Shard};
+use super::shard::{SCRATCH, Shard};
 use super::slot::{Origin, Owner, Slot};
-use crate::base::bytes::{CHUNK, Queue};
-use crate::base::drop_reason::DropReason;
-use crate::base::ids::NeighbourIdx;
+use crate::base::bytes::CHUNK;
 use crate::flow::key::Key;
 use crate::flow::table::Place;
 use crate::stats::counters::Counter;
+use crate::tcp::arrives::listen;
 use crate::tcp::arrives::synchronized::Room;
-use crate::tcp::arrives::{closed, listen};
 use crate::tcp::outcome::{End, Outcome, SynAgain};
 use crate::tcp::state::State;
-use crate::tcp::tcb::{Seed, Tcb};
 use crate::tcp::time_wait::{self, TimeWait};
-use crate::tcp::{isn, mss};
-use crate::wire::seq::Seq;
 use crate::wire::tcp::Segment;
 
 /// A segment on its way into the shard.
@@ -39,7 +33,10 @@ impl Shard {
         match confirmed.or_else(|| self.find_hashed(arrived)) {
             Some(Place::Connection(index)) => self.for_connection(app, index, arrived, text),
             Some(Place::TimeWait(index)) => self.for_record(app, index, arrived),
-            None => self.for_nobody(app, arrived, None),
+            None => {
+                let verdict = self.listen_verdict(arrived);
+                self.admit_with_text(app, arrived, verdict, text);
+            }
         }
     }
 
@@ -53,7 +50,7 @@ impl Shard {
         self.table.find(arrived.hash, |place| self.confirm(place, &arrived.key))
     }
 
-    fn for_connection<A: App>(&mut self, app: &mut A, index: u32, arrived: &Arrived, text: &[u8]) {
+    pub(super) fn for_connection<A: App>(&mut self, app: &mut A, index: u32, arrived: &Arrived, text: &[u8]) {
         let Some(slot) = self.slots.get(index) else { return };
         if slot.tcb.state() == State::TimeWait {
             return self.in_time_wait_with_slot(app, index, arrived);
@@ -321,7 +318,7 @@ impl Shard {
     fn tell_peer_close<A: App>(&mut self, app: &mut A, index: u32) {
         //= MUST-12
         let Some(slot) = self.slots.get_mut(index) else { return };
-        let more = !slot.incoming.is_empty() && (!slot.outgoing.is_empty() || slot.starved);
+        let more = !slot.incoming.is_empty() && (!slot.outgoing.is_empty() || self.starved.contains(index));
         if !slot.peer_closed || more || slot.owner == Owner::Waiting {
             return;
         }
@@ -337,14 +334,14 @@ impl Shard {
         let old = record.rest;
         match old.segment_arrives(&arrived.segment, &self.cfg) {
             time_wait::Disposition::Reopen => {
-                let before = self.listen_verdict(arrived);
-                if !matches!(before, Verdict::Listener(_, listen::Disposition::Ignore(_))) {
-                    //= TMW-5
-                    //= TMW-7
+                //= TMW-5
+                //= TMW-7
+                let verdict = self.listen_verdict(arrived);
+                if !matches!(verdict, Verdict::Listener(_, listen::Disposition::Ignore(_))) {
                     self.drop_record(index);
                     self.count(Counter::TimeWaitReopened);
                 }
-                self.for_nobody(app, arrived, Some(old));
+                self.admit(app, arrived, verdict, Some(old));
             }
             time_wait::Disposition::Restart => {
                 let deadline = crate::base::time::Tick::after_ms(self.now, self.cfg.time_wait_ms);
@@ -362,7 +359,8 @@ impl Shard {
             time_wait::Disposition::Reopen => {
                 self.finish(app, index, End::Finished);
                 self.count(Counter::TimeWaitReopened);
-                self.for_nobody(app, arrived, Some(old));
+                let verdict = self.listen_verdict(arrived);
+                self.admit(app, arrived, verdict, Some(old));
             }
             time_wait::Disposition::Restart => {
                 let ctx = crate::tcp::Ctx { now: self.now, cfg: &self.cfg };
@@ -396,125 +394,6 @@ impl Shard {
         let offset = self.timestamp_offset(&key);
         self.reply(key, old.ack(offset, self.ctx()));
     }
-
-    fn listen_verdict(&self, arrived: &Arrived) -> Verdict {
-        let Some(number) = self.listeners.find(arrived.key.local, arrived.key.local_port) else {
-            return Verdict::Nobody;
-        };
-        let Some(listening) = self.listening.get(usize::from(number)) else { return Verdict::Nobody };
-        if !listening.queues.open {
-            return Verdict::Nobody;
-        }
-        Verdict::Listener(ListenerId(number), self.listener_decides(listening, arrived))
-    }
-
-    fn listener_decides(&self, listening: &Listening, arrived: &Arrived) -> listen::Disposition {
-        let decided = listening.queues.segment_arrives(&arrived.segment);
-        if decided != listen::Disposition::Open {
-            return decided;
-        }
-        if self.half_open >= self.limits.half_open_total() {
-            //= LIM-1
-            return listen::Disposition::Ignore(DropReason::SynQueueFull);
-        }
-        let established = self.slots.len() - self.half_open;
-        if established >= self.limits.connections {
-            //= LIM-4
-            return listen::Disposition::Ignore(DropReason::NoTcb);
-        }
-        listen::Disposition::Open
-    }
-
-    /// A segment for which there is no connection: a listener decides, or CLOSED does.
-    fn for_nobody<A: App>(&mut self, _app: &mut A, arrived: &Arrived, old: Option<TimeWait>) {
-        let (reset, reason) = match self.listen_verdict(arrived) {
-            Verdict::Listener(listener, listen::Disposition::Open) => {
-                return self.open_passive(listener, arrived, old);
-            }
-            Verdict::Listener(_, listen::Disposition::Ignore(reason)) => (None, reason),
-            Verdict::Listener(_, listen::Disposition::Reset(reset, reason)) => (Some(reset), reason),
-            Verdict::Nobody => closed::segment_arrives(&arrived.segment),
-        };
-        self.drop_one(reason);
-        if let Some(reset) = reset {
-            self.reply(arrived.key, reset);
-        }
-    }
-
-    /// A SYN opens a half-open connection.
-    fn open_passive(&mut self, listener: ListenerId, arrived: &Arrived, old: Option<TimeWait>) {
-        let seed = self.seed(&arrived.key, old);
-        let ctx = crate::tcp::Ctx { now: self.now, cfg: &self.cfg };
-        let tcb = Tcb::open_passive(&arrived.segment, seed, ctx);
-        let origin = Origin::Listener(listener);
-        if self.insert(arrived.key, arrived.hash, tcb, origin, Owner::Nobody).is_none() {
-            return self.drop_one(DropReason::NoTcb);
-        }
-        self.half_open += 1;
-        if let Some(listening) = self.listening.get_mut(usize::from(listener.0)) {
-            listening.queues.half_open += 1;
-        }
-        self.count(Counter::Syn);
-    }
-
-    /// Gives a new connection its slot and its place in the index; `None` when there is no room.
-    pub(super) fn insert(
-        &mut self,
-        key: Key,
-        hash: u64,
-        tcb: Tcb,
-        origin: Origin,
-        owner: Owner,
-    ) -> Option<super::api::ConnId> {
-        let slot = Slot {
-            key,
-            generation: self.next_generation,
-            tcb,
-            outgoing: Queue::default(),
-            incoming: Queue::default(),
-            held: None,
-            origin,
-            owner,
-            listed: false,
-            starved: false,
-            peer_closed: false,
-            resume: false,
-            neighbour: NeighbourIdx::default(),
-        };
-        let index = self.slots.insert(slot).ok()?;
-        if self.table.insert(hash, Place::Connection(index)).is_err() {
-            self.slots.remove(index);
-            return None;
-        }
-        let id = super::api::ConnId { index, generation: self.next_generation };
-        self.next_generation = self.next_generation.wrapping_add(1);
-        self.settle(index);
-        Some(id)
-    }
-
-    /// What the tables and secrets give to a new connection.
-    pub(super) fn seed(&self, key: &Key, old: Option<TimeWait>) -> Seed {
-        let local = (self.local_addr(key.local), key.local_port);
-        let remote = (IpAddr::V4(key.remote.into()), key.remote_port);
-        let generated = isn::initial(&self.secrets.isn, self.now, local, remote);
-        let iss: Seq = old.map_or(generated, |old| old.next_iss(generated));
-        let interface = usize::from(self.locals.get(key.local).interface);
-        Seed {
-            iss,
-            ts_offset: self.timestamp_offset(key),
-            mtu: self.mtus.get(interface).copied().unwrap_or(MTU_MIN),
-            ip_header: mss::IPV4_HEADER,
-        }
-    }
-}
-
-/// What every IPv4 host takes (RFC 791).
-const MTU_MIN: u16 = 576;
-
-/// Who answers a segment without a connection.
-enum Verdict {
-    Listener(ListenerId, listen::Disposition),
-    Nobody,
 }
 
 /// The connection waits in its accept queue.

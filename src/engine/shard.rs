@@ -13,6 +13,7 @@ use crate::base::bytes::Pool;
 use crate::base::drop_reason::DropReason;
 use crate::base::hash::Secrets;
 use crate::base::ids::LocalIdx;
+use crate::base::list::IndexList;
 use crate::base::rate::TokenBucket;
 use crate::base::rng::Rng;
 use crate::base::slab::Slab;
@@ -63,9 +64,9 @@ pub struct Shard {
     pub(super) pool: Pool,
     pub(super) reassemblies: Slab<Reassembly>,
     pub(super) scratch: Box<[u8]>,
-    pub(super) owing: VecDeque<u32>,
+    pub(super) owing: IndexList,
     /// Connections that found no memory for what they wanted to send, in the order in which they will try again.
-    pub(super) starved: VecDeque<u32>,
+    pub(super) starved: IndexList,
     pub(super) replies: VecDeque<Reply>,
     pub(super) cfg: Config,
     pub(super) secrets: Secrets,
@@ -106,8 +107,8 @@ impl Shard {
             pool: Pool::new(limits.buffers),
             reassemblies: Slab::new(limits.reassemblies()),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
-            owing: VecDeque::with_capacity(limits.slots() as usize),
-            starved: VecDeque::with_capacity(limits.slots() as usize),
+            owing: IndexList::new(limits.slots()),
+            starved: IndexList::new(limits.slots()),
             replies: VecDeque::with_capacity(REPLIES_MAX),
             resets: TokenBucket::new(limits.resets_per_second, limits.reset_burst),
             challenges: TokenBucket::new(limits.challenges_per_second, limits.challenges_per_second),
@@ -138,6 +139,9 @@ impl Shard {
             waiting: 0,
             backlog: self.limits.backlog,
             open: true,
+            cookies: self.limits.syn_cookies,
+            pressed: false,
+            cookie_sent: None,
         };
         let waiting = VecDeque::with_capacity(self.limits.backlog as usize);
         self.listening.push(Listening { queues, waiting });
@@ -278,8 +282,7 @@ impl Shard {
     /// After any event: whoever owes is listed, whoever waits is on the wheel.
     pub(super) fn settle(&mut self, index: u32) {
         let Some(slot) = self.slots.get_mut(index) else { return };
-        if slot.tcb.owes() && !slot.listed {
-            slot.listed = true;
+        if slot.tcb.owes() {
             self.owing.push_back(index);
         }
         if let Some(at) = slot.tcb.deadline() {
@@ -289,11 +292,7 @@ impl Shard {
 
     /// A connection found no memory for what it wanted to send; it is told when there is some.
     pub(super) fn starve(&mut self, index: u32) {
-        let Some(slot) = self.slots.get_mut(index) else { return };
-        if !slot.starved {
-            slot.starved = true;
-            self.starved.push_back(index);
-        }
+        self.starved.push_back(index);
     }
 
     /// A connection is over: it leaves the index, the wheel, the queues and its application (TRN-12).
@@ -312,12 +311,8 @@ impl Shard {
         self.pool.clear(&mut slot.outgoing);
         self.pool.clear(&mut slot.incoming);
         self.forget_held(slot.held);
-        if slot.listed {
-            unlist(&mut self.owing, index);
-        }
-        if slot.starved {
-            unlist(&mut self.starved, index);
-        }
+        self.owing.remove(index);
+        self.starved.remove(index);
         let id = slot.id(index);
         self.count_end(end, slot.owner);
         match (slot.owner, slot.origin) {
@@ -426,14 +421,6 @@ impl Shard {
     pub fn next_deadline(&self) -> Option<Tick> {
         let timers = (0..self.slots()).filter_map(|i| self.slots.get(i).and_then(|s| s.tcb.deadline()));
         timers.fold(self.time_wait.deadline(), |a, b| Tick::earliest(a, Some(b)))
-    }
-}
-
-/// Takes a slot from a list, so that the slot's next connection is not on it twice and the list never grows
-/// beyond the number of slots. Those listed last go first as a rule.
-fn unlist(list: &mut VecDeque<u32>, index: u32) {
-    if let Some(at) = list.iter().rposition(|listed| *listed == index) {
-        list.remove(at);
     }
 }
 

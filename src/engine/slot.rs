@@ -46,10 +46,6 @@ pub(super) struct Slot {
     pub held: Option<u32>,
     pub origin: Origin,
     pub owner: Owner,
-    /// On the list of those that owe.
-    pub listed: bool,
-    /// On the list of those that found no memory for what they wanted to send.
-    pub starved: bool,
     /// The peer's FIN came; the application is told when it has taken everything before it.
     pub peer_closed: bool,
     /// The application asked to be offered again what it did not take.

@@ -230,7 +230,6 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         segments.clear();
         let ctx = Ctx { now: self.shard.now, cfg: &self.shard.cfg };
         slot.tcb.output(ctx, budget, &held, &mut segments);
-        slot.listed = false;
         for segment in &segments {
             let Some((interface, frame)) = self.build(&key, segment, Some((index, segment.seq.since(una))))
             else {

@@ -1,5 +1,7 @@
 //! Who is who: from endpoints to a connection, a TIME-WAIT record or a listener. Knows no rule of TCP.
 
+#![forbid(unsafe_code)]
+
 pub mod key;
 pub mod listeners;
 pub mod source_port;

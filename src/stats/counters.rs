@@ -47,6 +47,8 @@ counters! {
     HalfOpenExpired = "half_open_expired", "Half-open entries that reached the end of their lifetime.";
     HalfOpenReset = "half_open_reset", "Half-open entries ended by a reset.";
     HalfOpenAborted = "half_open_aborted", "Half-open entries that we ended: the listener closed.";
+    CookiesSent = "cookies_sent", "SYNs answered by a SYN cookie.";
+    CookiesGood = "cookies_good", "Connections opened by a SYN cookie that came back.";
     SynSent = "syn_sent", "Connections that we began to open.";
     SynRepeated = "syn_repeated", "SYNs repeated by their timer.";
     Refused = "refused", "Connections that we began to open and a reset refused.";

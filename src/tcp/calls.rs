@@ -39,6 +39,7 @@ pub enum AfterClose {
 }
 
 /// Most octets that may be queued and unacknowledged at once (SEQ-3).
+//= SEQ-3
 pub const QUEUE_MAX: u32 = 1 << 30;
 
 impl Tcb {

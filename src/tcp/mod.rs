@@ -5,6 +5,8 @@
 //! marks what it *owes*. One function pays: [`output`]. Segments for which there is no connection are answered
 //! by values (`arrives::closed`, `arrives::listen`, `time_wait`).
 
+#![forbid(unsafe_code)]
+
 pub mod ack_policy;
 pub mod arrives;
 pub mod calls;
@@ -18,6 +20,7 @@ pub mod reassembly;
 pub mod rto;
 pub mod segment;
 pub mod state;
+pub mod syn_cookie;
 pub mod tcb;
 pub mod time_wait;
 pub mod timeouts;

@@ -1,4 +1,4 @@
-//! The transmission control block: everything the protocol remembers of one connection. Only [`Tcb::enter`]
+//! The transmission control block: everything the protocol remembers of one connection. Only `Tcb::enter`
 //! writes the state (law 1).
 
 mod open;
@@ -124,6 +124,7 @@ impl Facts {
 /// What the one retransmission-like timer waits for (TMR-12: they exclude one another).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Waiting {
+    //= TMR-12
     /// Nothing.
     Nothing,
     /// The acknowledgment of what is in flight (TMR-1, TMR-3).

@@ -1,5 +1,7 @@
 //! Bytes on the wire: every layout is read and written here, once, and nothing else is known.
 
+#![forbid(unsafe_code)]
+
 pub mod arp;
 pub mod checksum;
 pub mod ethernet;

@@ -2,6 +2,7 @@
 
 use dpdk_tcp::base::drop_reason::DropReason;
 use dpdk_tcp::stats::counters::Counter;
+use dpdk_tcp::tcp::arrives::listen::CookieMode;
 use dpdk_tcp::tcp::state::State;
 use dpdk_tcp::wire::seq::Seq;
 use dpdk_tcp::wire::tcp::Flags;
@@ -154,7 +155,9 @@ fn half_open_entries_are_bounded_in_all() {
     //= SYNQ-4
     //= SYNQ-7
     //= ATK-1
-    let mut world = World::new();
+    let mut setup = Setup::default();
+    setup.limits.syn_cookies = CookieMode::Never;
+    let mut world = World::with(setup);
     // 64 connections: a quarter may be half-open.
     world.inject(&syns(40));
     assert_eq!(world.sent().len(), 16);
@@ -173,6 +176,7 @@ fn half_open_entries_are_bounded_for_each_listener() {
     //= SYNQ-2
     let mut setup = Setup::default();
     (setup.limits.connections, setup.limits.backlog) = (4_096, 10);
+    setup.limits.syn_cookies = CookieMode::Never;
     let mut world = World::with(setup);
     world.inject(&syns(200));
     assert_eq!(world.sent().len(), 128, "max(128, 2 * backlog)");

@@ -5,17 +5,25 @@
 
 mod active;
 mod attacks;
+mod burst;
 mod calls;
+mod cookies;
 mod expect;
+mod found;
+mod fuzz;
 mod half_open;
 mod held;
 mod inet;
+mod layers;
 mod no_alloc;
 mod reach;
+mod rows;
 mod segments;
 mod simulation;
 mod smoke;
 mod smol;
+mod spec;
 mod states;
+mod tidy;
 mod time_wait;
 mod timeouts;

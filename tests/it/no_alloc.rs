@@ -72,7 +72,7 @@ fn the_counter_sees_what_is_allocated_freed_and_resized() {
 fn thousands_of_connections_are_served_without_an_allocation() {
     //= LIM-13
     let plans = (0..3_000).map(|n| match n % 4 {
-        0 => Plan::Http { requests: 1 + n % 3, body: 512 },
+        0 => Plan::Http { requests: 1 + n % 3 },
         1 => Plan::Echo { octets: 100 + n, half_close: n % 8 == 1 },
         2 => Plan::Discard { octets: n },
         _ => Plan::Chargen { octets: 200, abort: n % 8 == 3 },

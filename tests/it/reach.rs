@@ -258,6 +258,11 @@ impl World {
         World { clock, pool, worker, peer, probe, counters, control }
     }
 
+    /// The limits that the stack was made with.
+    pub fn setup_limits(&self) -> Limits {
+        Setup::default().limits
+    }
+
     /// Runs the loop until nothing more happens at this instant.
     pub fn run(&mut self) {
         for _ in 0..64 {

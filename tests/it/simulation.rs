@@ -26,13 +26,13 @@ fn pick<T: Copy>(rng: &mut Rng, choices: &[T]) -> T {
     choices[rng.below(choices.len() as u32) as usize]
 }
 
-fn plan(rng: &mut Rng, body: usize) -> Plan {
+fn plan(rng: &mut Rng) -> Plan {
     let octets = pick(rng, &[0, 1, 100, 1_460, 5_000, 40_000]) + rng.below(3) as usize;
     match rng.below(8) {
         0..3 => Plan::Echo { octets, half_close: rng.below(2) == 0 },
         3 => Plan::Discard { octets },
         4 => Plan::Chargen { octets, abort: rng.below(2) == 0 },
-        5..7 => Plan::Http { requests: 1 + rng.below(5) as usize, body },
+        5..7 => Plan::Http { requests: 1 + rng.below(5) as usize },
         _ => Plan::Nothing,
     }
 }
@@ -85,7 +85,7 @@ fn world(seed: u64) -> Net {
         body,
     };
     let count = 4 + rng.below(8);
-    let plans = (0..count).map(|_| plan(&mut rng, body)).collect();
+    let plans = (0..count).map(|_| plan(&mut rng)).collect();
     Net::new(terms, plans)
 }
 

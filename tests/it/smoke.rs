@@ -1,3 +1,5 @@
+//! One whole connection.
+
 use dpdk_tcp::engine::api::CloseReason;
 use dpdk_tcp::tcp::state::State;
 use dpdk_tcp::wire::tcp::Flags;

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use dpdk_tcp::base::burst::Burst;
 use dpdk_tcp::base::time::Instant;
-use dpdk_tcp::link::{Caps, Frame, QueuePair};
+use dpdk_tcp::link::{Frame, QueuePair};
 use dpdk_tcp::sim::frame::MemFrame;
 use dpdk_tcp::sim::pair::End;
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};

@@ -49,6 +49,7 @@ fn without_any_word_the_command_is_serve_with_its_defaults() {
         backlog: 4_096,
         time_wait: Duration::from_secs(60),
         time_wait_max: 4 * 262_144,
+        syn_cookies: SynCookies::Auto,
         rst_rate: RateLimit { per_second: 20_000, burst: 4_000 },
         buffers: 64 << 20,
         duration: None,

@@ -1,3 +1,5 @@
+//! Neighbours come, are asked for, age and go.
+
 use std::net::Ipv4Addr;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Text before its turn.
+
 use proptest::prelude::*;
 
 use super::*;

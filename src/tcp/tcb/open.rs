@@ -19,6 +19,14 @@ impl Tcb {
         tcb
     }
 
+    /// The SYN-ACK has left already, as a cookie: it is neither owed nor repeated nor measured, and its window
+    /// stands.
+    pub(in crate::tcp) fn syn_ack_was_sent(&mut self, ctx: Ctx<'_>) {
+        self.owed = Owed::default();
+        self.facts.clear(fact::TIMING);
+        self.rcv.edge = self.rcv.nxt + ctx.cfg.receive_buffer.min(0xffff);
+    }
+
     /// An active OPEN (CALL-2): SYN-SENT, the SYN owed.
     pub fn open_active(seed: Seed, ctx: Ctx<'_>) -> Tcb {
         //= CALL-2
@@ -91,7 +99,6 @@ impl Tcb {
     /// or would offer it too (SYS-12).
     pub(in crate::tcp) fn take_syn(&mut self, syn: &Segment, ctx: Ctx<'_>) {
         self.rcv.nxt = syn.seq + 1;
-        self.rcv.edge = self.rcv.nxt;
         self.rcv.acked = self.rcv.nxt;
         self.urgent_end = self.rcv.nxt;
         //= WS-3
@@ -122,6 +129,8 @@ impl Tcb {
             //= SACK-1
             self.facts.set(fact::SACK);
         }
+        // What our SYN offers holds from now on, also for what shares a burst with the peer's SYN.
+        self.rcv.edge = self.rcv.nxt + self.receive_buffer.min(0xffff);
         self.agree_on_ecn(syn, ctx);
         self.mss = mss::effective(self.path_mtu, self.ip_header, offered.mss, option_bytes);
     }

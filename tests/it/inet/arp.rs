@@ -1,3 +1,5 @@
+//! ARP: answers, questions, ageing, and whose an address is.
+
 use dpdk_tcp::base::drop_reason::DropReason;
 use dpdk_tcp::stats::counters::Counter;
 use dpdk_tcp::wire::arp::{ArpPacket, Operation};

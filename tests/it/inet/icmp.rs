@@ -1,3 +1,5 @@
+//! ICMP: echo, errors, and their limit.
+
 use dpdk_tcp::base::drop_reason::DropReason;
 use dpdk_tcp::stats::counters::Counter;
 use dpdk_tcp::wire::checksum::checksum;
@@ -27,6 +29,7 @@ fn message(frames: &[Seen], source: [u8; 4]) -> Vec<u8> {
 fn an_echo_of_any_size_returns_the_same_data() {
     //= ICMP4-1
     //= ICMP4-2
+    //= IP4-4
     let mut world = World::with(Setup { addrs: vec![OURS, OTHER], ..Setup::default() });
     for (n, size) in [0, 1, 7, 56, 999, 1_472].into_iter().enumerate() {
         let data: Vec<u8> = (0..size).map(|i| (i * 7 + n) as u8).collect();

@@ -1,3 +1,5 @@
+//! IPv4: what is dropped, under which name, and what is taken all the same.
+
 use dpdk_tcp::base::drop_reason::DropReason;
 use dpdk_tcp::wire::ethernet::Mac;
 use dpdk_tcp::wire::seq::Seq;

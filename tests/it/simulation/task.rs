@@ -14,7 +14,7 @@ pub enum Plan {
     /// Reads so many octets from chargen, then closes or resets.
     Chargen { octets: usize, abort: bool },
     /// Sends so many requests to http, all at once; the last one asks for the connection to be closed.
-    Http { requests: usize, body: usize },
+    Http { requests: usize },
     /// Connects to echo and closes.
     Nothing,
 }
@@ -98,7 +98,7 @@ impl Task {
             Plan::Chargen { octets, abort: true } => {
                 task(Vec::new(), chargen(octets), CloseWhen::ReceivedThenAbort)
             }
-            Plan::Http { requests: count, .. } => {
+            Plan::Http { requests: count } => {
                 task(requests(count), answers(count, responses), CloseWhen::PeerClosed)
             }
             Plan::Nothing => task(Vec::new(), Vec::new(), CloseWhen::Sent),

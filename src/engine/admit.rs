@@ -1,0 +1,226 @@
+//! Segments for which there is no connection: whether a listener opens one, with or without remembering it, or
+//! CLOSED answers. Also where every new connection gets its slot.
+
+use std::net::IpAddr;
+
+use super::api::{App, ConnId, ListenerId};
+use super::process::Arrived;
+use super::shard::Shard;
+use super::slot::{Origin, Owner, Slot};
+use crate::base::bytes::Queue;
+use crate::base::drop_reason::DropReason;
+use crate::base::ids::NeighbourIdx;
+use crate::flow::key::Key;
+use crate::flow::table::Place;
+use crate::stats::counters::Counter;
+use crate::tcp::arrives::{closed, listen};
+use crate::tcp::segment::{SegmentOut, reset_for};
+use crate::tcp::tcb::{Seed, Tcb};
+use crate::tcp::time_wait::TimeWait;
+use crate::tcp::{isn, mss, syn_cookie};
+use crate::wire::seq::Seq;
+
+/// What every IPv4 host takes (RFC 791).
+const MTU_MIN: u16 = 576;
+
+/// Who answers a segment without a connection.
+#[derive(Clone, Copy)]
+pub(super) enum Verdict {
+    /// A listener, so.
+    Listener(ListenerId, listen::Disposition),
+    /// CLOSED.
+    Nobody,
+}
+
+impl Shard {
+    /// What the listener for a segment, if there is one, wants to do.
+    pub(super) fn listen_verdict(&mut self, arrived: &Arrived) -> Verdict {
+        let Some(number) = self.listeners.find(arrived.key.local, arrived.key.local_port) else {
+            return Verdict::Nobody;
+        };
+        let others_full = self.half_open >= self.limits.half_open_total();
+        let no_room = self.slots.len() - self.half_open >= self.limits.connections;
+        let Some(listening) = self.listening.get_mut(usize::from(number)) else { return Verdict::Nobody };
+        if !listening.queues.open {
+            return Verdict::Nobody;
+        }
+        //= LIM-1
+        let decided = listening.queues.segment_arrives(&arrived.segment, others_full, self.now);
+        let opens = matches!(
+            decided,
+            listen::Disposition::Open | listen::Disposition::Cookie | listen::Disposition::Prove
+        );
+        //= LIM-4
+        let decided = if opens && no_room { listen::Disposition::Ignore(DropReason::NoTcb) } else { decided };
+        Verdict::Listener(ListenerId(number), decided)
+    }
+
+    /// Carries a verdict out for a segment that comes for the first time.
+    pub(super) fn admit_with_text<A: App>(
+        &mut self,
+        app: &mut A,
+        arrived: &Arrived,
+        verdict: Verdict,
+        text: &[u8],
+    ) {
+        match verdict {
+            Verdict::Listener(listener, listen::Disposition::Prove) => {
+                self.prove(app, listener, arrived, text);
+            }
+            verdict => self.admit(app, arrived, verdict, None),
+        }
+    }
+
+    /// Carries a verdict out; `old` is the connection that was in TIME-WAIT before.
+    pub(super) fn admit<A: App>(
+        &mut self,
+        app: &mut A,
+        arrived: &Arrived,
+        verdict: Verdict,
+        old: Option<TimeWait>,
+    ) {
+        let (reset, reason) = match verdict {
+            Verdict::Listener(listener, listen::Disposition::Open) => {
+                return self.open_passive(listener, arrived, old);
+            }
+            Verdict::Listener(listener, listen::Disposition::Cookie) => {
+                return self.answer_by_cookie(listener, arrived);
+            }
+            Verdict::Listener(listener, listen::Disposition::Prove) => {
+                return self.prove(app, listener, arrived, &[]);
+            }
+            Verdict::Listener(_, listen::Disposition::Ignore(reason)) => (None, reason),
+            Verdict::Listener(_, listen::Disposition::Reset(reset, reason)) => (Some(reset), reason),
+            Verdict::Nobody => closed::segment_arrives(&arrived.segment),
+        };
+        self.refuse(arrived.key, reset, reason);
+    }
+
+    fn refuse(&mut self, key: Key, reset: Option<SegmentOut>, reason: DropReason) {
+        self.drop_one(reason);
+        if let Some(reset) = reset {
+            self.reply(key, reset);
+        }
+    }
+
+    /// A SYN opens a half-open connection.
+    fn open_passive(&mut self, listener: ListenerId, arrived: &Arrived, old: Option<TimeWait>) {
+        let seed = self.seed(&arrived.key, old);
+        let tcb = Tcb::open_passive(&arrived.segment, seed, self.ctx());
+        if self.insert_half_open(listener, arrived, tcb).is_some() {
+            self.count(Counter::Syn);
+        }
+    }
+
+    fn insert_half_open(&mut self, listener: ListenerId, arrived: &Arrived, tcb: Tcb) -> Option<ConnId> {
+        let origin = Origin::Listener(listener);
+        let id = self.insert(arrived.key, arrived.hash, tcb, origin, Owner::Nobody);
+        if id.is_none() {
+            self.drop_one(DropReason::NoTcb);
+            return None;
+        }
+        self.half_open += 1;
+        if let Some(listening) = self.listening.get_mut(usize::from(listener.0)) {
+            listening.queues.half_open += 1;
+        }
+        id
+    }
+
+    /// A SYN is answered and forgotten (SYNC-1).
+    fn answer_by_cookie(&mut self, listener: ListenerId, arrived: &Arrived) {
+        //= SYNC-1
+        //= ATK-1
+        let syn = &arrived.segment;
+        let secret = &self.secrets.cookies;
+        let cookie =
+            syn_cookie::make(secret, self.now, &self.tuple_bytes(&arrived.key), syn.seq, syn.options.mss);
+        let seed = self.seed(&arrived.key, None);
+        let syn_ack = syn_cookie::syn_ack(syn, cookie, seed, self.ctx());
+        if let Some(listening) = self.listening.get_mut(usize::from(listener.0)) {
+            listening.queues.cookie_sent = Some(self.now);
+        }
+        self.count(Counter::CookiesSent);
+        self.reply(arrived.key, syn_ack);
+    }
+
+    /// An acknowledgment that may prove a cookie: it opens the connection and arrives on it, or is refused.
+    fn prove<A: App>(&mut self, app: &mut A, listener: ListenerId, arrived: &Arrived, text: &[u8]) {
+        //= SYNC-6
+        let ack = &arrived.segment;
+        let cookie = ack.ack - 1;
+        let tuple = self.tuple_bytes(&arrived.key);
+        let Some(mss) = syn_cookie::check(&self.secrets.cookies, self.now, &tuple, ack.seq - 1, cookie)
+        else {
+            //= SYNC-9
+            return self.refuse(arrived.key, reset_for(ack), DropReason::CookieInvalid);
+        };
+        let full = self.listening.get(usize::from(listener.0)).is_none_or(|l| l.queues.is_full());
+        if full {
+            return self.drop_one(DropReason::AcceptQueueFull);
+        }
+        let seed = Seed { iss: cookie, ..self.seed(&arrived.key, None) };
+        let tcb = Tcb::open_by_cookie(ack, mss, seed, self.ctx());
+        if let Some(id) = self.insert_half_open(listener, arrived, tcb) {
+            self.count(Counter::CookiesGood);
+            self.for_connection(app, id.index, arrived, text);
+        }
+    }
+
+    /// Both endpoints in wire order.
+    fn tuple_bytes(&self, key: &Key) -> [u8; 12] {
+        let mut bytes = [0; 12];
+        bytes[..4].copy_from_slice(&self.locals.get(key.local).v4());
+        bytes[4..8].copy_from_slice(&key.remote.to_be_bytes());
+        bytes[8..10].copy_from_slice(&key.local_port.to_be_bytes());
+        bytes[10..].copy_from_slice(&key.remote_port.to_be_bytes());
+        bytes
+    }
+
+    /// Gives a new connection its slot and its place in the index; `None` when there is no room.
+    pub(super) fn insert(
+        &mut self,
+        key: Key,
+        hash: u64,
+        tcb: Tcb,
+        origin: Origin,
+        owner: Owner,
+    ) -> Option<ConnId> {
+        let slot = Slot {
+            key,
+            generation: self.next_generation,
+            tcb,
+            outgoing: Queue::default(),
+            incoming: Queue::default(),
+            held: None,
+            origin,
+            owner,
+            peer_closed: false,
+            resume: false,
+            neighbour: NeighbourIdx::default(),
+        };
+        let index = self.slots.insert(slot).ok()?;
+        if self.table.insert(hash, Place::Connection(index)).is_err() {
+            self.slots.remove(index);
+            return None;
+        }
+        let id = ConnId { index, generation: self.next_generation };
+        self.next_generation = self.next_generation.wrapping_add(1);
+        self.settle(index);
+        Some(id)
+    }
+
+    /// What the tables and secrets give to a new connection.
+    pub(super) fn seed(&self, key: &Key, old: Option<TimeWait>) -> Seed {
+        let local = (self.local_addr(key.local), key.local_port);
+        let remote = (IpAddr::V4(key.remote.into()), key.remote_port);
+        let generated = isn::initial(&self.secrets.isn, self.now, local, remote);
+        let iss: Seq = old.map_or(generated, |old| old.next_iss(generated));
+        let interface = usize::from(self.locals.get(key.local).interface);
+        Seed {
+            iss,
+            ts_offset: self.timestamp_offset(key),
+            mtu: self.mtus.get(interface).copied().unwrap_or(MTU_MIN),
+            ip_header: mss::IPV4_HEADER,
+        }
+    }
+}

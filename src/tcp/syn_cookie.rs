@@ -1,0 +1,210 @@
+//! SYN cookies (RFC 4987 3.6): when the half-open queue is full, what a listener would have to remember of a SYN
+//! goes into the numbers of the SYN-ACK, and comes back with the third ACK. No memory is taken before it proves
+//! itself.
+//!
+//! The sequence number carries 5 bits of a counter that steps every 64 s, 3 bits of an index into a table of
+//! segment sizes, and 24 bits of a keyed hash over both endpoints, the whole counter, the client's number and
+//! the index. The key changes with the counter. Window scale, SACK and ECN ride in the low six bits of TSval.
+
+use super::config::Config;
+use super::segment::SegmentOut;
+use super::tcb::{Seed, Tcb};
+use super::{Ctx, timestamps, window};
+use crate::base::hash::{Key, siphash24};
+use crate::base::time::Instant;
+use crate::wire::seq::Seq;
+use crate::wire::tcp::{Flags, Segment};
+use crate::wire::tcp_options::{Options, Timestamps};
+
+/// How long a counter value is used for new cookies; one is good for this and the next (SYNC-3).
+const COUNTER_US: u64 = 64_000_000;
+/// For so long after the last cookie was sent, acknowledgments are tested (SYNC-7).
+pub const GOOD_FOR_US: u64 = 2 * COUNTER_US;
+/// Segment sizes that a cookie can name (SYNC-4).
+const MSS_TABLE: [u16; 8] = [48, 536, 1220, 1300, 1440, 1460, 4312, 8960];
+
+const MAC_BITS: u32 = 24;
+const MSS_BITS: u32 = 3;
+const COUNTER_BITS: u32 = 5;
+/// In the low bits of TSval: the shift, or this for none.
+const NO_SCALE: u32 = 15;
+const SACK_BIT: u32 = 1 << 4;
+const ECN_BIT: u32 = 1 << 5;
+const CARRIED: u32 = 0x3f;
+
+/// Both endpoints in wire order.
+pub type Tuple<'a> = &'a [u8];
+
+fn counter(now: Instant) -> u64 {
+    now.micros() / COUNTER_US
+}
+
+fn mac(secret: &Key, counter: u64, tuple: Tuple<'_>, client: Seq, mss_index: u32) -> u32 {
+    //= SYNC-2
+    //= SYNC-3
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&siphash24(secret, &(2 * counter).to_le_bytes()).to_le_bytes());
+    key[8..].copy_from_slice(&siphash24(secret, &(2 * counter + 1).to_le_bytes()).to_le_bytes());
+    let mut message = arrayvec::ArrayVec::<u8, 56>::new();
+    message.extend(tuple.iter().copied().take(36));
+    message.extend(counter.to_le_bytes());
+    message.extend(client.0.to_le_bytes());
+    message.extend(mss_index.to_le_bytes());
+    siphash24(&key, &message) as u32 & ((1 << MAC_BITS) - 1)
+}
+
+/// The cookie for a client that counts from `client` and takes segments of `mss`.
+pub fn make(secret: &Key, now: Instant, tuple: Tuple<'_>, client: Seq, mss: Option<u16>) -> Seq {
+    //= SYNC-4
+    let offered = mss.filter(|mss| *mss != 0).unwrap_or(536);
+    let index = MSS_TABLE.iter().rposition(|entry| *entry <= offered).unwrap_or(0) as u32;
+    let counter = counter(now);
+    let low = counter as u32 & ((1 << COUNTER_BITS) - 1);
+    let mac = mac(secret, counter, tuple, client, index);
+    Seq(low << (MSS_BITS + MAC_BITS) | index << MAC_BITS | mac)
+}
+
+/// The segment size that a cookie names, if it is one of ours and not too old.
+pub fn check(secret: &Key, now: Instant, tuple: Tuple<'_>, client: Seq, cookie: Seq) -> Option<u16> {
+    //= SYNC-3
+    //= SYNC-6
+    let current = counter(now);
+    let age = (current as u32).wrapping_sub(cookie.0 >> (MSS_BITS + MAC_BITS)) & ((1 << COUNTER_BITS) - 1);
+    let made = current.checked_sub(u64::from(age)).filter(|_| age <= 1)?;
+    let index = cookie.0 >> MAC_BITS & ((1 << MSS_BITS) - 1);
+    // One comparison of whole words: its time says nothing about how much was right.
+    let wrong = mac(secret, made, tuple, client, index) ^ (cookie.0 & ((1 << MAC_BITS) - 1));
+    if wrong == 0 { MSS_TABLE.get(index as usize).copied() } else { None }
+}
+
+/// TSval with what the SYN offered in its low bits; never later than the clock.
+fn carry(clock: u32, offered: &Options, ecn: bool, cfg: &Config) -> u32 {
+    //= SYNC-5
+    let scale = offered.window_scale.filter(|_| cfg.window_scale);
+    let bits = scale.map_or(NO_SCALE, |shift| u32::from(shift.min(window::SHIFT_MAX)))
+        | if offered.sack_permitted && cfg.sack { SACK_BIT } else { 0 }
+        | if ecn { ECN_BIT } else { 0 };
+    let value = clock & !CARRIED | bits;
+    if timestamps::older(clock, value) { value.wrapping_sub(CARRIED + 1) } else { value }
+}
+
+fn asks_for_ecn(syn: &Segment, cfg: &Config) -> bool {
+    cfg.ecn && syn.flags.has(Flags::ECE | Flags::CWR)
+}
+
+/// The SYN-ACK whose number is a cookie. Without timestamps in the SYN there is no place for more than the
+/// segment size.
+pub fn syn_ack(syn: &Segment, cookie: Seq, seed: Seed, ctx: Ctx<'_>) -> SegmentOut {
+    let cfg = ctx.cfg;
+    let carries = syn.options.timestamps.filter(|_| cfg.timestamps);
+    let ecn = carries.is_some() && asks_for_ecn(syn, cfg);
+    let clock = timestamps::clock(ctx.now, seed.ts_offset);
+    let options = Options {
+        mss: Some(super::mss::advertised(seed.mtu, seed.ip_header)),
+        window_scale: (carries.is_some() && cfg.window_scale && syn.options.window_scale.is_some())
+            .then(|| window::shift_for(cfg.receive_buffer)),
+        sack_permitted: carries.is_some() && cfg.sack && syn.options.sack_permitted,
+        timestamps: carries.map(|ts| Timestamps { val: carry(clock, &syn.options, ecn, cfg), ecr: ts.val }),
+        ..Options::default()
+    };
+    SegmentOut {
+        seq: cookie,
+        ack: syn.seq + 1,
+        flags: Flags::SYN | Flags::ACK | Flags::when(ecn, Flags::ECE),
+        wnd: cfg.receive_buffer.min(0xffff) as u16,
+        options,
+        ..SegmentOut::default()
+    }
+}
+
+impl Tcb {
+    /// The half-open connection that a proven third ACK stands for; the ACK itself is still to arrive.
+    pub fn open_by_cookie(ack: &Segment, mss: u16, seed: Seed, ctx: Ctx<'_>) -> Tcb {
+        //= SYNC-6
+        //= CLD-6
+        let carried = ack.options.timestamps.filter(|_| ctx.cfg.timestamps);
+        let bits = carried.map_or(NO_SCALE, |ts| ts.ecr & CARRIED);
+        let scale = bits & 0xf;
+        let ecn = bits & ECN_BIT != 0;
+        let syn = Segment {
+            seq: ack.seq - 1,
+            flags: Flags::SYN | Flags::when(ecn, Flags::ECE | Flags::CWR),
+            wnd: ack.wnd,
+            options: Options {
+                mss: Some(mss),
+                window_scale: (scale != NO_SCALE).then_some(scale as u8),
+                sack_permitted: bits & SACK_BIT != 0,
+                timestamps: carried,
+                ..Options::default()
+            },
+            ..Segment::default()
+        };
+        let mut tcb = Tcb::open_passive(&syn, seed, ctx);
+        tcb.syn_ack_was_sent(ctx);
+        tcb
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tcp::config::Config;
+
+    const KEY: Key = [5; 16];
+    const TUPLE: &[u8] = &[198, 18, 0, 1, 198, 18, 0, 2, 0, 80, 156, 64];
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_millis(seconds * 1_000)
+    }
+
+    #[test]
+    fn a_cookie_names_the_largest_size_not_above_the_offer() {
+        //= SYNC-4
+        let rows = [(None, 536), (Some(0), 536), (Some(1), 48), (Some(1459), 1440), (Some(1460), 1460)];
+        for (offered, named) in rows.into_iter().chain([(Some(9_000), 8960), (Some(65_535), 8960)]) {
+            let cookie = make(&KEY, at(100), TUPLE, Seq(7), offered);
+            assert_eq!(check(&KEY, at(100), TUPLE, Seq(7), cookie), Some(named), "{offered:?}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_is_good_for_one_to_two_minutes_and_for_its_endpoints() {
+        //= SYNC-3
+        //= SYNC-6
+        let cookie = make(&KEY, at(64 * 40), TUPLE, Seq(7), Some(1460));
+        for (second, good) in [(0, true), (63, true), (127, true), (128, false), (64 * 32, false)] {
+            let found = check(&KEY, at(64 * 40 + second), TUPLE, Seq(7), cookie);
+            assert_eq!(found.is_some(), good, "after {second} s");
+        }
+        let mut other = TUPLE.to_vec();
+        other[11] ^= 1;
+        assert_eq!(check(&KEY, at(64 * 40), &other, Seq(7), cookie), None);
+        assert_eq!(check(&KEY, at(64 * 40), TUPLE, Seq(8), cookie), None);
+        assert_eq!(check(&[6; 16], at(64 * 40), TUPLE, Seq(7), cookie), None);
+    }
+
+    #[test]
+    fn guessed_cookies_are_refused() {
+        //= ATK-2
+        let mut rng = crate::base::rng::Rng::new(3);
+        let guess = |rng: &mut crate::base::rng::Rng| Seq(rng.next_u64() as u32);
+        let good =
+            (0..100_000).filter(|_| check(&KEY, at(9_000), TUPLE, Seq(7), guess(&mut rng)).is_some()).count();
+        assert!(good <= 2, "{good} of 100000 guesses; 2^24 are needed for 16 of 16 million");
+    }
+
+    #[test]
+    fn timestamps_carry_what_was_offered_and_never_run_ahead() {
+        //= SYNC-5
+        let cfg = Config::default();
+        for clock in [0, 1, 63, 64, 0x8000_0000, u32::MAX] {
+            for (shift, sack, ecn) in [(None, false, false), (Some(7), true, false), (Some(20), true, true)] {
+                let offered = Options { window_scale: shift, sack_permitted: sack, ..Options::default() };
+                let value = carry(clock, &offered, ecn, &cfg);
+                assert!(!timestamps::older(clock, value) && clock.wrapping_sub(value) < 128);
+                assert_eq!(value & 0xf, shift.map_or(15, |s: u8| u32::from(s.min(14))));
+                assert_eq!((value & SACK_BIT != 0, value & ECN_BIT != 0), (sack, ecn));
+            }
+        }
+    }
+}
