@@ -21,11 +21,11 @@ const TIME_MAX: Duration = Duration::from_secs(30);
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 /// A directory for EAL's files of one run, taken away afterwards.
-pub struct RunTime(PathBuf);
+pub(crate) struct RunTime(PathBuf);
 
 impl RunTime {
     /// A new one.
-    pub fn new() -> RunTime {
+    pub(crate) fn new() -> RunTime {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("dpdk-tcp-cli-{}-{number}", std::process::id()));
         fs::create_dir(&dir).unwrap();
@@ -33,7 +33,7 @@ impl RunTime {
     }
 
     /// Where it is.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }
@@ -45,17 +45,17 @@ impl Drop for RunTime {
 }
 
 /// How a run ended.
-pub struct Ended {
+pub(crate) struct Ended {
     /// `None` where a signal ended it.
-    pub status: Option<i32>,
+    pub(crate) status: Option<i32>,
     /// What it wrote to stdout.
-    pub out: String,
+    pub(crate) out: String,
     /// What it wrote to stderr.
-    pub err: String,
+    pub(crate) err: String,
 }
 
 /// Starts the program, its output going to files in the directory.
-pub fn start(words: &[&str], run_time: &RunTime) -> Child {
+pub(crate) fn start(words: &[&str], run_time: &RunTime) -> Child {
     let file = |name| fs::File::create(run_time.0.join(name)).unwrap();
     Command::new(env!("CARGO_BIN_EXE_dpdk-tcp"))
         .args(words)
@@ -69,7 +69,7 @@ pub fn start(words: &[&str], run_time: &RunTime) -> Child {
 
 /// Waits for its end.
 #[track_caller]
-pub fn end(mut child: Child, run_time: &RunTime) -> Ended {
+pub(crate) fn end(mut child: Child, run_time: &RunTime) -> Ended {
     let started = Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
@@ -88,19 +88,19 @@ pub fn end(mut child: Child, run_time: &RunTime) -> Ended {
 
 /// Runs the program to its end.
 #[track_caller]
-pub fn run(words: &[&str]) -> Ended {
+pub(crate) fn run(words: &[&str]) -> Ended {
     let run_time = RunTime::new();
     end(start(words, &run_time), &run_time)
 }
 
 /// The words of a line; quotes are for shells.
-pub fn split(line: &str) -> Vec<&str> {
+pub(crate) fn split(line: &str) -> Vec<&str> {
     line.split_whitespace().collect()
 }
 
 /// It ended with this status and one sentence that has this part, and nothing else but where to read more.
 #[track_caller]
-pub fn is_refused(words: &[&str], status: i32, part: &str) {
+pub(crate) fn is_refused(words: &[&str], status: i32, part: &str) {
     let Ended { status: found, out, err } = run(words);
     let shown = format!("{words:?}: {found:?}\n{out}{err}");
     assert_eq!((found, out.as_str()), (Some(status), ""), "{shown}");
