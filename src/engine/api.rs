@@ -6,7 +6,6 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::active::OpenError;
-use super::process::SHARE;
 use super::shard::Shard;
 use super::slot::{Origin, Owner, Slot};
 use crate::tcp::Ctx;
@@ -205,8 +204,8 @@ impl Conn<'_> {
     pub fn room(&self) -> usize {
         //= LIM-5
         //= ATK-12
-        let share = self.shard.pool.room() / SHARE;
-        self.own_room().min(share.saturating_sub(self.unacknowledged()))
+        let queued = self.slot().map_or(0, |slot| slot.outgoing.copied());
+        self.own_room().min(self.shard.share_left(queued))
     }
 
     /// What the connection's own limits leave.

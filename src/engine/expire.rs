@@ -5,6 +5,7 @@ use super::api::App;
 use super::limits::{EXPIRE_MAX, FEED_MAX};
 use super::shard::Shard;
 use super::slot::Owner;
+use crate::base::bytes::CHUNK;
 use crate::tcp::Ctx;
 
 impl Shard {
@@ -39,6 +40,11 @@ impl Shard {
                 break;
             }
             let Some(index) = self.starved.pop_front() else { break };
+            let Some(queued) = self.slots.get(index).map(|slot| slot.outgoing.copied()) else { continue };
+            if self.share_left(queued) < CHUNK {
+                self.starved.push_back(index);
+                continue;
+            }
             let Some(slot) = self.slots.get_mut(index) else { continue };
             if slot.hears() {
                 slot.resume = true;

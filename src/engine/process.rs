@@ -69,19 +69,26 @@ impl Shard {
         self.carry_out(app, index, arrived.key, &out, new.unwrap_or_default());
     }
 
+    /// Octets that a connection which queues so many for sending may add. Beyond half of the memory it gets no
+    /// more than the least, so that peers which do not read leave room for what arrives.
+    pub(super) fn share_left(&self, octets: u32) -> usize {
+        let (room, all) = (self.pool.room(), self.pool.chunks() as usize * CHUNK);
+        share(room.saturating_sub(all / 2), all).min(room).saturating_sub(octets as usize)
+    }
+
     /// Octets of in-order text for which there will be memory if the application takes none of it. A quarter of
     /// all is for sending only: what was read can then always be answered, and so be forgotten. A connection
     /// whose application leaves text lying may keep no more than a share of what is still free, so that many of
-    /// them cannot starve the rest (ATK-12; dynamic thresholds, Choudhury and Hahne 1998).
+    /// them cannot starve the rest (ATK-12).
     fn receive_room(&self, slot: &Slot) -> usize {
         //= ATK-12
         //= LIM-6
         let free = self.pool.room().saturating_sub(self.pool.chunks() as usize / 4 * CHUNK);
         if slot.incoming.is_empty() {
-            free
-        } else {
-            (free / SHARE).saturating_sub(slot.incoming.len() as usize)
+            return free;
         }
+        let all = self.pool.chunks() as usize * CHUNK;
+        share(free, all).min(free).saturating_sub(slot.incoming.len() as usize)
     }
 
     /// Does what an event's outcome says, in the order in which an application should learn of it.
@@ -417,8 +424,12 @@ impl Shard {
     }
 }
 
-/// One connection may keep this part of the memory that is still free, for each direction.
-pub(super) const SHARE: usize = 8;
+/// What one connection may keep of the memory, for each direction, in octets: an eighth of all while all is free,
+/// and falling with the square of what is free, so that n connections which never give anything back leave
+/// 1/(1 + n/8) of it to the others. Always two chunks: an answer must be possible.
+fn share(free: usize, all: usize) -> usize {
+    (free / 8).saturating_mul(free).checked_div(all).unwrap_or(0).max(2 * CHUNK)
+}
 
 /// The connection waits in its accept queue.
 fn is_waiting(slot: Option<&Slot>, generation: u32) -> bool {
