@@ -34,12 +34,13 @@ pub struct Queue {
     head: u32,
     tail: u32,
     len: u32,
+    static_len: u32,
     statics: u16,
 }
 
 impl Default for Queue {
     fn default() -> Self {
-        Queue { head: NONE, tail: NONE, len: 0, statics: 0 }
+        Queue { head: NONE, tail: NONE, len: 0, static_len: 0, statics: 0 }
     }
 }
 
@@ -47,6 +48,11 @@ impl Queue {
     /// Bytes in the queue.
     pub fn len(&self) -> u32 {
         self.len
+    }
+
+    /// Bytes of the queue that take memory of the pool; static ones do not.
+    pub fn copied(&self) -> u32 {
+        self.len - self.static_len
     }
 
     /// There is nothing in the queue.
@@ -168,6 +174,7 @@ impl Pool {
         }
         self.append(queue, index);
         queue.len += len;
+        queue.static_len += len;
         queue.statics += 1;
         true
     }
@@ -210,6 +217,9 @@ impl Pool {
         while left > 0 {
             let Some(piece) = self.pieces.get_mut(queue.head as usize) else { return };
             let here = piece.end - piece.start;
+            if piece.fixed.is_some() {
+                queue.static_len -= left.min(here);
+            }
             if left < here {
                 piece.start += left;
                 return;
@@ -244,6 +254,7 @@ impl Pool {
             }
             front.tail = back.tail;
             front.len += back.len;
+            front.static_len += back.static_len;
             front.statics += back.statics;
         }
     }
@@ -269,7 +280,7 @@ mod tests {
         /// Any mixture of pushes and pops on two queues equals the same on two plain vectors.
         #[test]
         fn queues_behave_like_vectors(steps in proptest::collection::vec((0u8..5, 0u16..2000, 0usize..2), 1..80)) {
-            static FIXED: [u8; 2000] = [0xa5; 2000];
+            static FIXED: [u8; 2000] = [0xfe; 2000];
             let mut pool = Pool::new(40 * CHUNK);
             let mut queues = [Queue::default(), Queue::default()];
             let mut models = [Vec::new(), Vec::new()];
@@ -300,6 +311,8 @@ mod tests {
                     }
                 }
                 for (queue, model) in queues.iter().zip(&models) {
+                    let fixed = model.iter().filter(|byte| **byte == 0xfe).count();
+                    assert_eq!(queue.copied() as usize, model.len() - fixed);
                     assert_eq!(&content(&pool, queue), model);
                     let offset = model.len() / 3;
                     let mut part = vec![0; model.len() - offset];

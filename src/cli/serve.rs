@@ -298,8 +298,25 @@ fn pool(eal: &Eal, infos: &[PortInfo], lcores: usize, options: &Serve) -> Result
     Mempool::create(eal, "frames", &plan, -1).map_err(Failure::run)
 }
 
+/// Ends all loops when one ends that was not asked to.
+struct LeaveTogether<'a> {
+    control: &'a Control,
+    leave: &'a AtomicBool,
+}
+
+impl Drop for LeaveTogether<'_> {
+    fn drop(&mut self) {
+        if !self.control.is_drained() {
+            self.leave.store(true, Ordering::SeqCst);
+        }
+        self.control.set_ended();
+    }
+}
+
 /// One core's life. Returns 0, or 1 when an address turned out to be another host's.
 fn poll(mut worker: Loop, control: &Control, clock: TscClock, leave: &AtomicBool) -> i32 {
+    // Whatever ends this loop before its time, a panic included, ends the others too.
+    let _others = LeaveTogether { control, leave };
     let mut looked_at_claims = false;
     let mut status = 0;
     while !leave.load(Ordering::Relaxed) && !control.is_drained() {
@@ -313,6 +330,5 @@ fn poll(mut worker: Loop, control: &Control, clock: TscClock, leave: &AtomicBool
         }
     }
     drop(worker.into_queues());
-    control.set_ended();
     status
 }

@@ -159,11 +159,12 @@ impl Conn<'_> {
     /// Queues bytes to be sent; returns how many were taken. Fewer than given when the connection's send
     /// buffer (LIM-5) or the shard's memory is full; 0 after the sending direction was closed.
     pub fn send(&mut self, data: &[u8]) -> usize {
-        let fits = data.len().min(self.own_room());
+        let wanted = data.len().min(self.own_room());
+        let fits = data.len().min(self.room());
         let shard = &mut *self.shard;
         let Some(slot) = shard.slots.get_mut(self.index) else { return 0 };
         let taken = shard.pool.push(&mut slot.outgoing, data.get(..fits).unwrap_or_default());
-        if taken < fits {
+        if taken < wanted {
             shard.starve(self.index);
         }
         let Some(slot) = shard.slots.get_mut(self.index) else { return 0 };
@@ -201,7 +202,10 @@ impl Conn<'_> {
 
     /// Octets that [`Conn::send`] would take now.
     pub fn room(&self) -> usize {
-        self.own_room().min(self.shard.pool.room())
+        //= LIM-5
+        //= ATK-12
+        let queued = self.slot().map_or(0, |slot| slot.outgoing.copied());
+        self.own_room().min(self.shard.share_left(queued))
     }
 
     /// What the connection's own limits leave.

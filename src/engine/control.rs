@@ -10,6 +10,9 @@ use crate::base::time::Instant;
 /// Connections looked at in one step of the drain.
 const DRAIN_STEP: usize = 1_024;
 
+/// How long a device may take for the last frames.
+const FLUSH_US: u64 = 100_000;
+
 /// Orders for one loop, and its gauges. Written by one side each, read by the other.
 #[derive(Default)]
 pub struct Control {
@@ -106,7 +109,9 @@ enum Phase {
     Resetting {
         from: u32,
     },
-    Done,
+    Done {
+        since: Instant,
+    },
 }
 
 impl Drain {
@@ -125,20 +130,20 @@ impl Drain {
                 Some(from) => Phase::Telling { from, deadline },
                 None => Phase::Waiting { deadline },
             },
-            Phase::Waiting { .. } if shard.connections() == 0 => Phase::Done,
+            Phase::Waiting { .. } if shard.connections() == 0 => Phase::Done { since: now },
             Phase::Waiting { deadline } if now >= deadline => Phase::Resetting { from: 0 },
             Phase::Resetting { from } => match shard.abort_all(app, from, limit) {
                 Some(from) => Phase::Resetting { from },
-                None => Phase::Done,
+                None => Phase::Done { since: now },
             },
             phase => phase,
         };
-        usize::from(!matches!(self.phase, Phase::Running | Phase::Waiting { .. } | Phase::Done))
+        usize::from(!matches!(self.phase, Phase::Running | Phase::Waiting { .. } | Phase::Done { .. }))
     }
 
-    /// Everything has ended.
-    pub fn is_done(&self) -> bool {
-        matches!(self.phase, Phase::Done)
+    /// Everything has ended, and the last frames have left, or their device has not taken them for long enough.
+    pub fn is_over(&self, flushed: bool, now: Instant) -> bool {
+        matches!(self.phase, Phase::Done { since } if flushed || now.since_us(since) >= FLUSH_US)
     }
 }
 

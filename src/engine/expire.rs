@@ -2,9 +2,10 @@
 //! work each pass (LIM-13); the rest comes next time.
 
 use super::api::App;
-use super::limits::EXPIRE_MAX;
+use super::limits::{EXPIRE_MAX, FEED_MAX};
 use super::shard::Shard;
 use super::slot::Owner;
+use crate::base::bytes::CHUNK;
 use crate::tcp::Ctx;
 
 impl Shard {
@@ -34,11 +35,16 @@ impl Shard {
     /// Connections that found no memory try again while there is some.
     fn feed<A: App>(&mut self, app: &mut A) -> usize {
         let mut count = 0;
-        for _ in 0..EXPIRE_MAX.min(self.starved.len()) {
+        for _ in 0..FEED_MAX.min(self.starved.len()) {
             if self.pool.free_chunks() == 0 {
                 break;
             }
             let Some(index) = self.starved.pop_front() else { break };
+            let Some(queued) = self.slots.get(index).map(|slot| slot.outgoing.copied()) else { continue };
+            if self.share_left(queued) < CHUNK {
+                self.starved.push_back(index);
+                continue;
+            }
             let Some(slot) = self.slots.get_mut(index) else { continue };
             if slot.hears() {
                 slot.resume = true;

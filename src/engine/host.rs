@@ -85,6 +85,11 @@ impl<F: Frame> Host<F> {
         self.ready
     }
 
+    /// Another host had one of the addresses first.
+    pub(super) fn has_lost(&self) -> bool {
+        self.claims.iter().any(Claim::is_lost)
+    }
+
     /// The addresses that another host had first.
     pub fn lost<'a>(&'a self, locals: &'a Locals) -> impl Iterator<Item = IpAddr> + 'a {
         let claims = locals.iter().zip(&self.claims);

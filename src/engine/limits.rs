@@ -17,6 +17,9 @@ pub(super) const REPLIES_MAX: usize = 512;
 /// Timers and records looked at in one pass (LIM-13).
 pub(super) const EXPIRE_MAX: usize = 256;
 
+/// Connections without memory that try again in one pass: few, since most of them will fail again.
+pub(super) const FEED_MAX: usize = 8;
+
 /// Connections that pay in one pass (LIM-13).
 pub(super) const PAY_MAX: usize = 256;
 

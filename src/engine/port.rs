@@ -94,8 +94,9 @@ impl<Q: QueuePair> Port<Q> {
         self.tx.is_empty()
     }
 
-    /// Gives up all frames and the queue.
-    pub fn into_queue(mut self) -> Q {
+    /// Gives up all frames and the queue. What the device did not take is lost, and counted.
+    pub fn into_queue(mut self, counters: &Counters) -> Q {
+        self.tx.iter().for_each(|_| counters.drop_one(DropReason::TxFull));
         for frame in self.tx.drain(..).chain(self.spare.drain(..)) {
             self.queue.recycle(frame);
         }

@@ -61,7 +61,7 @@ impl Shard {
             }
             _ => false,
         };
-        let octets = u32::try_from(self.receive_room()).unwrap_or(u32::MAX);
+        let octets = u32::try_from(self.receive_room(slot)).unwrap_or(u32::MAX);
         let ctx = crate::tcp::Ctx { now: self.now, cfg: &self.cfg };
         let Some(slot) = self.slots.get_mut(index) else { return };
         let out = slot.tcb.segment_arrives(&arrived.segment, Room { accept_full, octets }, ctx);
@@ -69,10 +69,26 @@ impl Shard {
         self.carry_out(app, index, arrived.key, &out, new.unwrap_or_default());
     }
 
-    /// Octets of the pool that may be filled by what arrives. A quarter is for sending only: what was read can
-    /// then always be answered, and so be forgotten.
-    fn receive_room(&self) -> usize {
-        self.pool.room().saturating_sub(self.pool.chunks() as usize / 4 * CHUNK)
+    /// Octets that a connection which queues so many for sending may add. Beyond half of the memory it gets no
+    /// more than the least, so that peers which do not read leave room for what arrives.
+    pub(super) fn share_left(&self, octets: u32) -> usize {
+        let (room, all) = (self.pool.room(), self.pool.chunks() as usize * CHUNK);
+        share(room.saturating_sub(all / 2), all).min(room).saturating_sub(octets as usize)
+    }
+
+    /// Octets of in-order text for which there will be memory if the application takes none of it. A quarter of
+    /// all is for sending only: what was read can then always be answered, and so be forgotten. A connection
+    /// whose application leaves text lying may keep no more than a share of what is still free, so that many of
+    /// them cannot starve the rest (ATK-12).
+    fn receive_room(&self, slot: &Slot) -> usize {
+        //= ATK-12
+        //= LIM-6
+        let free = self.pool.room().saturating_sub(self.pool.chunks() as usize / 4 * CHUNK);
+        if slot.incoming.is_empty() {
+            return free;
+        }
+        let all = self.pool.chunks() as usize * CHUNK;
+        share(free, all).min(free).saturating_sub(slot.incoming.len() as usize)
     }
 
     /// Does what an event's outcome says, in the order in which an application should learn of it.
@@ -204,12 +220,13 @@ impl Shard {
 
     /// Offers a connection to the application.
     pub(super) fn offer<A: App>(&mut self, app: &mut A, index: u32, listener: ListenerId) -> Accept {
+        // During the call it is the application's, so that calls on it mean what they always mean.
+        self.hand_over(index, Owner::Waiting, Owner::Taken);
         let answer = app.on_open(&mut self.conn(index), listener);
-        if answer == Accept::Take {
-            if let Some(slot) = self.slots.get_mut(index)
-                && slot.owner == Owner::Waiting
-            {
-                slot.owner = Owner::Taken;
+        if answer == Accept::Later {
+            self.hand_over(index, Owner::Taken, Owner::Waiting);
+        } else {
+            if let Some(slot) = self.slots.get_mut(index) {
                 // What arrived while the connection waited was never offered.
                 slot.resume = true;
             }
@@ -218,6 +235,14 @@ impl Shard {
             }
         }
         answer
+    }
+
+    fn hand_over(&mut self, index: u32, from: Owner, to: Owner) {
+        if let Some(slot) = self.slots.get_mut(index)
+            && slot.owner == from
+        {
+            slot.owner = to;
+        }
     }
 
     /// Puts a connection into its accept queue. Those that are gone make room first, so that the queue never
@@ -239,10 +264,11 @@ impl Shard {
             let listener = ListenerId(number as u16);
             while let Some(id) = self.listening.get(number).and_then(|l| l.waiting.front().copied()) {
                 if is_waiting(self.slots.get(id.index), id.generation) {
-                    if self.offer(app, id.index, listener) == Accept::Later {
+                    let answer = self.offer(app, id.index, listener);
+                    self.after_callbacks(app, id.index);
+                    if answer == Accept::Later && is_waiting(self.slots.get(id.index), id.generation) {
                         break;
                     }
-                    self.after_callbacks(app, id.index);
                 }
                 if let Some(listening) = self.listening.get_mut(number) {
                     listening.waiting.pop_front();
@@ -357,9 +383,11 @@ impl Shard {
         let Some(old) = self.slots.get(index).map(|slot| slot.tcb.time_wait()) else { return };
         match old.segment_arrives(&arrived.segment, &self.cfg) {
             time_wait::Disposition::Reopen => {
-                self.finish(app, index, End::Finished);
-                self.count(Counter::TimeWaitReopened);
                 let verdict = self.listen_verdict(arrived);
+                if !matches!(verdict, Verdict::Listener(_, listen::Disposition::Ignore(_))) {
+                    self.finish(app, index, End::Finished);
+                    self.count(Counter::TimeWaitReopened);
+                }
                 self.admit(app, arrived, verdict, Some(old));
             }
             time_wait::Disposition::Restart => {
@@ -394,6 +422,13 @@ impl Shard {
         let offset = self.timestamp_offset(&key);
         self.reply(key, old.ack(offset, self.ctx()));
     }
+}
+
+/// What one connection may keep of the memory, for each direction, in octets: an eighth of all while all is free,
+/// and falling with the square of what is free, so that n connections which never give anything back leave
+/// 1/(1 + n/8) of it to the others. Always two chunks: an answer must be possible.
+fn share(free: usize, all: usize) -> usize {
+    (free / 8).saturating_mul(free).checked_div(all).unwrap_or(0).max(2 * CHUNK)
 }
 
 /// The connection waits in its accept queue.

@@ -186,13 +186,14 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
             return 0;
         }
         self.host.poll(&mut self.ports, &self.shard);
-        if self.host.is_ready() {
+        if self.host.is_ready() && !self.host.has_lost() {
             self.control.set_ready();
         }
         let work = self.drain.step(&self.control, &mut self.shard, &mut self.app);
         // After the drain's step, since the last one may be the loop's end.
         self.control.publish(&self.shard);
-        if self.drain.is_done() && self.ports.iter().all(Port::is_flushed) {
+        let flushed = self.ports.iter().all(Port::is_flushed);
+        if self.drain.is_over(flushed, now) {
             self.control.set_drained();
         }
         work
@@ -207,9 +208,9 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         }
         for _ in 0..PAY_MAX.min(self.shard.owing.len()) {
             let Some(index) = self.shard.owing.pop_front() else { return };
+            // A port that takes nothing must not keep the others from paying.
             if !self.pay_one(index) {
-                self.shard.owing.push_front(index);
-                return;
+                self.shard.owing.push_back(index);
             }
         }
     }
@@ -281,6 +282,7 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
 
     /// Ends the loop: all frames that it held are given back with the queues.
     pub fn into_queues(self) -> Vec<Q> {
-        self.ports.into_iter().map(Port::into_queue).collect()
+        let counters = &self.shard.counters;
+        self.ports.into_iter().map(|port| port.into_queue(counters)).collect()
     }
 }

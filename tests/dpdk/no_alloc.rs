@@ -4,7 +4,7 @@
 #![allow(unsafe_code, reason = "a call into C that allocates")]
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -26,7 +26,7 @@ use dpdk_tcp::tcp::config::Config;
 use crate::child::{self, plan};
 use crate::malloc::{self, Calls};
 use crate::rig::{self, CLIENT, Ends, Loop, Plan, SERVER};
-use crate::socket;
+use crate::socket::{self, Dial};
 
 const LOAD: Duration = Duration::from_secs(2);
 
@@ -68,7 +68,7 @@ impl QueuePair for Lossy {
     fn rx_burst(&mut self, frames: &mut Burst<Mbuf>, limit: usize) {
         self.queue.rx_burst(frames, limit);
         self.count += frames.len() as u32;
-        if self.count >= 101 {
+        if self.count >= 307 {
             self.count = 0;
             let lost = frames.remove(0);
             self.queue.recycle(lost);
@@ -210,7 +210,7 @@ fn loops_on_a_cable_allocate_nothing_whatever_happens() {
         ] {
             assert!(counters.get(counter) > 0, "no {}", counter.name());
         }
-        assert!(counters.get(Counter::Established) > 1_000, "{}", counters.get(Counter::Established));
+        assert!(counters.get(Counter::Established) > 300, "{}", counters.get(Counter::Established));
     });
 }
 
@@ -219,7 +219,7 @@ fn an_application_that_allocates_is_found() {
     child::run("no_alloc::an_application_that_allocates_is_found", || {
         let (calls, _) = load_on_a_cable(Some(Vec::new()));
         assert_eq!(calls.iter().filter(|calls| **calls == Calls::default()).count(), 1, "{calls:?}");
-        assert!(calls.iter().any(|calls| calls.rust > 1_000 && calls.c == 0), "{calls:?}");
+        assert!(calls.iter().any(|calls| calls.rust > 300 && calls.c == 0), "{calls:?}");
     });
 }
 
@@ -229,11 +229,12 @@ fn visits(stop: &AtomicBool) -> u64 {
     let mut text = vec![0; 20_000];
     while !stop.load(Ordering::Relaxed) {
         let port = [7, 9, 19, 80, 81][visits as usize % 5];
-        let Ok(mut stream) = TcpStream::connect(SocketAddr::from((SERVER, port))) else {
+        // Also what asks when the loop has just ended gives up soon.
+        let dial = Dial { patience: Some(Duration::from_millis(500)), ..Dial::default() };
+        let Ok(mut stream) = dial.connect(SocketAddr::from((SERVER, port))) else {
             visits += 1;
             continue;
         };
-        stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
         let asked = if port == 80 { &b"GET / HTTP/1.0\r\n\r\n"[..] } else { &[b'x'; 10_000][..] };
         let _ = stream.write_all(asked);
         let _ = stream.read(&mut text[..if port == 9 { 0 } else { 20_000 }]);

@@ -36,7 +36,9 @@ fn defaults_are_those_of_the_standards() {
 #[test]
 fn a_window_field_is_unsigned() {
     //= MUST-1
-    let mut world = World::new();
+    let mut setup = Setup::default();
+    setup.limits.buffers = 16 << 20;
+    let mut world = World::with(setup);
     let mut peer = with_options(&mut world, Options { mss: Some(1_460), ..Options::default() });
     world.call(|conn| assert_eq!(conn.send(&[1; 200_000]), 200_000));
     // Far more than 32767 octets are in flight once the congestion window allows.

@@ -296,6 +296,7 @@ impl Tcb {
             self.facts.clear(fact::RESENDING);
         }
         self.short_end = self.short_end.later(self.snd.una);
+        self.cwr_end = self.cwr_end.later(self.snd.una);
         self.timers.expiries = 0;
         self.progress_at = ctx.now.tick();
         self.owed.0 |= Owed::SEND;
