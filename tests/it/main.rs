@@ -17,6 +17,7 @@ mod inet;
 mod layers;
 mod no_alloc;
 mod reach;
+mod recovery;
 mod rows;
 mod segments;
 mod simulation;
