@@ -93,6 +93,9 @@ impl Tcb {
 
     /// RTO (RFC 6298 5.4 to 5.6): the oldest goes again, slowly; the rest follows as acknowledgments allow.
     fn retransmission_timeout(&mut self, ctx: Ctx<'_>, out: &mut Outcome) {
+        if self.flight() == 0 {
+            return self.window_held_long_enough(ctx);
+        }
         //= TMR-1
         //= LAK-3
         if self.gave_up(ctx, out) {
@@ -111,6 +114,15 @@ impl Tcb {
         //= RTO-7
         let delay = self.rto_ms(ctx);
         self.wait_for(Waiting::Retransmit, delay, ctx);
+    }
+
+    /// Marks had closed the congestion window of a sender with nothing in flight.
+    fn window_held_long_enough(&mut self, ctx: Ctx<'_>) {
+        //= ECN-10
+        self.congestion.release(u32::from(self.mss));
+        self.timers.waiting = Waiting::Nothing;
+        self.owed.0 |= Owed::SEND;
+        self.arm(ctx);
     }
 
     /// The window stays closed (TMR-5), or a small segment has waited long enough for company (TMR-10).
@@ -135,7 +147,9 @@ impl Tcb {
         if !self.state().is_synchronized() || self.state() == State::TimeWait {
             return;
         }
-        let in_flight = self.flight() > 0;
+        //= ECN-10
+        let held = self.congestion.is_held() && self.snd.wnd > 0;
+        let in_flight = self.flight() > 0 || held;
         let waits = self.unsent() > 0 || self.fin_pending();
         let wanted = match (in_flight || waits, self.snd.wnd == 0, in_flight) {
             (false, _, _) => Waiting::Nothing,

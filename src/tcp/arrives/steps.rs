@@ -5,7 +5,7 @@ use super::synchronized::Room;
 use crate::base::drop_reason::DropReason;
 use crate::tcp::Ctx;
 use crate::tcp::config::{RTO_AFTER_SYN_LOSS_MS, TS_RECENT_AGE_US};
-use crate::tcp::congestion::Congestion;
+use crate::tcp::congestion::{Congestion, Marked};
 use crate::tcp::outcome::{End, Outcome, SynAgain};
 use crate::tcp::segment::reset_for;
 use crate::tcp::state::State;
@@ -380,7 +380,11 @@ impl Tcb {
         }
         if a.seg.flags.has(Flags::ECE) && self.flight() > 0 && self.cwr_end.at_or_before(self.snd.una) {
             //= ECN-8
-            self.congestion.on_mark(self.flight(), u32::from(self.mss));
+            if self.congestion.on_mark(self.flight(), u32::from(self.mss)) == Marked::Held {
+                //= ECN-10
+                let delay = self.rto_ms(a.ctx);
+                self.wait_for(Waiting::Retransmit, delay, a.ctx);
+            }
             self.cwr_end = self.snd.nxt;
             self.facts.set(fact::CWR_DUE);
         }
