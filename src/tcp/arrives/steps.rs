@@ -196,11 +196,13 @@ impl Tcb {
             self.refuse_impossible_ack(a)?;
         }
         self.take_timestamp(a);
+        // The SYN-ACK is no packet that could have been marked.
+        let flight = if a.out.opened { 0 } else { self.flight() };
         if a.seg.ack.after(self.snd.una) {
             self.acknowledge(a);
         }
         self.take_window(a);
-        self.take_congestion_echo(a);
+        self.take_congestion_echo(a, flight);
         self.fin_acknowledged(a);
         Ok(())
     }
@@ -296,7 +298,7 @@ impl Tcb {
             self.facts.clear(fact::RESENDING);
         }
         self.short_end = self.short_end.later(self.snd.una);
-        self.cwr_end = self.cwr_end.later(self.snd.una);
+        self.cwr_end = self.cwr_end.later(self.snd.una - 1);
         self.timers.expiries = 0;
         self.progress_at = ctx.now.tick();
         self.owed.0 |= Owed::SEND;
@@ -373,14 +375,15 @@ impl Tcb {
         self.owed.0 |= Owed::SEND;
     }
 
-    /// The peer echoes a congestion mark (ECN-8), or says that it has reacted to ours (ECN-6).
-    fn take_congestion_echo(&mut self, a: &Arrival<'_>) {
+    /// The peer echoes a congestion mark (ECN-8) on one of the `flight` octets that were in flight when it came, or
+    /// says that it has reacted to ours (ECN-6).
+    fn take_congestion_echo(&mut self, a: &Arrival<'_>, flight: u32) {
         if !self.facts.has(fact::ECN) {
             return;
         }
-        if a.seg.flags.has(Flags::ECE) && self.flight() > 0 && self.cwr_end.at_or_before(self.snd.una) {
+        if a.seg.flags.has(Flags::ECE) && flight > 0 && self.cwr_end.before(self.snd.una) {
             //= ECN-8
-            if self.congestion.on_mark(self.flight(), u32::from(self.mss)) == Marked::Held {
+            if self.congestion.on_mark(flight, u32::from(self.mss)) == Marked::Held {
                 //= ECN-10
                 let delay = self.rto_ms(a.ctx);
                 self.wait_for(Waiting::Retransmit, delay, a.ctx);
