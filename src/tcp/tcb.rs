@@ -225,7 +225,8 @@ pub struct Tcb {
     pub(super) short_end: Seq,
     /// The next number to be sent again, while `RESENDING`.
     pub(super) resend: Seq,
-    /// The end of the flight in which the window was last reduced for a mark (ECN-8: once per window).
+    /// The end of the flight in which the window was last reduced for a mark: up to here acknowledgments repeat
+    /// the same mark (ECN-8: once per window).
     pub(super) cwr_end: Seq,
     /// The end of the segment whose round trip is measured, and when it left.
     pub(super) timed_end: Seq,

@@ -100,6 +100,9 @@ impl Tcb {
 
     /// RTO (RFC 6298 5.4 to 5.6): the oldest goes again, slowly; the rest follows as acknowledgments allow.
     fn retransmission_timeout(&mut self, rec: Option<&mut Recovery>, ctx: Ctx<'_>, out: &mut Outcome) {
+        if self.flight() == 0 {
+            return self.window_held_long_enough(ctx);
+        }
         //= TMR-1
         //= LAK-3
         if self.gave_up(ctx, out) {
@@ -124,18 +127,21 @@ impl Tcb {
         self.wait_for(Waiting::Retransmit, delay, ctx);
     }
 
+    /// Marks had closed the congestion window of a sender with nothing in flight.
+    fn window_held_long_enough(&mut self, ctx: Ctx<'_>) {
+        //= ECN-10
+        self.congestion.release(u32::from(self.mss));
+        self.timers.waiting = Waiting::Nothing;
+        self.owed.0 |= Owed::SEND;
+        self.arm(None, true, ctx);
+    }
+
     /// The window stays closed (TMR-5), or a small segment has waited long enough for company (TMR-10).
     fn persist_timeout(&mut self, ctx: Ctx<'_>, out: &mut Outcome) {
         if self.gave_up(ctx, out) {
             return;
         }
-        if self.congestion.is_held() && self.timers.waiting == Waiting::Override {
-            //= ECN-10
-            self.congestion.release(u32::from(self.mss));
-            self.owed.0 |= Owed::SEND;
-        } else {
-            self.owed.0 |= Owed::PROBE;
-        }
+        self.owed.0 |= Owed::PROBE;
         if self.timers.waiting == Waiting::Persist {
             out.probe = true;
             self.timers.expiries = self.timers.expiries.saturating_add(1);
@@ -152,10 +158,14 @@ impl Tcb {
         if !self.state().is_synchronized() || self.state() == State::TimeWait {
             return;
         }
-        let in_flight = self.flight() > 0;
+        //= ECN-10
+        let held = self.congestion.is_held() && self.snd.wnd > 0;
+        let in_flight = self.flight() > 0 || held;
         let waits = self.unsent() > 0 || self.fin_pending();
         let wanted = match (in_flight || waits, self.snd.wnd == 0, in_flight) {
             (false, _, _) => Waiting::Nothing,
+            //= ECN-10
+            _ if held && self.flight() == 0 => Waiting::Retransmit,
             //= MUST-36
             //= FW1-8
             //= CLW-7
@@ -168,11 +178,6 @@ impl Tcb {
         }
         match wanted {
             Waiting::Nothing => self.timers.waiting = Waiting::Nothing,
-            //= ECN-10
-            Waiting::Override if self.congestion.is_held() => {
-                let delay = self.rto_ms(ctx);
-                self.wait_for(wanted, delay, ctx);
-            }
             //= SWS-3
             Waiting::Override => self.wait_for(wanted, ctx.cfg.override_ms, ctx),
             //= SHLD-29

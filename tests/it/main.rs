@@ -15,6 +15,7 @@ mod half_open;
 mod held;
 mod inet;
 mod layers;
+mod marks;
 mod no_alloc;
 mod reach;
 mod recovery;

@@ -211,9 +211,9 @@ impl Tcb {
             //= CC-14
             self.congestion.on_ack(self.snd.una.since(una), u32::from(self.mss));
         }
-        if advances || self.flight() > 0 {
-            self.take_congestion_echo(a, self.snd.nxt.since(una));
-        }
+        // The SYN-ACK is no packet that could have been marked.
+        let flight = if a.out.opened { 0 } else { self.snd.nxt.since(una) };
+        self.take_congestion_echo(a, flight);
         self.take_congestion_mark(a);
         self.arm(a.rec.as_deref(), advances, a.ctx);
         self.fin_acknowledged(a);
@@ -311,7 +311,7 @@ impl Tcb {
             self.facts.clear(fact::RESENDING);
         }
         self.short_end = self.short_end.later(self.snd.una);
-        self.cwr_end = self.cwr_end.later(self.snd.una);
+        self.cwr_end = self.cwr_end.later(self.snd.una - 1);
         self.timers.expiries = 0;
         self.progress_at = a.ctx.now.tick();
         self.owed.0 |= Owed::SEND;
@@ -392,9 +392,10 @@ impl Tcb {
         self.owed.0 |= Owed::SEND;
     }
 
-    /// The peer echoes a congestion mark: less goes out, and nothing goes again; once in a window (ECN-8).
+    /// The peer echoes a congestion mark on one of the `flight` octets that were in flight when it came: less goes
+    /// out, and nothing goes again; once in a window (ECN-8).
     fn take_congestion_echo(&mut self, a: &mut Arrival<'_>, flight: u32) {
-        if !self.is_marked(a) || self.cwr_end.after(self.snd.una) {
+        if !self.is_marked(a) || flight == 0 || !self.cwr_end.before(self.snd.una) {
             return;
         }
         //= ECN-8
