@@ -59,10 +59,10 @@ impl Tcb {
             self.undo(rec, how, &mut a.out);
         }
         self.judge_probe(rec, &delivery, flight, &mut a.out);
-        self.leave_recovery(rec);
+        let left = self.leave_recovery(rec);
         self.find_losses(rec, &delivery, flight, a.ctx, &mut a.out);
         let marked = a.seg.flags.has(Flags::ECE) && self.facts.has(fact::ECN);
-        self.adjust_window(rec, &delivery, flight, marked, a);
+        self.adjust_window(rec, &delivery, flight, marked || left, a);
         if self.flight() == 0 {
             rec.rack.idle();
             rec.reported = 0;
@@ -175,14 +175,16 @@ impl Tcb {
         rec.probe = None;
     }
 
-    /// Everything that was in flight when the loss was found is acknowledged.
-    fn leave_recovery(&mut self, rec: &mut Recovery) {
+    /// Everything that was in flight when the loss was found is acknowledged. True when fast recovery ends: the
+    /// window is SSTHRESH then, and this acknowledgment does not grow it (RFC 5681 3.2 step 6).
+    fn leave_recovery(&mut self, rec: &mut Recovery) -> bool {
         //= SR-6
         if rec.phase == Phase::Open || self.snd.una.before(rec.point) {
-            return;
+            return false;
         }
         let c = &mut self.congestion;
-        if rec.phase == Phase::Recovery {
+        let fast = rec.phase == Phase::Recovery;
+        if fast {
             c.cwnd = if self.facts.has(fact::SACK) {
                 c.ssthresh
             } else {
@@ -198,6 +200,7 @@ impl Tcb {
         if !self.facts.has(fact::SACK) {
             rec.reported = 0;
         }
+        fast
     }
 
     fn find_losses(
@@ -300,13 +303,13 @@ impl Tcb {
         self.congestion_was_reduced();
     }
 
-    /// The congestion window after an acknowledgment.
+    /// The congestion window after an acknowledgment; `reduced`: it tells of a mark, or ends fast recovery.
     fn adjust_window(
         &mut self,
         rec: &mut Recovery,
         delivery: &Delivery,
         flight: u32,
-        marked: bool,
+        reduced: bool,
         a: &mut Arrival<'_>,
     ) {
         let mss = u32::from(self.mss);
@@ -329,7 +332,7 @@ impl Tcb {
             }
             return;
         }
-        if !delivery.advanced || marked || a.out.opened {
+        if !delivery.advanced || reduced || a.out.opened {
             return;
         }
         let used = rec.phase == Phase::Loss || c.is_used_by(flight);
