@@ -94,6 +94,8 @@ fn run(source: &Source, way: Way) -> Result<(), String> {
 fn setup(script: &Script, way: Way) -> Result<Setup, (usize, String)> {
     let mut setup = Setup::default();
     setup.limits.burst = way.burst;
+    setup.limits.buffers = 1 << 20;
+    setup.frames = 256;
     for (line, name, value) in &script.settings {
         set(&mut setup, name, value).map_err(|wrong| (*line, wrong))?;
     }
