@@ -237,6 +237,7 @@ impl Tcb {
             self.facts.set(fact::FIN_SENT);
         }
         self.snd.nxt = end;
+        self.congestion.on_sent(self.flight());
         if !self.facts.has(fact::TIMING | fact::RESENDING) {
             self.facts.set(fact::TIMING);
             self.timed_end = end;
