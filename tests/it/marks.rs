@@ -71,7 +71,7 @@ fn a_mark_halves_the_window_once_in_a_round_trip_and_is_answered() {
     acknowledge(&mut world, &mut peer, 1, ECE_ACK);
     world.silent();
     acknowledge(&mut world, &mut peer, 3, ACK);
-    assert_eq!(sent(&mut world)[0], true);
+    assert!(sent(&mut world)[0]);
 }
 
 #[test]
