@@ -4,7 +4,8 @@ use dpdk_tcp::wire::seq::Seq;
 use dpdk_tcp::wire::tcp::Flags;
 use dpdk_tcp::wire::tcp_options::Options;
 
-use crate::reach::{PEER_PORT, Peer, Seg, World, seg};
+use crate::reach::{PEER_PORT, Peer, Seg, Setup, World, seg};
+use dpdk_tcp::tcp::congestion::Algorithm;
 
 const ACK: Flags = Flags::ACK;
 const ECE_ACK: Flags = Flags(Flags::ACK.0 | Flags::ECE.0);
@@ -12,7 +13,7 @@ const MSS: usize = 1_460;
 
 /// A connection that agreed to ECN, with an initial window of ten segments.
 fn connection() -> (World, Peer) {
-    let mut world = World::new();
+    let mut world = reno();
     let options = Options { mss: Some(1_460), ..Options::default() };
     world.inject(&[seg(Flags::SYN | Flags::ECE | Flags::CWR, Seq(100), Seq(0)).options(options)]);
     let peer = Peer { port: PEER_PORT, seq: Seq(101), ack: world.one().segment.seq + 1 };
@@ -37,6 +38,13 @@ fn acknowledge(world: &mut World, peer: &mut Peer, segments: u32, flags: Flags) 
     peer.ack += segments * MSS as u32;
     let segment: Seg = peer.seg(flags);
     world.inject(&[segment]);
+}
+
+/// Reno, since its windows are plain numbers.
+fn reno() -> World {
+    let mut setup = Setup::default();
+    setup.cfg.congestion = Algorithm::Reno;
+    World::with(setup)
 }
 
 /// After two marks on single segments the window holds nothing.
