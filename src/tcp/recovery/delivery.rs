@@ -68,11 +68,13 @@ impl Tcb {
             self.undo(rec, how, &mut a.out);
         }
         self.judge_probe(rec, &delivery, flight, &mut a.out);
-        self.leave_recovery(rec);
+        let was_repaired = self.leave_recovery(rec);
         let recover_fs = recover_flight(self.flight(), rec.board.sacked(), delivery.octets);
         self.find_losses(rec, &delivery, Flight { octets: flight, recover_fs }, a.ctx, &mut a.out);
         let marked = a.seg.flags.has(Flags::ECE) && self.facts.has(fact::ECN);
-        self.adjust_window(rec, &delivery, marked, a);
+        //= CC-14
+        let grows = delivery.advanced && !was_repaired && !marked && !a.out.opened;
+        self.adjust_window(rec, &delivery, grows, a);
         if self.flight() == 0 {
             rec.rack.idle();
             rec.reported = 0;
@@ -185,14 +187,16 @@ impl Tcb {
         rec.probe = None;
     }
 
-    /// Everything that was in flight when the loss was found is acknowledged.
-    fn leave_recovery(&mut self, rec: &mut Recovery) {
+    /// Everything that was in flight when the loss was found is acknowledged. True where that ends fast recovery: the
+    /// window is what recovery aimed at, and this acknowledgment lets it grow no further.
+    fn leave_recovery(&mut self, rec: &mut Recovery) -> bool {
         //= SR-6
         if rec.phase == Phase::Open || self.snd.una.before(rec.point) {
-            return;
+            return false;
         }
         let c = &mut self.congestion;
-        if rec.phase == Phase::Recovery {
+        let was_fast = rec.phase == Phase::Recovery;
+        if was_fast {
             c.cwnd = if self.facts.has(fact::SACK) {
                 c.ssthresh
             } else {
@@ -208,6 +212,7 @@ impl Tcb {
         if !self.facts.has(fact::SACK) {
             rec.reported = 0;
         }
+        was_fast
     }
 
     fn find_losses(
@@ -317,7 +322,7 @@ impl Tcb {
     }
 
     /// The congestion window after an acknowledgment.
-    fn adjust_window(&mut self, rec: &mut Recovery, delivery: &Delivery, marked: bool, a: &mut Arrival<'_>) {
+    fn adjust_window(&mut self, rec: &mut Recovery, delivery: &Delivery, grows: bool, a: &mut Arrival<'_>) {
         let mss = u32::from(self.mss);
         let c = &mut self.congestion;
         if rec.phase == Phase::Recovery {
@@ -338,7 +343,7 @@ impl Tcb {
             }
             return;
         }
-        if !delivery.advanced || marked || a.out.opened {
+        if !grows {
             return;
         }
         let acked = Acked {
