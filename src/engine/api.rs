@@ -10,6 +10,7 @@ use super::shard::Shard;
 use super::slot::{Origin, Owner, Slot};
 use crate::tcp::Ctx;
 use crate::tcp::calls::AfterClose;
+use crate::tcp::outcome::Soft;
 use crate::tcp::state::State;
 
 /// Names one connection of one shard for as long as it lives; a later connection in the same slot has another
@@ -80,6 +81,10 @@ pub trait App {
 
     /// The peer announced urgent data, or more of it (MUST-32). [`Conn::urgent`] says how much is left.
     fn on_urgent(&mut self, _conn: &mut Conn<'_>) {}
+
+    /// The connection is in trouble, and goes on all the same (MUST-47, SHLD-9, SHLD-25): the ERROR report of RFC
+    /// 9293 3.9.1.8. Also told while the application opens the connection.
+    fn on_trouble(&mut self, _conn: &mut Conn<'_>, _trouble: Soft) {}
 
     /// The program ends soon: what is open should be brought to an end. The default finishes at once.
     fn on_drain(&mut self, conn: &mut Conn<'_>) {

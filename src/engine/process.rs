@@ -11,7 +11,7 @@ use crate::flow::table::Place;
 use crate::stats::counters::Counter;
 use crate::tcp::arrives::listen;
 use crate::tcp::arrives::synchronized::Room;
-use crate::tcp::outcome::{End, Outcome, SynAgain};
+use crate::tcp::outcome::{End, Outcome, Soft, SynAgain};
 use crate::tcp::state::State;
 use crate::tcp::time_wait::{self, TimeWait};
 use crate::wire::tcp::Segment;
@@ -134,6 +134,9 @@ impl Shard {
         if out.urgent && self.hears(index) {
             app.on_urgent(&mut self.conn(index));
         }
+        if let Some(trouble) = out.soft {
+            self.report(app, index, trouble);
+        }
         if out.peer_closed
             && let Some(slot) = self.slots.get_mut(index)
         {
@@ -193,6 +196,14 @@ impl Shard {
     /// The application has the connection and has not ended it.
     fn hears(&self, index: u32) -> bool {
         self.slots.get(index).is_some_and(Slot::hears)
+    }
+
+    /// Tells the application of a soft error, if it has the connection or opens it.
+    pub(super) fn report<A: App>(&mut self, app: &mut A, index: u32, trouble: Soft) {
+        let opens = self.slots.get(index).is_some_and(|slot| slot.owner == Owner::Opener);
+        if opens || self.hears(index) {
+            app.on_trouble(&mut self.conn(index), trouble);
+        }
     }
 
     /// The handshake is complete: the application that opened is told, or is offered the connection.

@@ -28,6 +28,36 @@ pub enum End {
     Aborted,
 }
 
+/// A soft error: trouble of a connection that goes on all the same (MUST-47, MUST-56).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Soft {
+    /// R1 is passed: the same numbers were sent again so often, and nothing was acknowledged (SHLD-9).
+    Retransmitting,
+    /// An ICMP error message about one of our segments came.
+    Unreachable(Unreachable),
+}
+
+/// What an ICMP error message says of the way to the peer (RFC 9293 3.9.2.2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unreachable {
+    /// The network, or (IPv6) there is no route.
+    Network,
+    /// The host, or (IPv6) the address.
+    Host,
+    /// The protocol; hard by its letter.
+    Protocol,
+    /// The port; hard by its letter.
+    Port,
+    /// The source route failed.
+    SourceRoute,
+    /// A filter forbids it.
+    Prohibited,
+    /// The time to live, or the time for reassembly, was over.
+    TimeExceeded,
+    /// A field of the header was not understood.
+    ParameterProblem,
+}
+
 /// What an arriving segment, a timeout or a call did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[must_use]
@@ -60,6 +90,8 @@ pub struct Outcome {
     pub rto: bool,
     /// A zero window is probed.
     pub probe: bool,
+    /// The application is to be told of this trouble.
+    pub soft: Option<Soft>,
     /// The connection is over; its state is CLOSED.
     pub end: Option<End>,
 }
