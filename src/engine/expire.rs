@@ -110,10 +110,10 @@ impl Shard {
     fn abort<A: App>(&mut self, app: &mut A, index: u32) {
         let ctx = Ctx { now: self.now, cfg: &self.cfg };
         let Some(slot) = self.slots.get_mut(index) else { return };
-        let key = slot.key;
+        let (key, ip) = (slot.key, slot.tcb.settings().ip);
         let (reset, out) = slot.tcb.abort(ctx);
         if let Some(reset) = reset {
-            self.tell(key, reset);
+            self.tell(key, reset, ip);
         }
         self.carry_out(app, index, key, &out, &[]);
     }

@@ -6,6 +6,7 @@
 pub mod active;
 mod admit;
 pub mod api;
+mod choices;
 mod classify;
 pub mod control;
 mod emit;

@@ -3,7 +3,7 @@
 
 use super::admit::Verdict;
 use super::api::{Accept, App, ListenerId};
-use super::shard::{SCRATCH, Shard};
+use super::shard::{Doubt, SCRATCH, Shard};
 use super::slot::{Origin, Owner, Slot};
 use crate::base::bytes::CHUNK;
 use crate::flow::key::Key;
@@ -102,7 +102,8 @@ impl Shard {
     ) {
         self.count_outcome(out);
         if let Some(segment) = out.reply {
-            self.reply(key, segment);
+            let ip = self.slots.get(index).map_or(self.cfg.settings.ip, |slot| slot.tcb.settings().ip);
+            self.reply(key, segment, ip);
         }
         if let Some(end) = out.end {
             return self.finish(app, index, end);
@@ -190,6 +191,9 @@ impl Shard {
         if out.probe {
             self.count(Counter::Probes);
         }
+        if out.keep_alive {
+            self.count(Counter::KeepAlives);
+        }
         self.counters.add(Counter::OctetsAcked, u64::from(out.acked));
     }
 
@@ -198,10 +202,18 @@ impl Shard {
         self.slots.get(index).is_some_and(Slot::hears)
     }
 
-    /// Tells the application of a soft error, if it has the connection or opens it.
+    /// Tells the application of a soft error, if it has the connection or opens it and wants to know; and, beyond R1,
+    /// the lower layer.
     pub(super) fn report<A: App>(&mut self, app: &mut A, index: u32, trouble: Soft) {
-        let opens = self.slots.get(index).is_some_and(|slot| slot.owner == Owner::Opener);
-        if opens || self.hears(index) {
+        //= MUST-47
+        //= SHLD-9
+        //= SHLD-20
+        let Some(slot) = self.slots.get(index) else { return };
+        if trouble == Soft::Retransmitting && !self.doubts.is_full() {
+            let interface = self.locals.get(slot.key.local).interface;
+            self.doubts.push(Doubt { interface, remote: slot.key.remote, neighbour: slot.neighbour });
+        }
+        if slot.tcb.settings().reports && (slot.owner == Owner::Opener || slot.hears()) {
             app.on_trouble(&mut self.conn(index), trouble);
         }
     }
@@ -431,7 +443,7 @@ impl Shard {
 
     fn answer_old(&mut self, key: Key, old: TimeWait) {
         let offset = self.timestamp_offset(&key);
-        self.reply(key, old.ack(offset, self.ctx()));
+        self.reply(key, old.ack(offset, self.ctx()), self.cfg.settings.ip);
     }
 }
 

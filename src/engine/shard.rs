@@ -9,10 +9,11 @@ use super::api::{App, CloseReason, Conn, ConnId, ListenerId};
 use super::limits::{Limits, REPLIES_MAX};
 use super::slot::{Origin, Owner, Slot};
 use super::wheel::Wheel;
+use crate::base::burst::Burst;
 use crate::base::bytes::Pool;
 use crate::base::drop_reason::DropReason;
 use crate::base::hash::Secrets;
-use crate::base::ids::LocalIdx;
+use crate::base::ids::{LocalIdx, NeighbourIdx};
 use crate::base::list::IndexList;
 use crate::base::rate::TokenBucket;
 use crate::base::rng::Rng;
@@ -31,6 +32,7 @@ use crate::tcp::config::Config;
 use crate::tcp::outcome::End;
 use crate::tcp::reassembly::Reassembly;
 use crate::tcp::segment::SegmentOut;
+use crate::tcp::settings::{ForIp, Settings};
 use crate::tcp::state::State;
 use crate::tcp::time_wait::TimeWait;
 use crate::wire::tcp::Flags;
@@ -43,11 +45,22 @@ pub(super) const SCRATCH: usize = 16 * 1024;
 pub(super) struct Reply {
     pub key: Key,
     pub segment: SegmentOut,
+    pub ip: ForIp,
+}
+
+/// A connection that passed R1: the way to its peer is doubtful.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Doubt {
+    pub interface: u8,
+    pub remote: u32,
+    pub neighbour: NeighbourIdx,
 }
 
 /// A listener's state; its limits are the protocol's.
 pub(super) struct Listening {
     pub queues: Listener,
+    /// What its connections start with.
+    pub settings: Settings,
     /// Connections that wait for the application, oldest first. May hold some that are gone.
     pub waiting: VecDeque<ConnId>,
 }
@@ -68,6 +81,8 @@ pub struct Shard {
     /// Connections that found no memory for what they wanted to send, in the order in which they will try again.
     pub(super) starved: IndexList,
     pub(super) replies: VecDeque<Reply>,
+    /// Those that passed R1 in this pass; what finds no room is only advice.
+    pub(super) doubts: Burst<Doubt>,
     pub(super) cfg: Config,
     pub(super) secrets: Secrets,
     pub(super) limits: Limits,
@@ -110,6 +125,7 @@ impl Shard {
             owing: IndexList::new(limits.slots()),
             starved: IndexList::new(limits.slots()),
             replies: VecDeque::with_capacity(REPLIES_MAX),
+            doubts: Burst::new(),
             resets: TokenBucket::new(limits.resets_per_second, limits.reset_burst),
             challenges: TokenBucket::new(limits.challenges_per_second, limits.challenges_per_second),
             jitter: Rng::new(seed),
@@ -131,6 +147,19 @@ impl Shard {
     /// # Errors
     /// The endpoint is taken, or the port is 0.
     pub fn listen(&mut self, local: Option<LocalIdx>, port: u16) -> Result<ListenerId, ListenError> {
+        self.listen_with(local, port, self.cfg.settings)
+    }
+
+    /// As [`Shard::listen`]; the connections that it accepts start with `settings`.
+    ///
+    /// # Errors
+    /// The endpoint is taken, or the port is 0.
+    pub fn listen_with(
+        &mut self,
+        local: Option<LocalIdx>,
+        port: u16,
+        settings: Settings,
+    ) -> Result<ListenerId, ListenError> {
         //= CALL-1
         let number = self.listeners.add(local, port)?;
         let queues = Listener {
@@ -144,7 +173,7 @@ impl Shard {
             cookie_sent: None,
         };
         let waiting = VecDeque::with_capacity(self.limits.backlog as usize);
-        self.listening.push(Listening { queues, waiting });
+        self.listening.push(Listening { queues, settings, waiting });
         Ok(ListenerId(number))
     }
 
@@ -237,13 +266,13 @@ impl Shard {
     }
 
     /// Puts an answer to a segment on the list; resets within their limit (CLD-5, LIM-12).
-    pub(super) fn reply(&mut self, key: Key, segment: SegmentOut) {
+    pub(super) fn reply(&mut self, key: Key, segment: SegmentOut, ip: ForIp) {
         //= CLD-5
         //= ATK-22
         if segment.flags.has(Flags::RST) && !self.resets.take(self.now) {
             return self.drop_one(DropReason::RstRateLimited);
         }
-        self.tell(key, segment);
+        self.tell(key, segment, ip);
     }
 
     /// How many more answers the list takes in this pass.
@@ -252,14 +281,14 @@ impl Shard {
     }
 
     /// Puts on the list what no segment asked for: the reset of an abort, which no limit keeps from the peer.
-    pub(super) fn tell(&mut self, key: Key, segment: SegmentOut) {
+    pub(super) fn tell(&mut self, key: Key, segment: SegmentOut, ip: ForIp) {
         if self.replies.len() >= REPLIES_MAX {
             return self.drop_one(DropReason::TxFull);
         }
         if segment.flags.has(Flags::RST) {
             self.count(Counter::RstSent);
         }
-        self.replies.push_back(Reply { key, segment });
+        self.replies.push_back(Reply { key, segment, ip });
     }
 
     /// A token of the limit that all connections share, jittered so that its level tells nothing (BA-10).
@@ -350,6 +379,7 @@ impl Shard {
             End::HalfOpenReset => Counter::HalfOpenReset,
             End::HalfOpenExpired => Counter::HalfOpenExpired,
             End::TimedOut => Counter::TimedOut,
+            End::Silent => Counter::Silent,
             End::DataAfterClose | End::Aborted => Counter::Aborted,
         };
         self.count(counter);
@@ -364,6 +394,7 @@ impl Shard {
             return;
         }
         let (key, rest, owes) = (slot.key, slot.tcb.time_wait(), slot.tcb.owes());
+        let ip = slot.tcb.settings().ip;
         let deadline = slot.tcb.deadline().unwrap_or(self.now.tick());
         if self.time_wait.is_full() {
             self.evict_oldest();
@@ -381,7 +412,7 @@ impl Shard {
         }
         if owes {
             let offset = self.timestamp_offset(&key);
-            self.reply(key, rest.ack(offset, self.ctx()));
+            self.reply(key, rest.ack(offset, self.ctx()), ip);
         }
         self.release(app, index, End::Finished);
     }
@@ -429,6 +460,7 @@ fn close_reason(end: End) -> CloseReason {
         End::Finished => CloseReason::Finished,
         End::Reset | End::HalfOpenReset => CloseReason::Reset,
         End::HalfOpenExpired | End::TimedOut | End::SynTimedOut => CloseReason::TimedOut,
+        End::Silent => CloseReason::Silent,
         End::Refused => CloseReason::Refused,
         End::DataAfterClose => CloseReason::DataAfterClose,
         End::Aborted => CloseReason::Aborted,

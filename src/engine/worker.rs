@@ -20,6 +20,7 @@ use crate::link::{Frame, QueuePair};
 use crate::stats::counters::Counter;
 use crate::tcp::Ctx;
 use crate::tcp::segment::SegmentOut;
+use crate::tcp::settings::ForIp;
 
 /// What a pass did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -99,7 +100,22 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         local_port: Option<u16>,
         remote: std::net::SocketAddr,
     ) -> Result<super::api::ConnId, super::active::OpenError> {
-        self.shard.open_active(local, local_port, remote)
+        let settings = self.shard.cfg.settings;
+        self.shard.open_active(local, local_port, remote, settings)
+    }
+
+    /// As [`Worker::open`], with settings of its own.
+    ///
+    /// # Errors
+    /// See [`super::active::OpenError`].
+    pub fn open_with(
+        &mut self,
+        local: Option<std::net::IpAddr>,
+        local_port: Option<u16>,
+        remote: std::net::SocketAddr,
+        settings: crate::tcp::settings::Settings,
+    ) -> Result<super::api::ConnId, super::active::OpenError> {
+        self.shard.open_active(local, local_port, remote, settings)
     }
 
     /// Addresses are announced and, where that was asked for, found free: frames are served.
@@ -120,6 +136,9 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
             work += self.receive(interface);
         }
         work += self.shard.expire(&mut self.app);
+        while let Some(doubt) = self.shard.doubts.pop() {
+            self.host.doubt(&self.shard.locals, &doubt);
+        }
         work += self.housekeeping(now);
         self.app.poll(&mut Api { shard: &mut self.shard });
         self.pay();
@@ -202,7 +221,7 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
     /// Pays what is owed: answers first, then connections, as far as there are frames and room to send them.
     fn pay(&mut self) {
         while let Some(reply) = self.shard.replies.pop_front() {
-            if let Some((interface, frame)) = self.build(&reply.key, &reply.segment, None) {
+            if let Some((interface, frame)) = self.build(&reply.key, &reply.segment, reply.ip, None) {
                 self.host.send_to(&mut self.ports, &self.shard, interface, reply.key.remote, frame);
             }
         }
@@ -226,16 +245,14 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         if budget == 0 {
             return false;
         }
-        let una = slot.tcb.snd.una;
+        let (una, ip) = (slot.tcb.snd.una, slot.tcb.settings().ip);
         let mut segments = std::mem::take(&mut self.segments);
         segments.clear();
         let ctx = Ctx { now: self.shard.now, cfg: &self.shard.cfg };
         slot.tcb.output(ctx, budget, &held, &mut segments);
         for segment in &segments {
-            let Some((interface, frame)) = self.build(&key, segment, Some((index, segment.seq.since(una))))
-            else {
-                continue;
-            };
+            let text = Some((index, segment.seq.since(una)));
+            let Some((interface, frame)) = self.build(&key, segment, ip, text) else { continue };
             self.host.send_for(&mut self.ports, &mut self.shard, interface, index, frame);
         }
         self.segments = segments;
@@ -249,6 +266,7 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         &mut self,
         key: &Key,
         segment: &SegmentOut,
+        ip: ForIp,
         text: Option<(u32, u32)>,
     ) -> Option<(usize, Q::Frame)> {
         let local = self.shard.locals.get(key.local);
@@ -263,6 +281,7 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
             source: local.v4(),
             destination: key.remote.to_be_bytes(),
             ports: (key.local_port, key.remote_port),
+            ip,
         };
         let shard = &self.shard;
         let fill = |place: &mut [u8]| {

@@ -22,6 +22,8 @@ pub enum End {
     SynTimedOut,
     /// R2 without progress (UT-3), or FIN-WAIT-2 for too long (FW2-6).
     TimedOut,
+    /// No keep-alive probe was answered (KA-2).
+    Silent,
     /// Data came for an application that has closed (SHLD-3).
     DataAfterClose,
     /// The application aborted.
@@ -90,6 +92,8 @@ pub struct Outcome {
     pub rto: bool,
     /// A zero window is probed.
     pub probe: bool,
+    /// The peer is asked whether it is there.
+    pub keep_alive: bool,
     /// The application is to be told of this trouble.
     pub soft: Option<Soft>,
     /// The connection is over; its state is CLOSED.

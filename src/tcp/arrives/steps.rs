@@ -196,6 +196,7 @@ impl Tcb {
             self.refuse_impossible_ack(a)?;
         }
         self.take_timestamp(a);
+        self.heard(a.ctx);
         if a.seg.ack.after(self.snd.una) {
             self.acknowledge(a);
         }
@@ -296,6 +297,7 @@ impl Tcb {
             self.facts.clear(fact::RESENDING);
         }
         self.short_end = self.short_end.later(self.snd.una);
+        self.urgent_out = self.urgent_out.filter(|end| end.after(self.snd.una));
         self.cwr_end = self.cwr_end.later(self.snd.una);
         self.timers.expiries = 0;
         self.progress_at = ctx.now.tick();
@@ -332,9 +334,10 @@ impl Tcb {
     /// SND.WND (COM-16). A window that opens sends; one that closes is probed.
     fn take_window(&mut self, a: &Arrival<'_>) {
         let (seq, ack) = (a.seg.seq - u32::from(a.text_at), a.seg.ack);
-        if self.timers.waiting == Waiting::Persist {
+        if self.timers.waiting == Waiting::Persist && self.settings.own_timeout_ms().is_none() {
             //= MUST-37
             //= ZWP-4
+            //= UT-4
             self.progress_at = a.ctx.now.tick();
         }
         // Whoever acknowledges more speaks later, also in a repeated segment below WL1. Without this a closed
