@@ -40,6 +40,7 @@ fn share(all: u32, loops: usize) -> u32 {
 pub fn limits(options: &Serve, loops: usize) -> Limits {
     Limits {
         connections: share(options.max_connections, loops),
+        listeners: u16::try_from(options.listen.len()).unwrap_or(u16::MAX),
         backlog: options.backlog,
         time_wait_max: share(options.time_wait_max, loops),
         buffers: usize::try_from(options.buffers).unwrap_or(usize::MAX) / loops.max(1),

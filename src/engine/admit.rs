@@ -52,7 +52,15 @@ impl Shard {
             listen::Disposition::Open | listen::Disposition::Cookie | listen::Disposition::Prove
         );
         //= LIM-4
-        let decided = if opens && no_room { listen::Disposition::Ignore(DropReason::NoTcb) } else { decided };
+        let decided = match opens {
+            true if no_room => listen::Disposition::Ignore(DropReason::NoTcb),
+            //= LIM-3
+            //= ATK-15
+            true if self.per_address.is_full(arrived.key.remote) => {
+                listen::Disposition::Ignore(DropReason::AddressFull)
+            }
+            _ => decided,
+        };
         Verdict::Listener(ListenerId(number), decided)
     }
 

@@ -290,6 +290,7 @@ impl Conn<'_> {
         if after != AfterClose::Deliver {
             if slot.owner == Owner::Taken {
                 slot.owner = Owner::Finished;
+                shard.closing.push_back(self.index);
             }
             shard.pool.clear(&mut slot.incoming);
             slot.tcb.set_held(0);

@@ -1,10 +1,12 @@
 //! A shard's limits (requirements 4.1) and the memory that follows from them, all of it taken at start.
 
+use super::api::ConnId;
 use super::slot::Slot;
 use super::wheel::Wheel;
 use crate::base::bytes::Pool;
 use crate::base::list::IndexList;
 use crate::base::slab::Slab;
+use crate::flow::per_address::PerAddress;
 use crate::flow::table::Table;
 use crate::flow::time_wait_ring::TimeWaitRing;
 use crate::tcp::arrives::listen::CookieMode;
@@ -17,6 +19,12 @@ pub(super) const REPLIES_MAX: usize = 512;
 /// Timers and records looked at in one pass (LIM-13).
 pub(super) const EXPIRE_MAX: usize = 256;
 
+/// Timers that change their level in the wheel in one pass (LIM-13).
+pub(super) const MOVES_MAX: usize = 1_024;
+
+/// Connections that are offered to applications again in one pass (LIM-13).
+pub(super) const OFFERS_MAX: usize = 256;
+
 /// Connections without memory that try again in one pass: few, since most of them will fail again.
 pub(super) const FEED_MAX: usize = 8;
 
@@ -28,6 +36,10 @@ pub(super) const PAY_MAX: usize = 256;
 pub struct Limits {
     /// Established and closing connections (LIM-4).
     pub connections: u32,
+    /// Listeners at a time, before the loop starts and while it runs.
+    pub listeners: u16,
+    /// Connections of each remote address that listeners take (LIM-3); any number without it.
+    pub per_address: Option<u32>,
     /// Most connections of one listener that wait for the application; twice as many may be half-open.
     pub backlog: u32,
     /// TIME-WAIT records (LIM-7).
@@ -52,6 +64,8 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             connections: 262_144,
+            listeners: 16,
+            per_address: None,
             backlog: 4_096,
             time_wait_max: 4 * 262_144,
             buffers: 64 << 20,
@@ -68,7 +82,7 @@ impl Default for Limits {
 /// What a shard's memory is made of, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MemoryPlan {
-    /// For each connection: slot, timer, place in the index, in the owing list and in that of the starved.
+    /// For each connection: slot, timer, place in the index and in the lists of those that owe, starve or close.
     pub per_connection: usize,
     /// For each half-open connection; it is the same slot.
     pub per_half_open: usize,
@@ -92,6 +106,18 @@ impl Limits {
         (self.connections / 4).max(1)
     }
 
+    /// Connections that their applications have closed for good and that are not over, where places are scarce
+    /// (LIM-8): a quarter of all.
+    pub fn closing(&self) -> u32 {
+        //= LIM-8
+        (self.connections / 4).max(1)
+    }
+
+    /// From so many connections on places are scarce: seven eighths of all.
+    pub fn crowded(&self) -> u32 {
+        self.connections - self.connections / 8
+    }
+
     /// Slots: half-open connections have some of their own, so that a flood of SYNs takes none away from
     /// established ones.
     pub fn slots(&self) -> u32 {
@@ -112,12 +138,19 @@ impl Limits {
     pub fn memory(&self) -> MemoryPlan {
         let index = Table::memory(self.table_entries());
         let index_entry = index / self.table_entries().max(1) as usize;
-        let slot = Slab::<Slot>::slot_bytes() + Wheel::node_bytes() + 2 * IndexList::link_bytes();
+        let slot = Slab::<Slot>::slot_bytes() + Wheel::node_bytes() + 3 * IndexList::link_bytes();
         let record = TimeWaitRing::<TimeWait>::record_bytes();
         let buffers = Pool::memory(self.buffers);
         let held = self.reassemblies() as usize * Slab::<Reassembly>::slot_bytes();
-        let total =
-            held + self.slots() as usize * slot + self.time_wait_max as usize * record + index + buffers;
+        let waiting = usize::from(self.listeners) * self.backlog as usize * size_of::<ConnId>();
+        let counts = PerAddress::memory(self.per_address, self.slots());
+        let total = held
+            + waiting
+            + counts
+            + self.slots() as usize * slot
+            + self.time_wait_max as usize * record
+            + index
+            + buffers;
         MemoryPlan {
             per_connection: slot + index_entry,
             per_half_open: slot + index_entry,

@@ -15,6 +15,7 @@ mod held;
 pub mod host;
 pub mod invariants;
 pub mod limits;
+mod listen;
 mod port;
 mod process;
 pub mod shard;

@@ -3,6 +3,7 @@
 
 use super::admit::Verdict;
 use super::api::{Accept, App, ListenerId};
+use super::listen::is_waiting;
 use super::shard::{Doubt, SCRATCH, Shard};
 use super::slot::{Origin, Owner, Slot};
 use crate::base::bytes::CHUNK;
@@ -57,7 +58,9 @@ impl Shard {
         }
         let accept_full = match (slot.tcb.state(), slot.origin) {
             (State::SynReceived, Origin::Listener(listener)) => {
-                self.listening.get(usize::from(listener.0)).is_none_or(|l| l.queues.is_full())
+                //= LIM-3
+                self.per_address.is_full(slot.key.remote)
+                    || self.listening.get(usize::from(listener.0)).is_none_or(|l| l.queues.is_full())
             }
             _ => false,
         };
@@ -232,6 +235,7 @@ impl Shard {
         };
         slot.owner = Owner::Waiting;
         self.half_open -= 1;
+        self.count_address(index);
         let Some(listening) = self.listening.get_mut(usize::from(listener.0)) else { return };
         listening.queues.half_open -= 1;
         listening.queues.waiting += 1;
@@ -278,25 +282,6 @@ impl Shard {
         }
         if listening.waiting.len() < listening.waiting.capacity() {
             listening.waiting.push_back(id);
-        }
-    }
-
-    /// Offers the connections that wait to the application again, oldest first, until it wants no more.
-    pub(super) fn offer_waiting<A: App>(&mut self, app: &mut A) {
-        for number in 0..self.listening.len() {
-            let listener = ListenerId(number as u16);
-            while let Some(id) = self.listening.get(number).and_then(|l| l.waiting.front().copied()) {
-                if is_waiting(self.slots.get(id.index), id.generation) {
-                    let answer = self.offer(app, id.index, listener);
-                    self.after_callbacks(app, id.index);
-                    if answer == Accept::Later && is_waiting(self.slots.get(id.index), id.generation) {
-                        break;
-                    }
-                }
-                if let Some(listening) = self.listening.get_mut(number) {
-                    listening.waiting.pop_front();
-                }
-            }
         }
     }
 
@@ -452,11 +437,6 @@ impl Shard {
 /// 1/(1 + n/8) of it to the others. Always two chunks: an answer must be possible.
 fn share(free: usize, all: usize) -> usize {
     (free / 8).saturating_mul(free).checked_div(all).unwrap_or(0).max(2 * CHUNK)
-}
-
-/// The connection waits in its accept queue.
-fn is_waiting(slot: Option<&Slot>, generation: u32) -> bool {
-    slot.is_some_and(|slot| slot.generation == generation && slot.owner == Owner::Waiting)
 }
 
 const _: () = assert!(SCRATCH >= 16 * 1024, "applications are promised so many contiguous bytes");

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::api::{App, CloseReason, Conn, ConnId, ListenerId};
+use super::api::{App, CloseReason, Conn, ConnId};
 use super::limits::{Limits, REPLIES_MAX};
 use super::slot::{Origin, Owner, Slot};
 use super::wheel::Wheel;
@@ -20,7 +20,8 @@ use crate::base::rng::Rng;
 use crate::base::slab::Slab;
 use crate::base::time::{Instant, Tick};
 use crate::flow::key::Key;
-use crate::flow::listeners::{ListenError, Listeners};
+use crate::flow::listeners::Listeners;
+use crate::flow::per_address::PerAddress;
 use crate::flow::source_port::SourcePorts;
 use crate::flow::table::{Place, Table};
 use crate::flow::time_wait_ring::TimeWaitRing;
@@ -80,6 +81,14 @@ pub struct Shard {
     pub(super) owing: IndexList,
     /// Connections that found no memory for what they wanted to send, in the order in which they will try again.
     pub(super) starved: IndexList,
+    /// Connections that their applications have closed for good, oldest first (LIM-8).
+    pub(super) closing: IndexList,
+    /// Connections of each remote address that came through listeners and are ESTABLISHED or later (LIM-3).
+    pub(super) per_address: PerAddress,
+    /// Accept queues for listeners to come.
+    pub(super) spare_queues: Vec<VecDeque<ConnId>>,
+    /// The listener whose waiting connections are offered first in the next pass.
+    pub(super) offer_from: usize,
     pub(super) replies: VecDeque<Reply>,
     /// Those that passed R1 in this pass; what finds no room is only advice.
     pub(super) doubts: Burst<Doubt>,
@@ -116,14 +125,20 @@ impl Shard {
             table: Table::new(limits.table_entries()),
             wheel: Wheel::new(limits.slots(), now.tick()),
             time_wait: TimeWaitRing::new(limits.time_wait_max),
-            listeners: Listeners::default(),
-            listening: Vec::new(),
+            listeners: Listeners::new(limits.listeners),
+            listening: Vec::with_capacity(usize::from(limits.listeners)),
             locals,
             pool: Pool::new(limits.buffers),
             reassemblies: Slab::new(limits.reassemblies()),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             owing: IndexList::new(limits.slots()),
             starved: IndexList::new(limits.slots()),
+            closing: IndexList::new(limits.slots()),
+            per_address: PerAddress::new(limits.per_address, limits.slots(), secrets.table),
+            spare_queues: (0..limits.listeners)
+                .map(|_| VecDeque::with_capacity(limits.backlog as usize))
+                .collect(),
+            offer_from: 0,
             replies: VecDeque::with_capacity(REPLIES_MAX),
             doubts: Burst::new(),
             resets: TokenBucket::new(limits.resets_per_second, limits.reset_burst),
@@ -140,41 +155,6 @@ impl Shard {
             time_wait_shortened_ms: None,
             now,
         }
-    }
-
-    /// Listens on a port, on one address or (`None`) on all. To be called before the loop starts.
-    ///
-    /// # Errors
-    /// The endpoint is taken, or the port is 0.
-    pub fn listen(&mut self, local: Option<LocalIdx>, port: u16) -> Result<ListenerId, ListenError> {
-        self.listen_with(local, port, self.cfg.settings)
-    }
-
-    /// As [`Shard::listen`]; the connections that it accepts start with `settings`.
-    ///
-    /// # Errors
-    /// The endpoint is taken, or the port is 0.
-    pub fn listen_with(
-        &mut self,
-        local: Option<LocalIdx>,
-        port: u16,
-        settings: Settings,
-    ) -> Result<ListenerId, ListenError> {
-        //= CALL-1
-        let number = self.listeners.add(local, port)?;
-        let queues = Listener {
-            half_open: 0,
-            half_open_max: self.limits.half_open_per_listener(),
-            waiting: 0,
-            backlog: self.limits.backlog,
-            open: true,
-            cookies: self.limits.syn_cookies,
-            pressed: false,
-            cookie_sent: None,
-        };
-        let waiting = VecDeque::with_capacity(self.limits.backlog as usize);
-        self.listening.push(Listening { queues, settings, waiting });
-        Ok(ListenerId(number))
     }
 
     /// Connection slots in all: every [`ConnId::index`] is below it.
@@ -342,6 +322,10 @@ impl Shard {
         self.forget_held(slot.held);
         self.owing.remove(index);
         self.starved.remove(index);
+        self.closing.remove(index);
+        if matches!(slot.origin, Origin::Listener(_)) && slot.owner != Owner::Nobody {
+            self.per_address.remove(slot.key.remote);
+        }
         let id = slot.id(index);
         self.count_end(end, slot.owner);
         match (slot.owner, slot.origin) {

@@ -104,18 +104,9 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         self.shard.open_active(local, local_port, remote, settings)
     }
 
-    /// As [`Worker::open`], with settings of its own.
-    ///
-    /// # Errors
-    /// See [`super::active::OpenError`].
-    pub fn open_with(
-        &mut self,
-        local: Option<std::net::IpAddr>,
-        local_port: Option<u16>,
-        remote: std::net::SocketAddr,
-        settings: crate::tcp::settings::Settings,
-    ) -> Result<super::api::ConnId, super::active::OpenError> {
-        self.shard.open_active(local, local_port, remote, settings)
+    /// The shard between passes, as the application has it in [`App::poll`].
+    pub fn api(&mut self) -> Api<'_> {
+        Api { shard: &mut self.shard }
     }
 
     /// Addresses are announced and, where that was asked for, found free: frames are served.

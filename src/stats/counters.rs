@@ -59,6 +59,7 @@ counters! {
     ResetByPeer = "reset_by_peer", "Established connections that the peer reset.";
     Aborted = "aborted", "Established connections that we aborted.";
     TimedOut = "timed_out", "Established connections given up after the user timeout.";
+    ClosingReset = "closing_reset", "Connections that nobody waited for any more, reset to make room (LIM-8).";
     Silent = "silent", "Connections whose peers answered no keep-alive probe.";
     TimeWaitEntered = "time_wait_entered", "Connections that entered TIME-WAIT.";
     TimeWaitReopened = "time_wait_reopened", "TIME-WAIT entries reopened by a new SYN (RFC 6191).";

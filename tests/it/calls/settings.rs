@@ -67,7 +67,7 @@ fn a_syn_and_a_cookie_carry_them_too() {
     //= MUST-49
     let mut world = World::new();
     let remote = SocketAddr::new(IpAddr::V4(PEERS.into()), 8_080);
-    world.worker.open_with(None, None, remote, marked()).unwrap();
+    world.worker.api().open_with(None, None, remote, marked()).unwrap();
     world.run();
     carries(&world.sent(), 46 << 2, 3);
     let mut setup = Setup::default();

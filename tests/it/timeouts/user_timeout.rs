@@ -184,7 +184,7 @@ fn an_open_that_is_not_answered_is_reported_and_ends_by_the_time_that_was_set() 
         let mut world = World::new();
         let remote = SocketAddr::new(IpAddr::V4(PEERS.into()), 8_080);
         let settings = Settings { user_timeout: timeout, ..Settings::default() };
-        world.worker.open_with(None, None, remote, settings).unwrap();
+        world.worker.api().open_with(None, None, remote, settings).unwrap();
         world.run();
         world.one().flags(Flags::SYN);
         let before_ms = ends_ms - 100;
