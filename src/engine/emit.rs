@@ -6,7 +6,7 @@ use crate::tcp::settings::ForIp;
 use crate::wire::checksum::{self, Sum};
 use crate::wire::ethernet::{self, ETHERTYPE_IPV4, Mac};
 use crate::wire::ipv4::{self, Ipv4Fields};
-use crate::wire::tcp::{self, Header};
+use crate::wire::tcp::{self, Flags, Header};
 use crate::wire::tcp_options;
 
 /// The codepoint ECT(0) in the lower two bits of the traffic class.
@@ -99,6 +99,15 @@ fn finish_checksum<F: Frame>(frame: &mut F, caps: &Caps, to: &Addressing, header
             ipv6: false,
         });
     }
+}
+
+/// The control bits of a frame that [`segment`] built; `None` for any other frame of ours.
+pub(super) fn tcp_flags(frame: &[u8]) -> Option<Flags> {
+    const IP: usize = ethernet::HEADER_LEN;
+    let ethertype = frame.get(IP - 2..IP)?;
+    let is_tcp = ethertype == ETHERTYPE_IPV4.to_be_bytes() && *frame.get(IP + 9)? == ipv4::PROTOCOL_TCP;
+    let flags = frame.get(IP + ipv4::HEADER_LEN + tcp::FLAGS_AT).copied();
+    flags.filter(|_| is_tcp).map(Flags)
 }
 
 /// Fills in the destination MAC address of a frame that is otherwise complete.

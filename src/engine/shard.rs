@@ -265,9 +265,6 @@ impl Shard {
         if self.replies.len() >= REPLIES_MAX {
             return self.drop_one(DropReason::TxFull);
         }
-        if segment.flags.has(Flags::RST) {
-            self.count(Counter::RstSent);
-        }
         self.replies.push_back(Reply { key, segment, ip });
     }
 
@@ -279,13 +276,6 @@ impl Shard {
         let allowed = !unlucky && self.challenges.take(self.now);
         self.count(if allowed { Counter::ChallengeAcks } else { Counter::ChallengeLimited });
         allowed
-    }
-
-    pub(super) fn count_sent(&self, segment: &SegmentOut) {
-        self.count(Counter::TxSegments);
-        if segment.repeated {
-            self.count(Counter::Retransmissions);
-        }
     }
 
     /// After any event: whoever owes is listed, whoever waits is on the wheel.

@@ -286,7 +286,9 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
             self.shard.drop_one(DropReason::NoFrame);
             return None;
         }
-        self.shard.count_sent(segment);
+        if segment.repeated {
+            self.shard.count(Counter::Retransmissions);
+        }
         Some((interface, frame))
     }
 

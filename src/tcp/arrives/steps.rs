@@ -129,6 +129,12 @@ impl Tcb {
             self.trim(a);
             return Ok(());
         }
+        if a.seg.is_empty() && a.seg.seq == self.rcv.edge && self.state() != State::SynReceived {
+            //= COM-4
+            // A peer that has filled our window acknowledges from there. Nothing of it is out of the window, and
+            // its acknowledgment may be all that our own data waits for (decision 7).
+            return Ok(());
+        }
         let has_text = a.seg.text_len > 0;
         let _ = self.answer_out_of_window(has_text, a.ctx);
         if wnd == 0 && a.seg.seq.is_in(nxt, 2) {
