@@ -202,6 +202,7 @@ impl Shard {
             outgoing: Queue::default(),
             incoming: Queue::default(),
             held: None,
+            recovery: None,
             origin,
             owner,
             peer_closed: false,

@@ -1,6 +1,7 @@
 //! A shard's limits (requirements 4.1) and the memory that follows from them, all of it taken at start.
 
 use super::api::ConnId;
+use super::recoveries::Recoveries;
 use super::slot::Slot;
 use super::wheel::Wheel;
 use crate::base::bytes::Pool;
@@ -129,6 +130,12 @@ impl Limits {
         (self.connections / 16).max(64)
     }
 
+    /// Connections that may have more than one segment in flight with loss recovery beyond a timeout: one in
+    /// sixteen, and no more than 16384.
+    pub fn recoveries(&self) -> u32 {
+        (self.connections / 16).clamp(64, 16_384)
+    }
+
     /// Entries that the index must hold.
     pub fn table_entries(&self) -> u32 {
         self.slots().saturating_add(self.time_wait_max)
@@ -144,7 +151,9 @@ impl Limits {
         let held = self.reassemblies() as usize * Slab::<Reassembly>::slot_bytes();
         let waiting = usize::from(self.listeners) * self.backlog as usize * size_of::<ConnId>();
         let counts = PerAddress::memory(self.per_address, self.slots());
-        let total = held
+        let recoveries = self.recoveries() as usize * Recoveries::record_bytes();
+        let total = recoveries
+            + held
             + waiting
             + counts
             + self.slots() as usize * slot

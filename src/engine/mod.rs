@@ -18,6 +18,7 @@ pub mod limits;
 mod listen;
 mod port;
 mod process;
+mod recoveries;
 pub mod shard;
 mod slot;
 pub mod wheel;

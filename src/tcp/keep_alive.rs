@@ -26,7 +26,9 @@ impl Tcb {
             self.timers.waiting = Waiting::Nothing;
             self.timers.expiries = 0;
         }
-        self.arm(ctx);
+        if self.flight() == 0 {
+            self.arm(None, false, ctx);
+        }
     }
 
     /// How long the peer may stay silent from now on, in milliseconds, where that is watched.

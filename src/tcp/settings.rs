@@ -192,12 +192,9 @@ impl Tcb {
     pub fn set_user_timeout(&mut self, timeout: Option<UserTimeout>, ctx: Ctx<'_>) {
         //= MUST-21
         self.settings.user_timeout = timeout;
-        if matches!(self.timers.waiting, Waiting::Retransmit | Waiting::Persist)
-            && self.state().is_synchronized()
-        {
-            let until = self.given_up_at(ctx);
-            self.timers.retransmit_at =
-                Tick::earliest(Some(self.timers.retransmit_at), until).unwrap_or(self.timers.retransmit_at);
+        if self.timers.waiting != Waiting::KeepAlive {
+            self.timers.retransmit_at = self.within_r2(self.timers.retransmit_at, ctx);
+            self.timers.rto_at = self.within_r2(self.timers.rto_at, ctx);
         }
         if self.timers.life_at.is_some() && self.state() == super::state::State::FinWait2 {
             self.timers.life_at = None;
@@ -209,6 +206,15 @@ impl Tcb {
     /// was made within its tick.
     pub(super) fn given_up_at(&self, ctx: Ctx<'_>) -> Option<Tick> {
         self.settings.user_timeout_ms(ctx.cfg).map(|ms| self.progress_at.plus(ms + 1))
+    }
+
+    /// A time for the retransmission timer, or the end of R2 where that comes first: a user timeout is kept to the
+    /// tick, not to the next doubling (MUST-21).
+    pub(super) fn within_r2(&self, at: Tick, ctx: Ctx<'_>) -> Tick {
+        match self.given_up_at(ctx) {
+            Some(until) if self.state().is_synchronized() && until.before(at) => until,
+            _ => at,
+        }
     }
 
     /// Sets how many octets the connection may hold, 1 to what the agreed window scale can offer. What was offered

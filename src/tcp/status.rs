@@ -53,7 +53,7 @@ impl Tcb {
     /// The STATUS call.
     pub fn status(&self, ctx: Ctx<'_>) -> Status {
         //= CALL-7
-        let retransmits = matches!(self.timers.waiting, Waiting::Retransmit | Waiting::Persist);
+        let retransmits = self.timers.waiting.is_for_flight() || self.timers.waiting == Waiting::Persist;
         Status {
             state: self.state(),
             send_window: self.snd.wnd,

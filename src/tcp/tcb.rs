@@ -62,9 +62,11 @@ impl Owed {
     /// An acknowledgment now.
     pub(super) const ACK: u8 = Flags::ACK.0;
     /// A keep-alive probe.
-    pub(super) const KEEP_ALIVE: u8 = Flags::CWR.0;
+    pub(super) const KEEP_ALIVE: u8 = Flags::URG.0;
     /// A zero-window probe, or a small segment after the override timer.
     pub(super) const PROBE: u8 = 0x40;
+    /// A tail loss probe.
+    pub(super) const TAIL: u8 = 0x80;
 
     pub(super) const fn has(self, bits: u8) -> bool {
         self.0 & bits != 0
@@ -133,12 +135,23 @@ pub enum Waiting {
     Nothing,
     /// The acknowledgment of what is in flight (TMR-1, TMR-3).
     Retransmit,
+    /// The same, and sends one segment to ask for it before that (RFC 8985 7).
+    TailProbe,
+    /// Segments that may only be late (RFC 8985 6.2).
+    Reorder,
     /// The peer's window to open (TMR-5).
     Persist,
     /// Company for a small segment (TMR-10).
     Override,
     /// A word from a silent peer (TMR-7).
     KeepAlive,
+}
+
+impl Waiting {
+    /// It is about what is in flight.
+    pub(super) const fn is_for_flight(self) -> bool {
+        matches!(self, Waiting::Retransmit | Waiting::TailProbe | Waiting::Reorder)
+    }
 }
 
 /// The connection's timers. Deadlines are ticks; the engine keeps one wheel entry at the earliest.
@@ -148,6 +161,8 @@ pub struct Timers {
     pub waiting: Waiting,
     /// When it expires.
     pub retransmit_at: Tick,
+    /// When the retransmission timer of RFC 6298 expires, while something is in flight.
+    pub rto_at: Tick,
     /// The delayed acknowledgment (TMR-4).
     pub ack_at: Option<Tick>,
     /// The end of FIN-WAIT-2 (TMR-11) or TIME-WAIT (TMR-6).
@@ -216,11 +231,14 @@ pub struct Tcb {
     pub(super) short_end: Seq,
     /// The next number to be sent again, while `RESENDING`.
     pub(super) resend: Seq,
-    /// The end of the flight in which the window was last reduced for a mark (ECN-8: once per window).
+    /// The end of the flight in which the window was last reduced for a mark: up to here acknowledgments repeat
+    /// the same mark (ECN-8: once per window).
     pub(super) cwr_end: Seq,
     /// The end of the segment whose round trip is measured, and when it left.
     pub(super) timed_end: Seq,
     pub(super) timed_at: Instant,
+    /// When text or FIN left last.
+    pub(super) sent_at: Instant,
     pub(super) rtt: RttEstimator,
     pub(super) congestion: Congestion,
     pub(super) timers: Timers,
@@ -283,7 +301,7 @@ impl Tcb {
     /// Something new was acknowledged, or the connection began, within the last `ms` milliseconds, and R1 is not
     /// passed.
     pub fn progressed_within(&self, ms: u32, ctx: Ctx<'_>) -> bool {
-        let stuck = self.timers.waiting == Waiting::Retransmit && self.timers.expiries >= ctx.cfg.r1_repeats;
+        let stuck = self.timers.waiting.is_for_flight() && self.timers.expiries >= ctx.cfg.r1_repeats;
         !stuck && ctx.now.tick().since(self.progress_at) < ms
     }
 
@@ -344,18 +362,20 @@ impl Tcb {
 
     /// Starts the retransmission-like timer.
     pub(super) fn wait_for(&mut self, what: Waiting, delay_ms: u32, ctx: Ctx<'_>) {
-        if matches!(self.timers.waiting, Waiting::Nothing | Waiting::KeepAlive) {
+        let (idle, at) = (Waiting::KeepAlive, Tick::after_ms(ctx.now, delay_ms));
+        if matches!(self.timers.waiting, Waiting::Nothing | Waiting::KeepAlive) && what != idle {
             self.progress_at = ctx.now.tick();
         }
         self.timers.waiting = what;
-        self.timers.retransmit_at = Tick::after_ms(ctx.now, delay_ms);
-        if matches!(what, Waiting::Retransmit | Waiting::Persist)
-            && self.state.is_synchronized()
-            && let Some(until) = self.given_up_at(ctx)
-            && until.before(self.timers.retransmit_at)
-        {
-            // A user timeout is kept to the millisecond, not to the next doubling (MUST-21).
-            self.timers.retransmit_at = until;
+        self.timers.retransmit_at = if what == idle { at } else { self.within_r2(at, ctx) };
+        self.timers.rto_at = self.timers.retransmit_at;
+    }
+
+    /// Starts the retransmission timer of RFC 6298 anew; what comes before it keeps its time.
+    pub(super) fn restart_rto(&mut self, delay_ms: u32, ctx: Ctx<'_>) {
+        self.timers.rto_at = self.within_r2(Tick::after_ms(ctx.now, delay_ms), ctx);
+        if self.timers.waiting == Waiting::Retransmit {
+            self.timers.retransmit_at = self.timers.rto_at;
         }
     }
 
