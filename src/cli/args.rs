@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::app::Service;
 use crate::config::ConfigError;
 use crate::config::address::{self, InterfaceAddr};
+use crate::config::connection;
 use crate::config::serve::{self, Listen, RateLimit, ServeOptions, SynCookies};
 
 /// The first words that are ours, with which the line needs no `--`.
@@ -177,42 +178,47 @@ struct ServeArgs {
     #[arg(help = "Memory for data queued by or for services, 1M to 1T")]
     buffers: u64,
 
-    #[arg(long, value_name = "COUNT", help_heading = "Limits", value_parser = serve::per_address)]
+    #[arg(long, value_name = "COUNT", help_heading = "Limits", value_parser = connection::per_address)]
     #[arg(help = "Connections of each remote address [default: any number]")]
     per_address: Option<u32>,
 
     #[arg(long, value_name = "SIZE", help_heading = "Connections", default_value = "256k")]
-    #[arg(value_parser = serve::send_buffer)]
+    #[arg(value_parser = connection::send_buffer)]
     #[arg(help = "Data that one connection may have queued for sending, 1k to 1G")]
     send_buffer: u32,
 
     #[arg(long, value_name = "SIZE", help_heading = "Connections", default_value = "256k")]
-    #[arg(value_parser = serve::receive_buffer)]
+    #[arg(value_parser = connection::receive_buffer)]
     #[arg(help = "Largest receive window of a connection, 1k to 512M")]
     receive_buffer: u32,
 
     #[arg(long, value_name = "IDLE[,INTERVAL[,PROBES]]", help_heading = "Connections")]
-    #[arg(value_parser = serve::keep_alive)]
+    #[arg(value_parser = connection::keep_alive)]
     #[arg(help = "Ask a peer that was silent for IDLE whether it is there, every\n\
                   INTERVAL (75s), and give it up after PROBES (9) without an\n\
                   answer [default: never]")]
-    keep_alive: Option<serve::KeepAlive>,
+    keep_alive: Option<connection::KeepAlive>,
 
     #[arg(long, value_name = "DURATION", help_heading = "Connections", default_value = "5m")]
-    #[arg(value_parser = serve::user_timeout)]
+    #[arg(value_parser = connection::user_timeout)]
     #[arg(help = "Give a connection up when what was sent is not acknowledged for\n\
                   so long, 1s to 12d")]
     user_timeout: Duration,
 
     #[arg(long, value_name = "HOPS", help_heading = "Connections", default_value = "64")]
-    #[arg(value_parser = serve::ttl)]
+    #[arg(value_parser = connection::ttl)]
     #[arg(help = "Time to live of packets, 1 to 255")]
     ttl: std::num::NonZeroU8,
 
     #[arg(long, value_name = "CODE", help_heading = "Connections", default_value = "0")]
-    #[arg(value_parser = serve::dscp)]
+    #[arg(value_parser = connection::dscp)]
     #[arg(help = "Diffserv codepoint of packets, 0 to 63")]
     dscp: u8,
+
+    #[arg(long, value_name = "HOW", help_heading = "Connections", default_value = "cubic")]
+    #[arg(value_parser = connection::congestion)]
+    #[arg(help = "How windows grow: cubic or reno")]
+    congestion: connection::Congestion,
 
     #[arg(long, value_name = "DURATION", help_heading = "Limits", default_value = "60s")]
     #[arg(value_parser = serve::time_wait)]
@@ -283,6 +289,7 @@ impl ServeArgs {
             user_timeout: self.user_timeout,
             ttl: self.ttl,
             dscp: self.dscp,
+            congestion: self.congestion,
             duration: self.duration,
             stats_interval: Some(self.stats_interval).filter(|interval| !interval.is_zero()),
             drain: self.drain,

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use crate::cli::args::Serve;
+use crate::config::connection::Congestion;
 use crate::config::serve::SynCookies;
 use crate::engine::limits::{Limits, MemoryPlan};
 use crate::tcp::arrives::listen::CookieMode;
 use crate::tcp::config::Config;
+use crate::tcp::congestion::Algorithm;
 use crate::tcp::settings::{Dscp, ForIp, KeepAlive, Settings};
 
 /// Which port (by place in the list of ports) is served by which core (by place in the list of cores).
@@ -68,6 +70,10 @@ pub fn config(options: &Serve) -> Config {
         KeepAlive::new(milliseconds(asked.idle), milliseconds(asked.interval), asked.probes)
     });
     Config {
+        congestion: match options.congestion {
+            Congestion::Cubic => Algorithm::Cubic,
+            Congestion::Reno => Algorithm::Reno,
+        },
         receive_buffer: options.receive_buffer,
         user_timeout_ms: milliseconds(options.user_timeout),
         settings: Settings { ip, keep_alive, ..Settings::default() },
@@ -119,19 +125,20 @@ mod tests {
         //= MUST-27
         //= MUST-48
         //= MUST-49
-        let line =
-            "--keep-alive 10m,30s,5 --user-timeout 2m --ttl 3 --dscp 46 --receive-buffer 1M --send-buffer 2k";
+        let line = "--keep-alive 10m,30s,5 --user-timeout 2m --ttl 3 --dscp 46 --receive-buffer 1M --send-buffer 2k --congestion reno";
         let Ok(Command::Serve(options)) = parse(line.split(' ').map(str::to_owned).collect()) else {
             panic!()
         };
         let config = config(&options);
         assert_eq!(config.settings.keep_alive, KeepAlive::new(600_000, 30_000, 5));
         assert_eq!((config.user_timeout_ms, config.receive_buffer), (120_000, 1 << 20));
+        assert_eq!(config.congestion, Algorithm::Reno);
         let ip = config.settings.ip;
         assert_eq!((ip.ttl.get(), Some(ip.dscp)), (3, Dscp::new(46)));
         assert_eq!(limits(&options, 1).send_buffer, 2 << 10);
         let Ok(Command::Serve(options)) = parse(Vec::new()) else { panic!() };
         let (ours, theirs) = (super::config(&options), Config::default());
+        assert_eq!(ours.congestion, theirs.congestion);
         assert_eq!((ours.settings, ours.user_timeout_ms), (theirs.settings, theirs.user_timeout_ms));
         assert_eq!(
             (ours.receive_buffer, limits(&options, 1).send_buffer),

@@ -5,6 +5,7 @@ use std::num::NonZeroU8;
 
 use super::api::Conn;
 use crate::tcp::Ctx;
+use crate::tcp::congestion::Algorithm;
 use crate::tcp::settings::{Dscp, ForIp, KeepAlive, UserTimeout};
 use crate::tcp::status::Status;
 use crate::tcp::tcb::Tcb;
@@ -56,6 +57,11 @@ impl Conn<'_> {
     pub fn set_ttl(&mut self, ttl: NonZeroU8) {
         //= MUST-49
         self.set(|tcb, _| tcb.set_for_ip(ForIp { ttl, ..tcb.settings().ip }));
+    }
+
+    /// Sets how the congestion window grows, from the next time on that the connection begins to send.
+    pub fn set_congestion(&mut self, algorithm: Algorithm) {
+        self.set(|tcb, _| tcb.set_congestion(algorithm));
     }
 
     /// Switches [`super::api::App::on_trouble`] for this connection (SHLD-20); on by default.

@@ -5,6 +5,7 @@ use std::num::NonZeroU8;
 
 use super::Ctx;
 use super::config::Config;
+use super::congestion::Algorithm;
 use super::tcb::{Owed, Tcb, Waiting, fact};
 use super::window;
 use crate::base::time::Tick;
@@ -101,6 +102,8 @@ pub struct Settings {
     /// R2; [`Config::user_timeout_ms`] without it. One that is set covers closed windows too, and the wait in
     /// FIN-WAIT-2 after a full close (UT-4); one below 243 s also the SYN's.
     pub user_timeout: Option<UserTimeout>,
+    /// How the congestion window grows; [`Config::congestion`] without it.
+    pub congestion: Option<Algorithm>,
     /// The Diffserv field and the time to live.
     pub ip: ForIp,
     /// Octets that the connection may hold for its application, at most [`RECEIVE_BUFFER_MAX`];
@@ -119,6 +122,7 @@ impl Default for Settings {
             reports: true,
             keep_alive: None,
             user_timeout: None,
+            congestion: None,
             ip: ForIp::default(),
             receive_buffer: None,
             send_buffer: None,
@@ -173,6 +177,13 @@ impl Tcb {
     /// Sets how many octets may be queued for sending; the engine keeps to it.
     pub fn set_send_buffer(&mut self, octets: u32) {
         self.settings.send_buffer = Some(octets);
+    }
+
+    /// Sets how the congestion window grows, from the next time on that the connection begins to send: what is in
+    /// flight is judged by the rules under which it left.
+    pub fn set_congestion(&mut self, algorithm: Algorithm) {
+        //= MAY-18
+        self.settings.congestion = Some(algorithm);
     }
 
     /// Switches Nagle's rule (MUST-17).

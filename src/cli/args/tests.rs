@@ -54,6 +54,7 @@ fn without_any_word_the_command_is_serve_with_its_defaults() {
         user_timeout: Duration::from_secs(300),
         ttl: std::num::NonZeroU8::new(64).unwrap(),
         dscp: 0,
+        congestion: crate::config::connection::Congestion::Cubic,
         duration: None,
         stats_interval: Some(Duration::from_secs(1)),
         drain: Duration::from_secs(5),

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU8;
 
+use dpdk_tcp::tcp::congestion::Algorithm;
 use dpdk_tcp::tcp::settings::{Dscp, ForIp, KeepAlive, RECEIVE_BUFFER_MAX, Settings, UserTimeout};
 use dpdk_tcp::tcp::state::State;
 use dpdk_tcp::tcp::status::Status;
@@ -256,4 +257,32 @@ fn status_says_how_the_connection_stands() {
         conn.abort();
         assert_eq!(conn.status().map(|status| status.state), Some(State::Closed));
     });
+}
+
+/// Congestion windows of a sender that loses a segment and gets on; `ours` is the stack's way, `own` the connection's.
+fn windows(ours: Algorithm, own: Option<Algorithm>) -> Vec<u32> {
+    let mut setup = Setup::default();
+    setup.cfg.congestion = ours;
+    let mut world = World::with(setup);
+    let (peer, _) = world.establish_with(plain(), 0xffff);
+    world.call(|conn| {
+        own.into_iter().for_each(|algorithm| conn.set_congestion(algorithm));
+        assert_eq!(conn.send(&[7; 40 * 1_460]), 40 * 1_460);
+    });
+    let mut seen = Vec::new();
+    for acked in [0, 0, 0, 0, 10, 14, 18, 22, 26, 30] {
+        world.inject(&[Seg { ack: peer.ack + acked * 1_460, ..peer.seg(ACK) }]);
+        world.sent();
+        seen.push(status(&mut world).congestion_window);
+    }
+    seen
+}
+
+#[test]
+fn each_connection_may_choose_how_its_window_grows() {
+    //= MAY-18
+    let (cubic, reno) = (windows(Algorithm::Cubic, None), windows(Algorithm::Reno, None));
+    assert_ne!(cubic, reno, "the trial tells them apart");
+    assert_eq!(windows(Algorithm::Cubic, Some(Algorithm::Reno)), reno);
+    assert_eq!(windows(Algorithm::Reno, Some(Algorithm::Cubic)), cubic);
 }

@@ -35,7 +35,7 @@ fn a_silent_peer_is_probed_after_two_hours_and_given_up_after_nine_misses() {
     //= MUST-29
     //= SHLD-12
     //= TMR-7
-    // VEC-KA-1.
+    //= VEC-KA-1
     for state in [State::Established, State::CloseWait, State::FinWait2] {
         let mut reached: Reached = reach(Start::AtWrap, state);
         let (world, peer) = (&mut reached.world, &reached.peer);
