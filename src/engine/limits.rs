@@ -10,9 +10,11 @@ use crate::base::slab::Slab;
 use crate::flow::per_address::PerAddress;
 use crate::flow::table::Table;
 use crate::flow::time_wait_ring::TimeWaitRing;
+use crate::inet::reassembly;
 use crate::tcp::arrives::listen::CookieMode;
 use crate::tcp::reassembly::Reassembly;
 use crate::tcp::time_wait::TimeWait;
+use crate::wire::ipv4;
 
 /// Answers outside connections' own output that one pass can hold.
 pub(super) const REPLIES_MAX: usize = 512;
@@ -57,6 +59,8 @@ pub struct Limits {
     pub challenges_per_second: u32,
     /// When listeners answer by SYN cookies.
     pub syn_cookies: CookieMode,
+    /// Fragments that wait for the rest of their datagrams (LIM-9).
+    pub reassembly: reassembly::Limits,
     /// Frames that one call receives or sends; 1 to 64.
     pub burst: usize,
 }
@@ -75,6 +79,7 @@ impl Default for Limits {
             reset_burst: 4_000,
             challenges_per_second: 1_000,
             syn_cookies: CookieMode::Auto,
+            reassembly: reassembly::Limits::default(),
             burst: 32,
         }
     }
@@ -153,6 +158,8 @@ impl Limits {
         let counts = PerAddress::memory(self.per_address, self.slots());
         let recoveries = self.recoveries() as usize * Recoveries::record_bytes();
         let total = recoveries
+            + self.reassembly.memory()
+            + ipv4::PACKET_MAX
             + held
             + waiting
             + counts
