@@ -77,7 +77,7 @@ fn connections_that_hoard_memory_leave_some_for_others() {
 #[test]
 fn an_acknowledgment_from_exactly_the_right_edge_counts() {
     //= COM-4
-    // VEC-ACC-1 refuses (1100,0); decision 7 says why the acknowledgment is used all the same.
+    // VEC-ACC-1 refuses (1100,0); decision 10 says why the acknowledgment is used all the same.
     let mut setup = Setup::default();
     setup.cfg.receive_buffer = 1_000;
     let mut world = World::with(setup);

@@ -136,7 +136,7 @@ impl Tcb {
         if a.seg.is_empty() && a.seg.seq == self.rcv.edge && self.state() != State::SynReceived {
             //= COM-4
             // A peer that has filled our window acknowledges from there. Nothing of it is out of the window, and
-            // its acknowledgment may be all that our own data waits for (decision 7).
+            // its acknowledgment may be all that our own data waits for (decision 10).
             return Ok(());
         }
         let has_text = a.seg.text_len > 0;
