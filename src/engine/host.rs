@@ -13,7 +13,7 @@ use crate::base::rate::TokenBucket;
 use crate::base::rng::Rng;
 use crate::base::time::{Instant, Tick};
 use crate::inet::claim::{Claim, Conflict, Say};
-use crate::inet::icmp::{self, Answer};
+use crate::inet::icmp::Answer;
 use crate::inet::locals::Locals;
 use crate::inet::neighbour::{Ask, Heard, Neighbours, Waiting};
 use crate::inet::route::Routes;
@@ -21,7 +21,7 @@ use crate::link::{Frame, QueuePair, TxOffload};
 use crate::stats::counters::Counter;
 use crate::wire::arp::{self, ArpPacket, Operation};
 use crate::wire::ethernet::{self, ETHERTYPE_ARP, ETHERTYPE_IPV4, Mac};
-use crate::wire::icmpv4;
+use crate::wire::icmpv4::{self, Undelivered};
 use crate::wire::ipv4::{self, Ipv4Fields, Ipv4Packet};
 
 /// ICMP messages a second, and at once (ICMP4-7).
@@ -233,18 +233,15 @@ impl<F: Frame> Host<F> {
         }
     }
 
-    /// A packet for us that is not TCP.
-    pub(super) fn ipv4_arrives<Q: QueuePair<Frame = F>>(
+    /// Answers a packet for us that is not TCP.
+    pub(super) fn answer<Q: QueuePair<Frame = F>>(
         &mut self,
         ports: &mut [Port<Q>],
         shard: &Shard,
         local: LocalIdx,
         packet: &Ipv4Packet<'_>,
+        answer: Answer,
     ) {
-        let answer = match icmp::arrives(packet) {
-            Ok(answer) => answer,
-            Err(reason) => return shard.drop_one(reason),
-        };
         if answer == Answer::ProtocolUnreachable {
             shard.drop_one(DropReason::IpProtocol);
         }
@@ -406,7 +403,8 @@ fn icmp_frame<Q: QueuePair>(
             if let (Some(to), Some(from)) = (tail.get_mut(..body), packet.payload.get(..body)) {
                 to.copy_from_slice(from);
             }
-            icmpv4::emit_protocol_unreachable(message, quote.get(..quoted).unwrap_or_default());
+            let quote = quote.get(..quoted).unwrap_or_default();
+            icmpv4::emit_unreachable(message, Undelivered::Protocol, quote);
         }
     }
     frame.set_tx_offload(TxOffload::default());

@@ -9,6 +9,7 @@ pub mod api;
 mod classify;
 pub mod control;
 mod emit;
+mod errors;
 mod expire;
 mod held;
 pub mod host;

@@ -101,6 +101,9 @@ impl Shard {
         text: &[u8],
     ) {
         self.count_outcome(out);
+        if let Some(news) = out.path_mtu {
+            self.note_path(&key, news);
+        }
         if let Some(segment) = out.reply {
             self.reply(key, segment);
         }

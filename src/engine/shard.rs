@@ -24,11 +24,12 @@ use crate::flow::source_port::SourcePorts;
 use crate::flow::table::{Place, Table};
 use crate::flow::time_wait_ring::TimeWaitRing;
 use crate::inet::locals::Locals;
+use crate::inet::path_mtu::PathMtus;
 use crate::stats::counters::{Counter, Counters};
 use crate::tcp::Ctx;
 use crate::tcp::arrives::listen::Listener;
 use crate::tcp::config::Config;
-use crate::tcp::outcome::End;
+use crate::tcp::outcome::{End, Unreachable};
 use crate::tcp::reassembly::Reassembly;
 use crate::tcp::segment::SegmentOut;
 use crate::tcp::state::State;
@@ -80,6 +81,7 @@ pub struct Shard {
     pub(super) source_ports: SourcePorts,
     /// The MTU of each interface; the worker knows them.
     pub(super) mtus: Vec<u16>,
+    pub(super) path_mtus: PathMtus,
     /// The shortest TIME-WAIT that an eviction left, in milliseconds.
     pub(super) time_wait_shortened_ms: Option<u32>,
     pub(super) now: Instant,
@@ -114,6 +116,7 @@ impl Shard {
             challenges: TokenBucket::new(limits.challenges_per_second, limits.challenges_per_second),
             jitter: Rng::new(seed),
             source_ports: SourcePorts::new(secrets.ports),
+            path_mtus: PathMtus::new(secrets.table),
             cfg,
             secrets,
             limits,
@@ -277,6 +280,9 @@ impl Shard {
         if segment.repeated {
             self.count(Counter::Retransmissions);
         }
+        if segment.path_probe {
+            self.count(Counter::PathMtuProbes);
+        }
     }
 
     /// After any event: whoever owes is listed, whoever waits is on the wheel.
@@ -327,7 +333,9 @@ impl Shard {
                     listening.queues.waiting -= 1;
                 }
             }
-            (Owner::Taken | Owner::Finished | Owner::Opener, _) => app.on_closed(id, close_reason(end)),
+            (Owner::Taken | Owner::Finished | Owner::Opener, _) => {
+                app.on_closed(id, close_reason(end, slot.tcb.soft_error()));
+            }
         }
     }
 
@@ -345,6 +353,7 @@ impl Shard {
             End::Aborted if owner == Owner::Opener => Counter::SynAborted,
             End::Refused => Counter::Refused,
             End::SynTimedOut => Counter::SynTimedOut,
+            End::Unreachable(_) => Counter::Unreachable,
             End::Finished => Counter::Finished,
             End::Reset => Counter::ResetByPeer,
             End::HalfOpenReset => Counter::HalfOpenReset,
@@ -424,11 +433,15 @@ impl Shard {
     }
 }
 
-fn close_reason(end: End) -> CloseReason {
+/// `soft` is the last ICMP error, if nothing got through since: it tells more than that time ran out (ICMPR-5).
+fn close_reason(end: End, soft: Option<Unreachable>) -> CloseReason {
     match end {
         End::Finished => CloseReason::Finished,
         End::Reset | End::HalfOpenReset => CloseReason::Reset,
-        End::HalfOpenExpired | End::TimedOut | End::SynTimedOut => CloseReason::TimedOut,
+        End::Unreachable(why) => CloseReason::Unreachable(why),
+        End::HalfOpenExpired | End::TimedOut | End::SynTimedOut => {
+            soft.map_or(CloseReason::TimedOut, CloseReason::Unreachable)
+        }
         End::Refused => CloseReason::Refused,
         End::DataAfterClose => CloseReason::DataAfterClose,
         End::Aborted => CloseReason::Aborted,

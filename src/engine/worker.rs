@@ -7,6 +7,7 @@ use super::api::{Api, App};
 use super::classify::{self, Class};
 use super::control::{Control, Drain};
 use super::emit;
+use super::errors::Reported;
 use super::host::Host;
 use super::limits::PAY_MAX;
 use super::port::Port;
@@ -14,12 +15,15 @@ use super::process::Arrived;
 use super::shard::Shard;
 use crate::base::burst::Burst;
 use crate::base::drop_reason::DropReason;
+use crate::base::ids::LocalIdx;
 use crate::base::time::Instant;
 use crate::flow::key::Key;
+use crate::inet::icmp;
 use crate::link::{Frame, QueuePair};
 use crate::stats::counters::Counter;
 use crate::tcp::Ctx;
 use crate::tcp::segment::SegmentOut;
+use crate::wire::ipv4::Ipv4Packet;
 
 /// What a pass did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,12 +34,12 @@ pub enum Pass {
     Idle,
 }
 
-/// A segment of the burst, and the frame that holds its text.
-struct InBurst {
-    frame: usize,
-    text_at: usize,
-    text_len: usize,
-    arrived: Arrived,
+/// What a burst holds for connections, in the order of arrival.
+enum InBurst {
+    /// A segment, and the frame that holds its text.
+    Segment { frame: usize, text_at: usize, text_len: usize, arrived: Arrived },
+    /// An ICMP error.
+    Error(Reported),
 }
 
 /// One core's loop: its ports, its connections, its application.
@@ -141,12 +145,19 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
             self.classify(interface, number, frame);
         }
         for entry in &mut self.burst {
-            entry.arrived.hint = self.shard.hint(&entry.arrived);
+            if let InBurst::Segment { arrived, .. } = entry {
+                arrived.hint = self.shard.hint(arrived);
+            }
         }
         for entry in &self.burst {
-            let bytes = frames.get(entry.frame).map(Frame::bytes).unwrap_or_default();
-            let text = bytes.get(entry.text_at..entry.text_at + entry.text_len).unwrap_or_default();
-            self.shard.segment_arrives(&mut self.app, &entry.arrived, text);
+            match entry {
+                InBurst::Segment { frame, text_at, text_len, arrived } => {
+                    let bytes = frames.get(*frame).map(Frame::bytes).unwrap_or_default();
+                    let text = bytes.get(*text_at..*text_at + *text_len).unwrap_or_default();
+                    self.shard.segment_arrives(&mut self.app, arrived, text);
+                }
+                InBurst::Error(reported) => self.shard.icmp_arrives(&mut self.app, reported),
+            }
         }
         let count = frames.len();
         if let Some(port) = self.ports.get_mut(interface) {
@@ -169,13 +180,24 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
                 self.shard.count(Counter::RxSegments);
                 let hash = self.shard.hash(&key);
                 let arrived = Arrived { key, hash, hint: None, segment };
-                self.burst.push(InBurst { frame: number, text_at, text_len, arrived });
+                self.burst.push(InBurst::Segment { frame: number, text_at, text_len, arrived });
             }
             Ok(Class::Arp(packet)) => {
                 self.host.arp_arrives(&mut self.ports, &self.shard, interface, &packet);
             }
-            Ok(Class::Ipv4 { local, packet }) => {
-                self.host.ipv4_arrives(&mut self.ports, &self.shard, local, &packet);
+            Ok(Class::Ipv4 { local, packet }) => self.ipv4_arrives(local, &packet),
+        }
+    }
+
+    /// A packet for us that is not TCP.
+    fn ipv4_arrives(&mut self, local: LocalIdx, packet: &Ipv4Packet<'_>) {
+        match icmp::arrives(packet) {
+            Err(reason) => self.shard.drop_one(reason),
+            Ok(icmp::Verdict::Answer(answer)) => {
+                self.host.answer(&mut self.ports, &self.shard, local, packet, answer);
+            }
+            Ok(icmp::Verdict::Error(cause, quoted)) => {
+                self.burst.push(InBurst::Error(Reported::new(local, cause, &quoted)));
             }
         }
     }

@@ -53,6 +53,7 @@ counters! {
     SynRepeated = "syn_repeated", "SYNs repeated by their timer.";
     Refused = "refused", "Connections that we began to open and a reset refused.";
     SynTimedOut = "syn_timed_out", "Connections that we began to open and nobody answered.";
+    Unreachable = "unreachable", "Connections that an ICMP error ended before they were open.";
     SynAborted = "syn_aborted", "Connections that we began to open and gave up ourselves.";
     Established = "established", "Connections that became ESTABLISHED.";
     Finished = "finished", "Connections closed by FINs both ways.";
@@ -66,6 +67,10 @@ counters! {
     ChallengeAcks = "challenge_acks", "Challenge ACKs sent (RFC 5961).";
     ChallengeLimited = "challenge_limited", "Challenge ACKs not sent because of a limit.";
     Retransmissions = "retransmissions", "Segments with data or FIN sent again.";
+    PathMtuChanged = "path_mtu_changed", "Times that a connection learned of another path MTU.";
+    PathMtuHeld = "path_mtu_held", "Reports of a smaller path MTU that had to wait for a timeout (RFC 5927).";
+    PathMtuProbes = "path_mtu_probes", "Segments sent to find out whether the path takes larger ones.";
+    BlackHoles = "black_holes", "Times that large segments seemed to be swallowed in silence (RFC 4821).";
     RtoExpired = "rto_expired", "Retransmission timeouts.";
     Probes = "zero_window_probes", "Zero-window probes sent.";
     OctetsReceived = "octets_received", "Octets of data delivered in order.";

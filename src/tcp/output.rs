@@ -74,7 +74,7 @@ impl Tcb {
             }
         }
         while out.len() < limit {
-            let Some(span) = self.next_repeated().or_else(|| self.next_new()) else {
+            let Some(span) = self.next_span(ctx) else {
                 self.owed.0 &= !Owed::SEND;
                 break;
             };
@@ -176,6 +176,7 @@ impl Tcb {
             wnd,
             text_len: span.text_len,
             repeated: span.repeated,
+            path_probe: span.text_len > self.mss,
             //= ECN-3
             ect: new_text && self.facts.has(fact::ECN) && self.snd.wnd > 0,
             options: Options { timestamps: self.timestamps(ctx), sack, ..Options::default() },
@@ -229,6 +230,7 @@ impl Tcb {
         if self.flight() == 0 {
             self.progress_at = ctx.now.tick();
         }
+        self.path_mtu.sent(end, span.text_len);
         if span.text_len > 0 && span.text_len < self.mss {
             //= NAG-2
             self.short_end = end;
@@ -247,7 +249,28 @@ impl Tcb {
     /// What may be in flight: the right edge of the smaller of both windows (CC-1).
     fn send_edge(&self) -> Seq {
         //= CC-1
-        self.snd.una + self.snd.wnd.min(self.congestion.cwnd)
+        //= PMTU-5
+        let cwnd = if self.path_mtu.creeps() { u32::from(self.mss) } else { self.congestion.cwnd };
+        self.snd.una + self.snd.wnd.min(cwnd)
+    }
+
+    /// What goes next: what must go again, a probe of the path, new text.
+    fn next_span(&mut self, ctx: Ctx<'_>) -> Option<Span> {
+        self.next_repeated().or_else(|| self.next_path_probe(ctx)).or_else(|| self.next_new())
+    }
+
+    /// A new segment larger than the path's MTU so far (RFC 4821 7.4): only while all goes well, and with three
+    /// full segments behind it, so that its loss shows at once.
+    fn next_path_probe(&mut self, ctx: Ctx<'_>) -> Option<Span> {
+        //= PLPMTUD-3
+        let text_len = self.path_mtu.probe_text(ctx.now, ctx.cfg)?;
+        let (seq, edge) = (self.snd.nxt, self.send_edge());
+        let allowed = if seq.before(edge) { edge.since(seq) } else { 0 };
+        let all = u32::from(text_len) + 3 * u32::from(self.mss);
+        let healthy =
+            !self.facts.has(fact::RESENDING) && self.timers.expiries == 0 && self.state().is_synchronized();
+        let fits = healthy && self.unsent() >= all && allowed >= all;
+        fits.then_some(Span { seq, text_len, fin: false, repeated: false })
     }
 
     /// The next piece of what must go again, if the windows allow.

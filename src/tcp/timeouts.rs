@@ -1,7 +1,8 @@
 //! TIMEOUTS (RFC 9293 3.10.8; requirements 2.15): what the connection's timers do, and when they are set.
 
 use super::Ctx;
-use super::outcome::{End, Outcome, SynAgain};
+use super::outcome::{End, Outcome, PathNews, SynAgain};
+use super::path_mtu::Change;
 use super::state::State;
 use super::tcb::{Owed, Tcb, Waiting, fact};
 
@@ -99,10 +100,13 @@ impl Tcb {
             return;
         }
         out.rto = true;
-        //= CC-5
-        //= CC-6
-        self.congestion.on_timeout(self.flight(), u32::from(self.mss), self.timers.expiries == 0);
+        let first = self.timers.expiries == 0;
         self.timers.expiries = self.timers.expiries.saturating_add(1);
+        if self.path_timeout(ctx, out) != Change::Reported {
+            //= CC-5
+            //= CC-6
+            self.congestion.on_timeout(self.flight(), u32::from(self.mss), first);
+        }
         //= RTO-9
         self.facts.clear(fact::TIMING);
         self.resend = self.snd.una;
@@ -111,6 +115,22 @@ impl Tcb {
         //= RTO-7
         let delay = self.rto_ms(ctx);
         self.wait_for(Waiting::Retransmit, delay, ctx);
+    }
+
+    /// Perhaps it was too large for the path.
+    fn path_timeout(&mut self, ctx: Ctx<'_>, out: &mut Outcome) -> Change {
+        let text = self.snd.end.since(self.snd.una.earlier(self.snd.end)).min(self.flight());
+        let text = text.min(u32::from(self.mss));
+        //= PLPMTUD-4
+        self.path_mtu.probe_lost(self.probe_pause_ms(5), ctx.now, ctx.cfg);
+        let change = self.path_mtu.timed_out(self.snd.una, text, self.timers.expiries, ctx.now, ctx.cfg);
+        self.mss = self.path_mtu.text();
+        match change {
+            Change::Reported => out.path_mtu = Some(PathNews::Mtu(self.path_mtu.current())),
+            Change::BlackHole => out.path_mtu = Some(PathNews::BlackHole(self.path_mtu.current())),
+            Change::Nothing | Change::Held | Change::ProbeFailed => {}
+        }
+        change
     }
 
     /// The window stays closed (TMR-5), or a small segment has waited long enough for company (TMR-10).

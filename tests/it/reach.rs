@@ -24,6 +24,7 @@ use dpdk_tcp::sim::frame::FramePool;
 use dpdk_tcp::sim::pair::{End, SimClock, wire};
 use dpdk_tcp::stats::counters::{Counter, Counters};
 use dpdk_tcp::tcp::config::Config;
+use dpdk_tcp::tcp::outcome::Soft;
 use dpdk_tcp::tcp::state::State;
 use dpdk_tcp::wire::checksum::{Sum, pseudo_v4};
 use dpdk_tcp::wire::ethernet::{self, ETHERTYPE_IPV4, Mac};
@@ -54,6 +55,7 @@ pub enum Told {
     Writable,
     PeerClose,
     Urgent(u32),
+    Trouble(Soft),
     Closed(CloseReason),
     Drain,
 }
@@ -128,6 +130,10 @@ impl App for Probe {
 
     fn on_urgent(&mut self, conn: &mut Conn<'_>) {
         self.tell(Told::Urgent(conn.urgent().unwrap_or(0)));
+    }
+
+    fn on_trouble(&mut self, _conn: &mut Conn<'_>, trouble: Soft) {
+        self.tell(Told::Trouble(trouble));
     }
 
     fn on_drain(&mut self, conn: &mut Conn<'_>) {

@@ -6,7 +6,7 @@ use crate::base::drop_reason::DropReason;
 use crate::tcp::Ctx;
 use crate::tcp::config::{RTO_AFTER_SYN_LOSS_MS, TS_RECENT_AGE_US};
 use crate::tcp::congestion::Congestion;
-use crate::tcp::outcome::{End, Outcome, SynAgain};
+use crate::tcp::outcome::{End, Outcome, PathNews, SynAgain};
 use crate::tcp::segment::reset_for;
 use crate::tcp::state::State;
 use crate::tcp::tcb::{Owed, Tcb, Waiting, fact};
@@ -299,6 +299,12 @@ impl Tcb {
         self.cwr_end = self.cwr_end.later(self.snd.una);
         self.timers.expiries = 0;
         self.progress_at = ctx.now.tick();
+        self.soft_error = None;
+        if self.path_mtu.acknowledged(self.snd.una, ctx.now, ctx.cfg) {
+            //= PLPMTUD-9
+            self.mss = self.path_mtu.text();
+            a.out.path_mtu = Some(PathNews::Mtu(self.path_mtu.current()));
+        }
         self.owed.0 |= Owed::SEND;
         //= RTO-8
         self.timers.waiting = Waiting::Nothing;
