@@ -1,84 +1,35 @@
 //! Two ends of a wire. What one end sends, the other receives when virtual time has come for it; in between
 //! the wire's faults are drawn from its seed.
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::cell::RefCell;
 use std::rc::Rc;
 
+pub use super::clock::SimClock;
 use super::faults::Faults;
 use super::frame::{FramePool, MemFrame};
+use super::line::{Flying, Line};
 use super::pcap::Pcap;
 use crate::base::burst::Burst;
-use crate::base::rng::Rng;
 use crate::base::time::Instant;
 use crate::link::{Caps, Frame, QueuePair};
-use crate::wire::ethernet::{self, ETHERTYPE_ARP};
 
-/// Virtual time, common to all who hold it.
-#[derive(Clone, Default)]
-pub struct SimClock(Rc<Cell<Instant>>);
-
-impl SimClock {
-    /// The time.
-    pub fn now(&self) -> Instant {
-        self.0.get()
-    }
-
-    /// Lets time pass up to `now`; never back.
-    pub fn advance_to(&self, now: Instant) {
-        self.0.set(self.now().max(now));
-    }
-}
-
-struct Flying {
-    arrives: Instant,
-    frame: MemFrame,
-}
-
-/// One direction of a wire.
+/// One direction of a wire, and what is on it.
 struct Direction {
-    flying: VecDeque<Flying>,
-    faults: Faults,
-    rng: Rng,
-    lost: u64,
+    flying: Flying,
+    line: Line,
 }
 
 impl Direction {
-    fn send(&mut self, mut frame: MemFrame, now: Instant, pool: &FramePool) {
-        let fate = self.faults.fate(&mut self.rng);
-        if let Some(bit) = fate.flip {
-            flip(frame.bytes_mut(), bit);
-        }
-        let copy = fate.copies[1].and_then(|delay| Some((delay, pool.frame(frame.bytes())?)));
-        match fate.copies[0] {
-            Some(delay) => self.launch(frame, now, delay),
-            None => self.lost += 1,
-        }
-        if let Some((delay, frame)) = copy {
-            self.launch(frame, now, delay);
-        }
-    }
-
-    fn launch(&mut self, frame: MemFrame, now: Instant, delay_us: u32) {
-        if self.faults.capacity != 0 && self.flying.len() >= self.faults.capacity {
-            self.lost += 1;
-            return;
-        }
-        let arrives = Instant(now.0 + u64::from(delay_us));
-        let place = self.flying.partition_point(|other| other.arrives <= arrives);
-        self.flying.insert(place, Flying { arrives, frame });
-    }
-}
-
-/// Flips one bit. ARP is spared: it has no checksum but the link's, which lets no single bit through, and both
-/// hosts would believe a wrong address for a minute.
-fn flip(bytes: &mut [u8], bit: u32) {
-    if ethernet::parse(bytes).is_some_and(|(header, _)| header.ethertype == ETHERTYPE_ARP) {
-        return;
-    }
-    let at = bit as usize % (bytes.len() * 8).max(1);
-    if let Some(byte) = bytes.get_mut(at / 8) {
-        *byte ^= 1 << (at % 8);
+    fn send(&mut self, frame: MemFrame, now: Instant, pool: &FramePool) {
+        let Direction { flying, line } = self;
+        let capacity = line.faults.capacity;
+        line.carry(frame, now, pool, |arrives, frame| {
+            let room = capacity == 0 || flying.len() < capacity;
+            if room {
+                flying.add(arrives, frame);
+            }
+            room
+        });
     }
 }
 
@@ -108,10 +59,8 @@ pub fn wire(
     seed: u64,
 ) -> (End, End) {
     let direction = |side: usize| Direction {
-        flying: VecDeque::with_capacity(4_096),
-        faults: faults[side],
-        rng: Rng::new(seed.wrapping_mul(2).wrapping_add(side as u64)),
-        lost: 0,
+        flying: Flying::with_capacity(4_096),
+        line: Line::new(faults[side], seed.wrapping_mul(2).wrapping_add(side as u64)),
     };
     let wire = Wire { directions: [direction(0), direction(1)], pool: pool.clone(), capture: None };
     let wire = Rc::new(RefCell::new(wire));
@@ -129,12 +78,12 @@ impl End {
     /// When the next frame arrives at either end.
     pub fn next_arrival(&self) -> Option<Instant> {
         let wire = self.wire.borrow();
-        wire.directions.iter().filter_map(|way| way.flying.front()).map(|flying| flying.arrives).min()
+        wire.directions.iter().filter_map(|way| way.flying.next_arrival()).min()
     }
 
     /// Changes the faults of what this end sends.
     pub fn set_faults(&self, faults: Faults) {
-        self.wire.borrow_mut().directions[self.side].faults = faults;
+        self.wire.borrow_mut().directions[self.side].line.faults = faults;
     }
 
     /// Keeps a copy of everything that both ends send from now on, before the wire's faults.
@@ -149,7 +98,7 @@ impl End {
 
     /// Frames that this end sent and that the wire lost.
     pub fn lost(&self) -> u64 {
-        self.wire.borrow().directions[self.side].lost
+        self.wire.borrow().directions[self.side].line.lost
     }
 }
 
@@ -165,12 +114,8 @@ impl QueuePair for End {
         let mut wire = self.wire.borrow_mut();
         let flying = &mut wire.directions[1 - self.side].flying;
         for _ in 0..limit.min(frames.remaining_capacity()) {
-            if flying.front().is_none_or(|first| first.arrives > now) {
-                break;
-            }
-            if let Some(first) = flying.pop_front() {
-                frames.push(first.frame);
-            }
+            let Some(frame) = flying.take(now) else { break };
+            frames.push(frame);
         }
     }
 
@@ -188,7 +133,9 @@ impl QueuePair for End {
     }
 
     fn alloc(&mut self) -> Option<MemFrame> {
-        self.wire.borrow().pool.alloc()
+        let wire = self.wire.borrow();
+        let shortages = wire.directions[self.side].line.faults.shortages;
+        if shortages.are_on(self.clock.now()) { None } else { wire.pool.alloc() }
     }
 
     fn recycle(&mut self, frame: MemFrame) {

@@ -16,6 +16,7 @@ pub mod isn;
 pub mod mss;
 pub mod outcome;
 pub mod output;
+pub mod path;
 pub mod reassembly;
 pub mod rto;
 pub mod segment;

@@ -20,8 +20,10 @@ pub enum End {
     Refused,
     /// The last SYN was not answered (MUST-23).
     SynTimedOut,
-    /// R2 without progress (UT-3), or FIN-WAIT-2 for too long (FW2-6).
+    /// R2 without progress (UT-3).
     TimedOut,
+    /// FIN-WAIT-2 for too long (FW2-6).
+    FinWait2TimedOut,
     /// Data came for an application that has closed (SHLD-3).
     DataAfterClose,
     /// The application aborted.
@@ -60,6 +62,10 @@ pub struct Outcome {
     pub rto: bool,
     /// A zero window is probed.
     pub probe: bool,
+    /// A small segment has waited long enough for company.
+    pub override_expired: bool,
+    /// An acknowledgment has waited long enough for data.
+    pub ack_delayed: bool,
     /// The connection is over; its state is CLOSED.
     pub end: Option<End>,
 }
