@@ -193,6 +193,12 @@ impl Shard {
         if out.probe {
             self.count(Counter::Probes);
         }
+        if out.override_expired {
+            self.count(Counter::OverridesExpired);
+        }
+        if out.ack_delayed {
+            self.count(Counter::AcksDelayed);
+        }
         self.counters.add(Counter::OctetsAcked, u64::from(out.acked));
     }
 

@@ -30,6 +30,7 @@ use crate::tcp::Ctx;
 use crate::tcp::arrives::listen::Listener;
 use crate::tcp::config::Config;
 use crate::tcp::outcome::{End, Unreachable};
+use crate::tcp::path::Transitions;
 use crate::tcp::reassembly::Reassembly;
 use crate::tcp::segment::SegmentOut;
 use crate::tcp::state::State;
@@ -84,6 +85,7 @@ pub struct Shard {
     pub(super) path_mtus: PathMtus,
     /// The shortest TIME-WAIT that an eviction left, in milliseconds.
     pub(super) time_wait_shortened_ms: Option<u32>,
+    pub(super) transitions: Transitions,
     pub(super) now: Instant,
 }
 
@@ -125,6 +127,7 @@ impl Shard {
             next_generation: 0,
             mtus: Vec::new(),
             time_wait_shortened_ms: None,
+            transitions: Transitions::default(),
             now,
         }
     }
@@ -179,6 +182,11 @@ impl Shard {
     /// To how many milliseconds TIME-WAIT was shortened at worst, if it was.
     pub fn time_wait_shortened_ms(&self) -> Option<u32> {
         self.time_wait_shortened_ms
+    }
+
+    /// How connections that are over went through their states; kept in debug builds only.
+    pub fn transitions(&self) -> &Transitions {
+        &self.transitions
     }
 
     /// Chunks of the byte pool that are in use.
@@ -314,6 +322,7 @@ impl Shard {
     fn release<A: App>(&mut self, app: &mut A, index: u32, end: End) {
         self.wheel.cancel(index);
         let Some(mut slot) = self.slots.remove(index) else { return };
+        self.transitions.add(slot.tcb.path());
         self.pool.clear(&mut slot.outgoing);
         self.pool.clear(&mut slot.incoming);
         self.forget_held(slot.held);
@@ -359,6 +368,7 @@ impl Shard {
             End::HalfOpenReset => Counter::HalfOpenReset,
             End::HalfOpenExpired => Counter::HalfOpenExpired,
             End::TimedOut => Counter::TimedOut,
+            End::FinWait2TimedOut => Counter::FinWait2TimedOut,
             End::DataAfterClose | End::Aborted => Counter::Aborted,
         };
         self.count(counter);
@@ -439,6 +449,7 @@ fn close_reason(end: End, soft: Option<Unreachable>) -> CloseReason {
         End::Finished => CloseReason::Finished,
         End::Reset | End::HalfOpenReset => CloseReason::Reset,
         End::Unreachable(why) => CloseReason::Unreachable(why),
+        End::FinWait2TimedOut => CloseReason::TimedOut,
         End::HalfOpenExpired | End::TimedOut | End::SynTimedOut => {
             soft.map_or(CloseReason::TimedOut, CloseReason::Unreachable)
         }

@@ -60,6 +60,7 @@ counters! {
     ResetByPeer = "reset_by_peer", "Established connections that the peer reset.";
     Aborted = "aborted", "Established connections that we aborted.";
     TimedOut = "timed_out", "Established connections given up after the user timeout.";
+    FinWait2TimedOut = "fin_wait_2_timed_out", "Connections closed for good whose peer never closed its side.";
     TimeWaitEntered = "time_wait_entered", "Connections that entered TIME-WAIT.";
     TimeWaitReopened = "time_wait_reopened", "TIME-WAIT entries reopened by a new SYN (RFC 6191).";
     TimeWaitEvicted = "time_wait_evicted", "TIME-WAIT entries that had to go before their time (LIM-7).";
@@ -73,6 +74,8 @@ counters! {
     BlackHoles = "black_holes", "Times that large segments seemed to be swallowed in silence (RFC 4821).";
     RtoExpired = "rto_expired", "Retransmission timeouts.";
     Probes = "zero_window_probes", "Zero-window probes sent.";
+    OverridesExpired = "overrides_expired", "Small segments sent because they had waited long enough for company.";
+    AcksDelayed = "acks_delayed", "Acknowledgments sent because they had waited long enough for data.";
     OctetsReceived = "octets_received", "Octets of data delivered in order.";
     OctetsHeld = "octets_held", "Octets that came before their turn and were kept for it.";
     OctetsAcked = "octets_acked", "Octets of data that the peer acknowledged.";

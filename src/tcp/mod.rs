@@ -17,6 +17,7 @@ pub mod isn;
 pub mod mss;
 pub mod outcome;
 pub mod output;
+pub mod path;
 pub mod path_mtu;
 pub mod reassembly;
 pub mod rto;

@@ -23,8 +23,10 @@ pub enum End {
     SynTimedOut,
     /// An ICMP error came before the connection was open (SHLD-26).
     Unreachable(Unreachable),
-    /// R2 without progress (UT-3), or FIN-WAIT-2 for too long (FW2-6).
+    /// R2 without progress (UT-3).
     TimedOut,
+    /// FIN-WAIT-2 for too long (FW2-6).
+    FinWait2TimedOut,
     /// Data came for an application that has closed (SHLD-3).
     DataAfterClose,
     /// The application aborted.
@@ -87,6 +89,10 @@ pub struct Outcome {
     pub soft: Option<Soft>,
     /// What became known of the path to the peer.
     pub path_mtu: Option<PathNews>,
+    /// A small segment has waited long enough for company.
+    pub override_expired: bool,
+    /// An acknowledgment has waited long enough for data.
+    pub ack_delayed: bool,
     /// The connection is over; its state is CLOSED.
     pub end: Option<End>,
 }

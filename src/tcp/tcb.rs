@@ -6,6 +6,7 @@ mod open;
 use super::Ctx;
 use super::congestion::Congestion;
 use super::outcome::{End, Outcome, Unreachable};
+use super::path::Path;
 use super::path_mtu::PathMtu;
 use super::rto::{self, RttEstimator};
 use super::state::State;
@@ -237,6 +238,7 @@ pub struct Tcb {
     pub(super) held: u32,
     /// The largest window that may be offered.
     pub(super) receive_buffer: u32,
+    path: Path,
 }
 
 impl Tcb {
@@ -245,10 +247,16 @@ impl Tcb {
         self.state
     }
 
+    /// The states so far.
+    pub fn path(&self) -> Path {
+        self.path
+    }
+
     /// Goes to another state. The only place that writes it.
     pub(super) fn enter(&mut self, next: State) {
         debug_assert!(self.state.may_become(next), "{} -> {}", self.state.name(), next.name());
         self.state = next;
+        self.path.enter(next);
     }
 
     /// Ends the connection: nothing is owed, no timer runs (TRN-12).

@@ -14,6 +14,7 @@ impl Tcb {
         if self.timers.ack_at.is_some_and(|at| at.is_due(now)) {
             //= TMR-4
             self.timers.ack_at = None;
+            out.ack_delayed = true;
             self.owe_ack();
         }
         if self.timers.waiting != Waiting::Nothing && self.timers.retransmit_at.is_due(now) {
@@ -36,7 +37,7 @@ impl Tcb {
                 State::TimeWait => End::Finished,
                 //= TMR-11
                 //= FW2-6
-                _ => End::TimedOut,
+                _ => End::FinWait2TimedOut,
             };
             self.end(why, &mut out);
         }
@@ -142,6 +143,8 @@ impl Tcb {
         if self.timers.waiting == Waiting::Persist {
             out.probe = true;
             self.timers.expiries = self.timers.expiries.saturating_add(1);
+        } else {
+            out.override_expired = true;
         }
         //= SHLD-30
         //= ZWP-1

@@ -3,6 +3,7 @@
 use super::{Facts, Owed, ReceiveSpace, Seed, SendSpace, Shifts, Tcb, Timers, Waiting, fact};
 use crate::tcp::config::QUICK_ACKS;
 use crate::tcp::congestion::Congestion;
+use crate::tcp::path::Path;
 use crate::tcp::path_mtu::PathMtu;
 use crate::tcp::rto::RttEstimator;
 use crate::tcp::state::State;
@@ -90,6 +91,7 @@ impl Tcb {
             out_of_window_at: None,
             held: 0,
             receive_buffer: ctx.cfg.receive_buffer,
+            path: Path::from(state),
         };
         tcb.facts.set(fact::TIMING);
         tcb.wait_for(Waiting::Retransmit, ctx.cfg.rto_initial_ms, ctx);
