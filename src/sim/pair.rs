@@ -86,6 +86,11 @@ impl End {
         self.wire.borrow_mut().directions[self.side].line.faults = faults;
     }
 
+    /// Changes the faults of what the other end sends.
+    pub fn set_faults_of_other(&self, faults: Faults) {
+        self.wire.borrow_mut().directions[1 - self.side].line.faults = faults;
+    }
+
     /// Keeps a copy of everything that both ends send from now on, before the wire's faults.
     pub fn start_capture(&self) {
         self.wire.borrow_mut().capture = Some(Pcap::default());
