@@ -2,6 +2,8 @@
 //! by a black hole, raised by probes made of real data (RFC 4821). All sizes are whole packets in bytes, IP header
 //! included. What a change means for what is in flight is decided elsewhere.
 
+use std::num::NonZeroU16;
+
 use super::config::{Config, PATH_MTU_BASE, R1_EXPIRIES};
 use super::mss;
 use crate::base::time::{Instant, Tick};
@@ -37,14 +39,14 @@ enum Search {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Mark {
     end: Seq,
-    len: u16,
+    len: NonZeroU16,
 }
 
 /// A report that is believed when its segment has timed out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Held {
     seq: Seq,
-    mtu: u16,
+    mtu: NonZeroU16,
 }
 
 /// A report that a packet was too big.
@@ -151,7 +153,7 @@ impl PathMtu {
         self.max_sent = self.max_sent.max(len);
         let is_probe = len > self.current;
         if is_probe || (len > self.max_acked && self.mark.is_none()) {
-            self.mark = Some(Mark { end, len });
+            self.mark = NonZeroU16::new(len).map(|len| Mark { end, len });
         }
     }
 
@@ -162,11 +164,12 @@ impl PathMtu {
         self.held = self.held.filter(|held| !una.after(held.seq));
         let Some(mark) = self.mark.filter(|mark| una.at_or_after(mark.end)) else { return false };
         self.mark = None;
-        self.max_acked = self.max_acked.max(mark.len);
-        let raised = mark.len > self.current;
+        let len = mark.len.get();
+        self.max_acked = self.max_acked.max(len);
+        let raised = len > self.current;
         if raised {
             //= PLPMTUD-1
-            self.current = mark.len;
+            self.current = len;
             self.high = self.high.max(self.current);
             //= PMTU-3
             self.not_before = Tick::after_ms(now, cfg.path_mtu_step_ms);
@@ -182,7 +185,7 @@ impl PathMtu {
         let told = told.max(cfg.path_mtu_min);
         if let Some(probe) = self.probe_at(report.seq)
             && told >= self.current
-            && told < probe.len
+            && told < probe.len.get()
         {
             //= PMTU-1
             self.mark = None;
@@ -205,7 +208,7 @@ impl PathMtu {
         if told < self.max_acked && !report.timed_out {
             //= PMTU-7
             //= ATK-25
-            self.held = Some(Held { seq: report.seq, mtu: told });
+            self.held = NonZeroU16::new(told).map(|mtu| Held { seq: report.seq, mtu });
             return Change::Held;
         }
         self.lower(told, now, cfg);
@@ -217,7 +220,7 @@ impl PathMtu {
     pub fn timed_out(&mut self, una: Seq, text: u32, expiries: u8, now: Instant, cfg: &Config) -> Change {
         //= PMTU-7
         if let Some(held) = self.held.filter(|held| held.seq.since(una) < text) {
-            self.lower(held.mtu, now, cfg);
+            self.lower(held.mtu.get(), now, cfg);
             return Change::Reported;
         }
         let stuck = text + u32::from(self.overhead);
@@ -260,7 +263,7 @@ impl PathMtu {
     /// The first octet of the probe in flight, and how many it carries.
     pub fn probe_in_flight(&self) -> Option<(Seq, u16)> {
         let probe = self.probe()?;
-        let text = probe.len.saturating_sub(self.overhead);
+        let text = probe.len.get().saturating_sub(self.overhead);
         Some((probe.end - u32::from(text), text))
     }
 
@@ -269,7 +272,7 @@ impl PathMtu {
         //= PLPMTUD-4
         if let Some(probe) = self.probe() {
             self.mark = None;
-            self.high = probe.len - 1;
+            self.high = probe.len.get() - 1;
             self.search = Search::Middle;
             self.not_before = Tick::after_ms(now, pause_ms);
             self.close_in(now, cfg);
@@ -286,7 +289,7 @@ impl PathMtu {
     }
 
     fn probe(&self) -> Option<Mark> {
-        self.mark.filter(|mark| mark.len > self.current)
+        self.mark.filter(|mark| mark.len.get() > self.current)
     }
 
     /// The probe in flight, if it is the packet with this number.
