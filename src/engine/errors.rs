@@ -6,10 +6,12 @@ use crate::base::drop_reason::DropReason;
 use crate::base::ids::LocalIdx;
 use crate::flow::key::Key;
 use crate::flow::table::Place;
+use crate::inet::locals::Locals;
 use crate::stats::counters::Counter;
 use crate::tcp::icmp::IcmpError;
 use crate::tcp::outcome::PathNews;
-use crate::wire::icmp_error::{Cause, Quoted};
+use crate::wire::ethernet;
+use crate::wire::icmp_error::{Cause, Quoted, Unreachable};
 
 /// An error about a segment that was sent from one of our addresses.
 #[derive(Clone, Copy)]
@@ -30,6 +32,15 @@ impl Reported {
         };
         Reported { key, error: IcmpError { cause, seq: quoted.seq, len: quoted.len } }
     }
+}
+
+/// Our own packet in this frame could not be sent: what a router would report to its connection (RFC 1122
+/// 3.3.1.6, 4.2.3.9). `None` for frames of which no connection needs to know.
+pub(super) fn undelivered(locals: &Locals, frame: &[u8], why: Unreachable) -> Option<Reported> {
+    let (_, packet) = ethernet::parse(frame)?;
+    let quoted = Quoted::parse_v4(packet).ok()?;
+    let local = locals.find_v4(quoted.source)?;
+    Some(Reported::new(local, Cause::Unreachable(why), &quoted))
 }
 
 impl Shard {

@@ -208,6 +208,9 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
             return 0;
         }
         self.host.poll(&mut self.ports, &self.shard);
+        while let Some(reported) = self.host.next_undelivered() {
+            self.shard.icmp_arrives(&mut self.app, &reported);
+        }
         if self.host.is_ready() && !self.host.has_lost() {
             self.control.set_ready();
         }

@@ -81,7 +81,7 @@ impl Quoted {
     ///
     /// # Errors
     /// It is cut off before the sequence number, a later fragment, or no TCP segment.
-    pub(super) fn parse_v4(bytes: &[u8]) -> Result<Quoted, DropReason> {
+    pub fn parse_v4(bytes: &[u8]) -> Result<Quoted, DropReason> {
         //= ICMPR-1
         //= ICMPR-3
         let fixed: &[u8; ipv4::HEADER_LEN] = bytes.first_chunk().ok_or(DropReason::IcmpQuote)?;

@@ -393,6 +393,37 @@ fn a_connection_that_times_out_says_what_the_last_error_said_unless_there_was_pr
 }
 
 #[test]
+fn a_neighbour_that_does_not_answer_makes_its_host_unreachable() {
+    //= ICMPR-5
+    //= MUST-54
+    for gateway in [None, Some([198, 18, 0, 254])] {
+        let mut world = World::with(Setup { fixed: false, gateway, ..Setup::default() });
+        let far = SocketAddr::new(IpAddr::V4([198, 19, 7, 7].into()), SERVER);
+        let to = if gateway.is_some() { far } else { remote() };
+        world.worker.open(None, Some(LOCAL), to).unwrap();
+        world.pass_ms(10_000);
+        assert_eq!(world.told(), [Told::Trouble(Soft::Unreachable(Unreachable::Host))]);
+        assert_eq!(world.worker.shard().connections(), 1, "it may still come up");
+        world.watch_ms(233_100);
+        assert_eq!(world.told(), [Told::Closed(CloseReason::Unreachable(Unreachable::Host))]);
+        world.assert_quiet();
+    }
+}
+
+#[test]
+fn a_destination_without_a_route_is_an_unreachable_network() {
+    //= ICMPR-5
+    let mut world = World::new();
+    let far = SocketAddr::new(IpAddr::V4([198, 19, 7, 7].into()), SERVER);
+    world.worker.open(None, Some(LOCAL), far).unwrap();
+    world.pass_ms(2);
+    assert_eq!(world.told(), [Told::Trouble(Soft::Unreachable(Unreachable::Network))]);
+    world.watch_ms(243_100);
+    assert_eq!(world.told(), [Told::Closed(CloseReason::Unreachable(Unreachable::Network))]);
+    world.assert_quiet();
+}
+
+#[test]
 fn an_error_counts_in_its_place_among_segments() {
     //= ICMPR-1
     let (mut world, peer, sent) = sending(Start::Plain);
