@@ -50,9 +50,14 @@ impl Shard {
         let Some(Place::Connection(index)) = self.find(&reported.key) else {
             return self.drop_one(DropReason::IcmpNoConnection);
         };
+        if self.slots.get(index).is_some_and(|slot| slot.tcb.wants_recovery_on_timeout()) {
+            // What is in flight may have to go again in more pieces than it was.
+            self.lend_recovery(index);
+        }
         let ctx = crate::tcp::Ctx { now: self.now, cfg: &self.cfg };
         let Some(slot) = self.slots.get_mut(index) else { return };
-        let out = slot.tcb.icmp_arrives(&reported.error, ctx);
+        let record = self.recoveries.get_mut(slot.recovery);
+        let out = slot.tcb.icmp_arrives(&reported.error, record, ctx);
         self.carry_out(app, index, reported.key, &out, &[]);
     }
 

@@ -4,6 +4,7 @@
 use super::Ctx;
 use super::outcome::{End, Outcome, PathNews, Soft, Unreachable};
 use super::path_mtu::{Change, Report};
+use super::recovery::Recovery;
 use super::state::State;
 use super::tcb::{Owed, Tcb, Waiting, fact};
 use crate::base::drop_reason::DropReason;
@@ -31,13 +32,20 @@ const fn is_hard(why: Unreachable) -> bool {
 
 impl Tcb {
     /// An ICMP error arrives about a segment of this connection.
-    pub fn icmp_arrives(&mut self, error: &IcmpError, ctx: Ctx<'_>) -> Outcome {
+    /// `rec` is the connection's record of what is in flight, if it has one.
+    pub fn icmp_arrives(&mut self, error: &IcmpError, rec: Option<&mut Recovery>, ctx: Ctx<'_>) -> Outcome {
         let mut out = Outcome::default();
-        out.dropped = self.heed(error, ctx, &mut out).err();
+        out.dropped = self.heed(error, rec, ctx, &mut out).err();
         out
     }
 
-    fn heed(&mut self, error: &IcmpError, ctx: Ctx<'_>, out: &mut Outcome) -> Result<(), DropReason> {
+    fn heed(
+        &mut self,
+        error: &IcmpError,
+        rec: Option<&mut Recovery>,
+        ctx: Ctx<'_>,
+        out: &mut Outcome,
+    ) -> Result<(), DropReason> {
         if matches!(self.state(), State::Closed | State::Listen | State::TimeWait) {
             return Err(DropReason::IcmpNoConnection);
         }
@@ -48,7 +56,7 @@ impl Tcb {
             return Err(DropReason::IcmpNotInFlight);
         }
         let why = match error.cause {
-            Cause::TooBig { mtu } => return self.too_big(mtu, error, ctx, out),
+            Cause::TooBig { mtu } => return self.too_big(mtu, error, rec, ctx, out),
             Cause::Unreachable(why) => why,
         };
         if is_hard(why) && !self.state().is_synchronized() {
@@ -75,20 +83,22 @@ impl Tcb {
         &mut self,
         mtu: u16,
         error: &IcmpError,
+        rec: Option<&mut Recovery>,
         ctx: Ctx<'_>,
         out: &mut Outcome,
     ) -> Result<(), DropReason> {
         let oldest = error.seq.since(self.snd.una) < u32::from(self.mss);
-        let timed_out = oldest && self.timers.expiries > 0 && self.timers.waiting == Waiting::Retransmit;
+        let timed_out = oldest && self.timers.expiries > 0 && self.timers.waiting.is_for_flight();
+        let probe = self.path_mtu.probe_in_flight();
         let report = Report { mtu, seq: error.seq, len: error.len, timed_out };
         match self.path_mtu.reported(report, ctx.now, ctx.cfg) {
             Change::Nothing | Change::BlackHole => return Err(DropReason::IcmpNoSmaller),
             Change::Held => out.path_mtu = Some(PathNews::Held),
-            Change::ProbeFailed => self.send_again_from(error.seq, ctx),
+            Change::ProbeFailed => self.send_again(probe, rec, ctx),
             Change::Reported => {
                 self.mss = self.path_mtu.text();
                 out.path_mtu = Some(PathNews::Mtu(self.path_mtu.current()));
-                self.send_again_from(self.snd.una, ctx);
+                self.send_again(None, rec, ctx);
             }
         }
         Ok(())
@@ -102,17 +112,25 @@ impl Tcb {
         round_trip_ms.saturating_mul(segments.max(1)).saturating_mul(times).min(PROBE_PAUSE_MAX_MS)
     }
 
-    /// What is in flight from `seq` on goes again. The congestion window stays as it is.
-    fn send_again_from(&mut self, seq: Seq, ctx: Ctx<'_>) {
+    /// A probe of the path, or without one everything in flight, was too big and goes again. The congestion window
+    /// stays as it is.
+    pub(super) fn send_again(&mut self, probe: Option<(Seq, u16)>, rec: Option<&mut Recovery>, ctx: Ctx<'_>) {
         //= PMTU-5
         //= RTO-9
         self.facts.clear(fact::TIMING);
-        self.resend = if self.facts.has(fact::RESENDING) { self.resend.earlier(seq) } else { seq };
-        self.facts.set(fact::RESENDING);
         self.owed.0 |= Owed::SEND;
-        if self.timers.waiting == Waiting::Retransmit {
-            self.timers.waiting = Waiting::Nothing;
-            self.arm(ctx);
+        match (rec, probe) {
+            (Some(rec), Some((start, text_len))) => rec.resend_path_probe(start, text_len),
+            (Some(rec), None) => rec.resend_all(),
+            (None, _) => {
+                let seq = probe.map_or(self.snd.una, |(start, _)| start);
+                self.resend = if self.facts.has(fact::RESENDING) { self.resend.earlier(seq) } else { seq };
+                self.facts.set(fact::RESENDING);
+                if self.timers.waiting == Waiting::Retransmit {
+                    self.timers.waiting = Waiting::Nothing;
+                    self.arm(None, true, ctx);
+                }
+            }
         }
     }
 }

@@ -20,6 +20,7 @@ pub mod output;
 pub mod path;
 pub mod path_mtu;
 pub mod reassembly;
+pub mod recovery;
 pub mod rto;
 pub mod segment;
 pub mod state;
