@@ -1,6 +1,7 @@
 //! Path MTU discovery through the whole stack: reports, what goes again and how fast, black holes, probes.
 
 mod narrowing;
+mod probing;
 
 use dpdk_tcp::base::drop_reason::DropReason;
 use dpdk_tcp::stats::counters::Counter;
