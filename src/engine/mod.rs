@@ -11,6 +11,7 @@ pub mod control;
 mod emit;
 mod errors;
 mod expire;
+mod fragments;
 mod held;
 pub mod host;
 pub mod invariants;

@@ -8,6 +8,7 @@ use super::classify::{self, Class};
 use super::control::{Control, Drain};
 use super::emit;
 use super::errors::Reported;
+use super::fragments::{Fragments, Join};
 use super::host::Host;
 use super::limits::PAY_MAX;
 use super::port::Port;
@@ -15,15 +16,12 @@ use super::process::Arrived;
 use super::shard::Shard;
 use crate::base::burst::Burst;
 use crate::base::drop_reason::DropReason;
-use crate::base::ids::LocalIdx;
 use crate::base::time::Instant;
 use crate::flow::key::Key;
-use crate::inet::icmp;
 use crate::link::{Frame, QueuePair};
 use crate::stats::counters::Counter;
 use crate::tcp::Ctx;
 use crate::tcp::segment::SegmentOut;
-use crate::wire::ipv4::Ipv4Packet;
 
 /// What a pass did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +38,8 @@ enum InBurst {
     Segment { frame: usize, text_at: usize, text_len: usize, arrived: Arrived },
     /// An ICMP error.
     Error(Reported),
+    /// The frame of a fragment.
+    Fragment { frame: usize },
 }
 
 /// One core's loop: its ports, its connections, its application.
@@ -50,6 +50,7 @@ pub struct Worker<Q: QueuePair, A: App> {
     pub(super) app: A,
     control: Arc<Control>,
     drain: Drain,
+    fragments: Fragments,
     burst: Burst<InBurst>,
     segments: Burst<SegmentOut>,
 }
@@ -60,6 +61,7 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         let burst = shard.limits.burst;
         let ports: Vec<_> = ports.into_iter().map(|queue| Port::new(queue, burst)).collect();
         shard.mtus = ports.iter().map(|port| port.caps.mtu).collect();
+        let fragments = Fragments::new(&shard.limits.reassembly, shard.secrets.table);
         Worker {
             ports,
             host,
@@ -67,6 +69,7 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
             app,
             control,
             drain: Drain::default(),
+            fragments,
             burst: Burst::new(),
             segments: Burst::new(),
         }
@@ -104,6 +107,11 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         remote: std::net::SocketAddr,
     ) -> Result<super::api::ConnId, super::active::OpenError> {
         self.shard.open_active(local, local_port, remote)
+    }
+
+    /// Datagrams of which only some fragments have come.
+    pub fn datagrams_in_pieces(&self) -> u32 {
+        self.fragments.len()
     }
 
     /// Addresses are announced and, where that was asked for, found free: frames are served.
@@ -157,6 +165,16 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
                     self.shard.segment_arrives(&mut self.app, arrived, text);
                 }
                 InBurst::Error(reported) => self.shard.icmp_arrives(&mut self.app, reported),
+                InBurst::Fragment { frame } => {
+                    let bytes = frames.get(*frame).map(Frame::bytes).unwrap_or_default();
+                    let join = Join {
+                        ports: &mut self.ports,
+                        host: &mut self.host,
+                        shard: &mut self.shard,
+                        app: &mut self.app,
+                    };
+                    self.fragments.arrives(join, interface, bytes);
+                }
             }
         }
         let count = frames.len();
@@ -173,7 +191,9 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
             classify::Ingress { interface: interface as u8, mac: port.mac(), locals: &self.shard.locals };
         match classify::classify(frame.bytes(), frame.rx_checksums(), ingress) {
             Err(reason) => self.shard.drop_one(reason),
-            Ok(Class::Tcp { key, .. }) if !self.host.is_ours(key.local) => {
+            Ok(Class::Tcp { key: Key { local, .. }, .. } | Class::Fragment { local })
+                if !self.host.is_ours(local) =>
+            {
                 self.shard.drop_one(DropReason::IpNotOurs);
             }
             Ok(Class::Tcp { key, segment, text_at, text_len }) => {
@@ -182,22 +202,13 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
                 let arrived = Arrived { key, hash, hint: None, segment };
                 self.burst.push(InBurst::Segment { frame: number, text_at, text_len, arrived });
             }
+            Ok(Class::Fragment { .. }) => self.burst.push(InBurst::Fragment { frame: number }),
             Ok(Class::Arp(packet)) => {
                 self.host.arp_arrives(&mut self.ports, &self.shard, interface, &packet);
             }
-            Ok(Class::Ipv4 { local, packet }) => self.ipv4_arrives(local, &packet),
-        }
-    }
-
-    /// A packet for us that is not TCP.
-    fn ipv4_arrives(&mut self, local: LocalIdx, packet: &Ipv4Packet<'_>) {
-        match icmp::arrives(packet) {
-            Err(reason) => self.shard.drop_one(reason),
-            Ok(icmp::Verdict::Answer(answer)) => {
-                self.host.answer(&mut self.ports, &self.shard, local, packet, answer);
-            }
-            Ok(icmp::Verdict::Error(cause, quoted)) => {
-                self.burst.push(InBurst::Error(Reported::new(local, cause, &quoted)));
+            Ok(Class::Ipv4 { local, packet }) => {
+                let reported = self.host.ipv4_arrives(&mut self.ports, &self.shard, local, &packet);
+                self.burst.extend(reported.map(InBurst::Error));
             }
         }
     }
@@ -211,6 +222,7 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         while let Some(reported) = self.host.next_undelivered() {
             self.shard.icmp_arrives(&mut self.app, &reported);
         }
+        self.fragments.expire(&mut self.ports, &mut self.host, &self.shard, now);
         if self.host.is_ready() && !self.host.has_lost() {
             self.control.set_ready();
         }

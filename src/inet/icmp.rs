@@ -13,6 +13,8 @@ pub enum Answer {
     EchoReply,
     /// "Protocol unreachable", quoting the packet.
     ProtocolUnreachable,
+    /// "Fragment reassembly time exceeded", quoting the first fragment.
+    ReassemblyTimedOut,
 }
 
 /// What a packet is for.
@@ -62,6 +64,7 @@ mod tests {
             protocol,
             ttl: 64,
             tos: 0,
+            fragment: None,
             header: &[],
             payload,
         };

@@ -8,4 +8,5 @@ pub mod icmp;
 pub mod locals;
 pub mod neighbour;
 pub mod path_mtu;
+pub mod reassembly;
 pub mod route;

@@ -226,7 +226,9 @@ impl PathMtu {
         let stuck = text + u32::from(self.overhead);
         let base = PATH_MTU_BASE.max(cfg.path_mtu_min);
         let lower = if self.current > base { base } else { (self.current / 2).max(cfg.path_mtu_min) };
-        if expiries < R1_EXPIRIES || lower >= self.current || stuck <= u32::from(lower) {
+        // Where nothing larger than the base ever left, there is nothing to suspect.
+        let suspect = self.ceiling > base && lower < self.current && stuck > u32::from(lower);
+        if expiries < R1_EXPIRIES || !suspect {
             return Change::Nothing;
         }
         //= PLPMTUD-6

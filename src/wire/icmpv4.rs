@@ -1,4 +1,4 @@
-//! ICMP for IPv4 (RFC 792): echo, the errors that a TCP host heeds, and the one that it sends.
+//! ICMP for IPv4 (RFC 792): echo, the errors that a TCP host heeds, and the two that it sends.
 
 use super::checksum;
 use super::icmp_error::{Cause, Quoted, Unreachable};
@@ -27,6 +27,7 @@ pub enum Undelivered {
         mtu: u16,
     },
 }
+const CODE_REASSEMBLY: u8 = 1;
 
 /// A message, as far as a host here looks at it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,6 +36,11 @@ pub enum Message {
     EchoRequest,
     /// An error about a TCP segment.
     Error(Cause, Quoted),
+}
+
+/// The message is an echo request; nothing is verified.
+pub fn is_echo_request(bytes: &[u8]) -> bool {
+    matches!(bytes, [ECHO_REQUEST, 0, ..])
 }
 
 /// Reads a message and verifies its checksum.
@@ -65,9 +71,17 @@ pub fn parse(bytes: &[u8]) -> Result<Message, DropReason> {
     Quoted::parse_v4(quote).map(|quoted| Message::Error(cause, quoted))
 }
 
-/// Turns an echo request, in place, into its reply (ICMP4-2).
-pub fn turn_into_reply(message: &mut [u8]) {
+/// Turns an echo request, in place, into its reply (ICMP4-2). `cut`: some of its data was left out.
+pub fn turn_into_reply(message: &mut [u8], cut: bool) {
     //= ICMP4-2
+    if cut {
+        message.iter_mut().take(4).for_each(|octet| *octet = 0);
+        let sum = checksum::checksum(message);
+        if let Some(place) = message.get_mut(2..4) {
+            place.copy_from_slice(&sum.to_be_bytes());
+        }
+        return;
+    }
     if let Some([kind, _, high, low]) = message.first_chunk_mut() {
         let old = u16::from_be_bytes([*kind, 0]);
         *kind = ECHO_REPLY;
@@ -81,18 +95,29 @@ pub fn turn_into_reply(message: &mut [u8]) {
 /// Writes "destination unreachable" about a packet; `to` has room for the header and as much of the packet as
 /// is quoted. Returns the message's length.
 pub fn emit_unreachable(to: &mut [u8], why: Undelivered, packet: &[u8]) -> usize {
-    //= ICMP4-5
+    let (code, mtu) = match why {
+        //= ICMP4-5
+        Undelivered::Protocol => (2, 0),
+        Undelivered::FragmentationNeeded { mtu } => (4, mtu),
+    };
+    emit_error(to, (UNREACHABLE, code), mtu, packet)
+}
+
+/// Writes "fragment reassembly time exceeded" about a packet's first fragment, as
+/// [`emit_unreachable`] does.
+pub fn emit_reassembly_timed_out(to: &mut [u8], packet: &[u8]) -> usize {
+    //= IP4-5
+    emit_error(to, (TIME_EXCEEDED, CODE_REASSEMBLY), 0, packet)
+}
+
+fn emit_error(to: &mut [u8], (kind, code): (u8, u8), mtu: u16, packet: &[u8]) -> usize {
     //= ICMP4-6
     let quoted = packet.get(..packet.len().min(QUOTE_MAX)).unwrap_or_default();
     let len = HEADER_LEN + quoted.len();
     let Some(message) = to.get_mut(..len) else { return 0 };
     let Some((header, quote)) = message.split_first_chunk_mut::<HEADER_LEN>() else { return 0 };
-    let (code, mtu) = match why {
-        Undelivered::Protocol => (2, 0),
-        Undelivered::FragmentationNeeded { mtu } => (4, mtu),
-    };
     let [high, low] = mtu.to_be_bytes();
-    *header = [UNREACHABLE, code, 0, 0, 0, 0, high, low];
+    *header = [kind, code, 0, 0, 0, 0, high, low];
     quote.copy_from_slice(quoted);
     let sum = checksum::checksum(message);
     if let Some(place) = message.get_mut(2..4) {
@@ -109,10 +134,10 @@ mod tests {
     fn a_request_becomes_its_reply() {
         //= ICMP4-1
         //= ICMP4-2
-        // VEC-CK-16.
+        //= VEC-CK-16
         let mut message = *b"\x08\x00\x54\x35\x12\x34\x00\x01abcdefgh";
         assert_eq!(parse(&message), Ok(Message::EchoRequest));
-        turn_into_reply(&mut message);
+        turn_into_reply(&mut message, false);
         assert_eq!(&message, b"\x00\x00\x5c\x35\x12\x34\x00\x01abcdefgh");
         assert_eq!(parse(&message), Err(DropReason::IcmpIgnored));
         message[2] ^= 1;
@@ -127,7 +152,7 @@ mod tests {
             [*b"\x08\x00\xf7\xff\x00\x00\x00\x00\x00\x00", *b"\x08\x00\xf7\xff\xff\xff\x00\x00\x00\x00"]
         {
             assert_eq!(parse(&message), Ok(Message::EchoRequest));
-            turn_into_reply(&mut message);
+            turn_into_reply(&mut message, false);
             assert_eq!(checksum::checksum(&message), 0, "{message:x?}");
         }
     }

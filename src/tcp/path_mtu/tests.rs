@@ -143,6 +143,10 @@ fn a_black_hole_leads_to_1024_and_then_halves_down_to_the_floor() {
         assert_eq!(path.current(), mtu);
     }
     assert_eq!(path.timed_out(Seq(1_448), 500, 5, T0, &cfg), Change::Nothing);
+    let mut narrow = PathMtu::new(1_500, 1_500, mss::IPV4_HEADER, T0);
+    narrow.agree(Some(900), 12, T0, &cfg);
+    narrow.sent(Seq(888), 888);
+    assert_eq!(narrow.timed_out(Seq(0), 888, 5, T0, &cfg), Change::Nothing, "never larger than 1024");
     let deep = Config { path_mtu_min: 68, ..cfg };
     let mut path = proven();
     let seen: Vec<_> = (3..8)
