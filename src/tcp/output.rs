@@ -2,6 +2,7 @@
 //! as far as the windows and the frames allow.
 
 use super::Ctx;
+use super::recovery::Recovery;
 use super::segment::SegmentOut;
 use super::state::State;
 use super::tcb::{Owed, Tcb, Waiting, fact};
@@ -25,8 +26,16 @@ struct Span {
 
 impl Tcb {
     /// Appends what is owed to `out`, at most `budget` segments; what does not fit stays owed. `held` are the
-    /// blocks above RCV.NXT that acknowledgments report.
-    pub fn output(&mut self, ctx: Ctx<'_>, budget: usize, held: &SackBlocks, out: &mut Burst<SegmentOut>) {
+    /// blocks above RCV.NXT that acknowledgments report, `rec` is the connection's record of what is in flight,
+    /// if it has one.
+    pub fn output(
+        &mut self,
+        rec: Option<&mut Recovery>,
+        ctx: Ctx<'_>,
+        budget: usize,
+        held: &SackBlocks,
+        out: &mut Burst<SegmentOut>,
+    ) {
         let limit = out.len() + budget.min(out.remaining_capacity());
         if matches!(self.state(), State::SynReceived | State::SynSent) {
             return self.output_half_open(ctx, limit, held, out);
@@ -36,7 +45,7 @@ impl Tcb {
             out.push(self.pure_ack(ctx, held));
             self.duplicates_owed = left;
         }
-        self.pay_stream(ctx, limit, held, out);
+        self.pay_stream(rec, ctx, limit, held, out);
         if self.owed.has(Owed::ACK) && out.len() < limit {
             out.push(self.pure_ack(ctx, held));
         }
@@ -63,24 +72,50 @@ impl Tcb {
     }
 
     /// Probes, what must go again, new text, FIN.
-    fn pay_stream(&mut self, ctx: Ctx<'_>, limit: usize, held: &SackBlocks, out: &mut Burst<SegmentOut>) {
-        if !self.owed.has(Owed::SEND | Owed::PROBE) {
+    fn pay_stream(
+        &mut self,
+        mut rec: Option<&mut Recovery>,
+        ctx: Ctx<'_>,
+        limit: usize,
+        held: &SackBlocks,
+        out: &mut Burst<SegmentOut>,
+    ) {
+        if !self.owed.has(Owed::SEND | Owed::PROBE | Owed::TAIL) {
             return;
         }
-        if self.owed.has(Owed::PROBE) && out.len() < limit {
-            self.owed.0 &= !Owed::PROBE;
-            if let Some(span) = self.probe() {
-                out.push(self.segment(span, ctx, held));
+        let before = out.len();
+        self.restart_after_idle(rec.as_deref_mut(), ctx);
+        if self.owed.has(Owed::PROBE | Owed::TAIL) && out.len() < limit {
+            let tail = self.owed.has(Owed::TAIL);
+            self.owed.0 &= !(Owed::PROBE | Owed::TAIL);
+            let span = if tail { self.tail_probe(rec.as_deref_mut()) } else { self.probe() };
+            if let Some(span) = span {
+                out.push(self.segment(span, rec.as_deref_mut(), ctx, held));
             }
         }
         while out.len() < limit {
-            let Some(span) = self.next_repeated().or_else(|| self.next_new()) else {
+            let next = self.next_repeated(rec.as_deref()).or_else(|| self.next_new(rec.as_deref()));
+            let Some(span) = next else {
                 self.owed.0 &= !Owed::SEND;
                 break;
             };
-            out.push(self.segment(span, ctx, held));
+            out.push(self.segment(span, rec.as_deref_mut(), ctx, held));
         }
-        self.arm(ctx);
+        self.arm(rec.as_deref(), out.len() > before, ctx);
+    }
+
+    /// After an idle time the window is no measure of the path any more (RFC 5681 4.1).
+    fn restart_after_idle(&mut self, rec: Option<&mut Recovery>, ctx: Ctx<'_>) {
+        //= CC-13
+        let idle_ms = ctx.now.since_us(self.sent_at) / 1_000;
+        if self.flight() > 0 || idle_ms <= u64::from(self.rto_ms(ctx)) {
+            return;
+        }
+        let mss = u32::from(self.mss);
+        match rec {
+            Some(rec) => rec.after_idle(&mut self.congestion, mss),
+            None => self.congestion.after_idle(mss),
+        }
     }
 
     /// `<SEQ=ISS><CTL=SYN>` with all that we offer (CALL-2, OPT-7).
@@ -136,7 +171,7 @@ impl Tcb {
 
     /// `<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>`: R-ACK.
     fn pure_ack(&mut self, ctx: Ctx<'_>, held: &SackBlocks) -> SegmentOut {
-        self.segment(Span { seq: self.snd.nxt, text_len: 0, fin: false, repeated: false }, ctx, held)
+        self.segment(Span { seq: self.snd.nxt, text_len: 0, fin: false, repeated: false }, None, ctx, held)
     }
 
     fn timestamps(&self, ctx: Ctx<'_>) -> Option<Timestamps> {
@@ -147,7 +182,13 @@ impl Tcb {
     }
 
     /// Builds any segment but the SYN-ACK, and keeps the books of what left.
-    fn segment(&mut self, span: Span, ctx: Ctx<'_>, held: &SackBlocks) -> SegmentOut {
+    fn segment(
+        &mut self,
+        span: Span,
+        rec: Option<&mut Recovery>,
+        ctx: Ctx<'_>,
+        held: &SackBlocks,
+    ) -> SegmentOut {
         let octets = u32::from(span.text_len) + u32::from(span.fin);
         let end = span.seq + octets;
         let new_text = span.text_len > 0 && !span.repeated;
@@ -165,7 +206,7 @@ impl Tcb {
         }
         let wnd = self.offer();
         if octets > 0 {
-            self.book(span, end, ctx);
+            self.book(span, end, rec, ctx);
         }
         self.acks_are_paid();
         let sack = self.report(span.text_len, held);
@@ -216,15 +257,10 @@ impl Tcb {
     }
 
     /// Moves the send variables over what leaves.
-    fn book(&mut self, span: Span, end: Seq, ctx: Ctx<'_>) {
+    fn book(&mut self, span: Span, end: Seq, rec: Option<&mut Recovery>, ctx: Ctx<'_>) {
+        self.sent_at = ctx.now;
         if span.repeated {
-            //= RTO-9
-            self.facts.clear(fact::TIMING);
-            self.resend = self.resend.later(end);
-            if self.resend.at_or_after(self.snd.nxt) {
-                self.facts.clear(fact::RESENDING);
-            }
-            return;
+            return self.book_repeated(span, end, rec, ctx);
         }
         if self.flight() == 0 {
             self.progress_at = ctx.now.tick();
@@ -237,10 +273,32 @@ impl Tcb {
             self.facts.set(fact::FIN_SENT);
         }
         self.snd.nxt = end;
-        if !self.facts.has(fact::TIMING | fact::RESENDING) {
+        let repairing = rec.as_ref().is_some_and(|rec| !rec.is_open());
+        if !repairing && !self.facts.has(fact::TIMING | fact::RESENDING) {
             self.facts.set(fact::TIMING);
             self.timed_end = end;
             self.timed_at = ctx.now;
+        }
+        if let Some(rec) = rec {
+            rec.sent(self, span.seq, end, ctx);
+        }
+    }
+
+    fn book_repeated(&mut self, span: Span, end: Seq, rec: Option<&mut Recovery>, ctx: Ctx<'_>) {
+        //= RTO-9
+        self.facts.clear(fact::TIMING);
+        if let Some(rec) = rec {
+            rec.sent_again(self, span.seq, end, ctx);
+            if span.seq == self.snd.una && self.timers.waiting.is_for_flight() {
+                //= RTO-6
+                let delay = self.rto_ms(ctx);
+                self.restart_rto(delay, ctx);
+            }
+            return;
+        }
+        self.resend = self.resend.later(end);
+        if self.resend.at_or_after(self.snd.nxt) {
+            self.facts.clear(fact::RESENDING);
         }
     }
 
@@ -250,8 +308,24 @@ impl Tcb {
         self.snd.una + self.snd.wnd.min(self.congestion.cwnd)
     }
 
+    /// Text and FIN of `[seq, end)`, both sent before, as far as the peer's window reaches.
+    fn span_again(&self, seq: Seq, end: Seq) -> Option<Span> {
+        //= SHLD-16
+        //= WS-10
+        let window_edge = self.snd.una + self.snd.wnd;
+        let text_end = end.earlier(self.snd.end).earlier(window_edge);
+        let text_len = if seq.before(text_end) { text_end.since(seq) } else { 0 };
+        let fin =
+            end.after(self.snd.end) && seq + text_len == self.snd.end && self.snd.end.before(window_edge);
+        (text_len > 0 || fin).then_some(Span { seq, text_len: text_len as u16, fin, repeated: true })
+    }
+
     /// The next piece of what must go again, if the windows allow.
-    fn next_repeated(&self) -> Option<Span> {
+    fn next_repeated(&self, rec: Option<&Recovery>) -> Option<Span> {
+        if let Some(rec) = rec {
+            let (seq, end) = rec.next_lost(self)?;
+            return self.span_again(seq, end);
+        }
         if !self.facts.has(fact::RESENDING) || !self.resend.before(self.snd.nxt) {
             return None;
         }
@@ -268,7 +342,7 @@ impl Tcb {
     }
 
     /// The next piece of new text, or the FIN, if the windows, Nagle and the silly window rules allow.
-    fn next_new(&self) -> Option<Span> {
+    fn next_new(&self, rec: Option<&Recovery>) -> Option<Span> {
         if !matches!(
             self.state(),
             State::Established | State::CloseWait | State::FinWait1 | State::LastAck | State::Closing
@@ -281,8 +355,9 @@ impl Tcb {
         //= MUST-34
         //= SHLD-15
         let usable = if seq.before(window_edge) { window_edge.since(seq) } else { 0 };
-        let edge = self.send_edge();
-        let allowed = if seq.before(edge) { edge.since(seq) } else { 0 };
+        //= CC-1
+        let pipe = rec.map_or(self.flight(), |rec| rec.pipe(self));
+        let allowed = usable.min(self.congestion.cwnd.saturating_sub(pipe));
         let unsent = self.unsent();
         if unsent == 0 {
             let fin = self.fin_pending() && allowed > 0;
@@ -312,6 +387,26 @@ impl Tcb {
         let nagle_permits = alone || self.facts.has(fact::NODELAY) || self.facts.has(fact::FIN_QUEUED);
         //= SWS-2
         nagle_permits && (text_len == unsent || text_len >= (self.max_snd_wnd / 2).max(1))
+    }
+
+    /// A tail loss probe: new text if there is any and the peer's window takes it, else the last segment again. It
+    /// may exceed the congestion window by one segment (TLP-7).
+    fn tail_probe(&self, rec: Option<&mut Recovery>) -> Option<Span> {
+        //= TLP-5
+        //= TLP-7
+        let rec = rec.filter(|_| self.flight() > 0)?;
+        let window_edge = self.snd.una + self.snd.wnd;
+        let room = if self.snd.nxt.before(window_edge) { window_edge.since(self.snd.nxt) } else { 0 };
+        let text_len = self.unsent().min(u32::from(self.mss));
+        let span = if text_len > 0 && text_len <= room {
+            Span { seq: self.snd.nxt, text_len: text_len as u16, fin: false, repeated: false }
+        } else {
+            let (seq, end) = rec.last_sent(self);
+            self.span_again(seq, end)?
+        };
+        let end = span.seq + u32::from(span.text_len) + u32::from(span.fin);
+        rec.sent_probe(end, span.repeated);
+        Some(span)
     }
 
     /// One octet beyond a closed window, or what fits after the override timer (RFC 9293 3.8.6.1).
