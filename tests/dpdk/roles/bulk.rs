@@ -77,17 +77,17 @@ macro_rules! transfers {
 
 transfers! {
     as_a_server_we_send_without_loss: Server, 0, Us, 100_000_000;
-    as_a_server_we_send_at_1_percent: Server, 10_000, Us, 1_000_000;
-    as_a_server_we_send_at_5_percent: Server, 50_000, Us, 300_000;
+    as_a_server_we_send_at_1_percent: Server, 10_000, Us, 100_000_000;
+    as_a_server_we_send_at_5_percent: Server, 50_000, Us, 5_000_000;
     as_a_server_we_receive_without_loss: Server, 0, Kernel, 100_000_000;
-    as_a_server_we_receive_at_1_percent: Server, 10_000, Kernel, 20_000_000;
-    as_a_server_we_receive_at_5_percent: Server, 50_000, Kernel, 2_000_000;
+    as_a_server_we_receive_at_1_percent: Server, 10_000, Kernel, 100_000_000;
+    as_a_server_we_receive_at_5_percent: Server, 50_000, Kernel, 5_000_000;
     as_a_client_we_send_without_loss: Client, 0, Us, 100_000_000;
-    as_a_client_we_send_at_1_percent: Client, 10_000, Us, 1_000_000;
-    as_a_client_we_send_at_5_percent: Client, 50_000, Us, 300_000;
+    as_a_client_we_send_at_1_percent: Client, 10_000, Us, 100_000_000;
+    as_a_client_we_send_at_5_percent: Client, 50_000, Us, 5_000_000;
     as_a_client_we_receive_without_loss: Client, 0, Kernel, 100_000_000;
-    as_a_client_we_receive_at_1_percent: Client, 10_000, Kernel, 20_000_000;
-    as_a_client_we_receive_at_5_percent: Client, 50_000, Kernel, 2_000_000;
-    both_send_at_1_percent: Server, 10_000, Both, 1_000_000;
-    both_send_at_5_percent: Client, 50_000, Both, 300_000;
+    as_a_client_we_receive_at_1_percent: Client, 10_000, Kernel, 100_000_000;
+    as_a_client_we_receive_at_5_percent: Client, 50_000, Kernel, 5_000_000;
+    both_send_at_1_percent: Server, 10_000, Both, 100_000_000;
+    both_send_at_5_percent: Client, 50_000, Both, 5_000_000;
 }
