@@ -114,6 +114,7 @@ impl Fuzz {
         setup.limits.backlog = 4;
         setup.limits.time_wait_max = if shape & 4 == 0 { 16 } else { 2 };
         setup.limits.buffers = if shape & 8 == 0 { 1 << 16 } else { 4_096 };
+        setup.limits.reassembly.datagrams = if shape & 8 == 0 { 1_024 } else { 2 };
         setup.limits.burst = if shape & 16 == 0 { 32 } else { 3 };
         setup.cfg.receive_buffer = if shape & 32 == 0 { 65_536 } else { 900 };
         setup.tx_room = if shape & 64 == 0 { usize::MAX } else { 2 };
@@ -133,6 +134,7 @@ impl Fuzz {
             11 => self.arp(program),
             12 => self.icmp(program),
             13 => self.wait(program.pick(&WAITS_MS)),
+            14 => self.fragments(program),
             _ => self.passes(4),
         }
     }
@@ -255,6 +257,41 @@ impl Fuzz {
         self.send(&frame);
     }
 
+    /// A good segment or echo request in pieces, some of which may be missing, doubled, or in each other's way.
+    fn fragments(&mut self, program: &mut Program<'_>) {
+        let ends = Self::endpoints(program);
+        let numbers = self.numbers.entry(ends).or_default();
+        let mut frame = if ends.0 == CLOSED_PORT {
+            let mut echo = seg(Flags::ACK, Seq(0), Seq(0)).frame();
+            echo.truncate(34);
+            echo[23] = 1;
+            echo.extend([&[8, 0, 0, 0, 0, 1, 0, 1][..], &text(program)].concat());
+            echo
+        } else {
+            let segment = seg(Flags::ACK, numbers.peer_nxt, numbers.our_nxt).text(&text(program));
+            numbers.peer_nxt += segment.text.len() as u32;
+            Seg { ports: (ends.1, ends.0), ..segment }.frame()
+        };
+        mend(&mut frame);
+        let (header, payload) = frame.split_at(34);
+        let (unit, shape) = (8 * (1 + usize::from(program.octet() % 64)), program.octet());
+        for (n, piece) in payload.chunks(unit).enumerate() {
+            let wrong = program.octet();
+            let offset = n * unit / 8 + usize::from(wrong == 1);
+            let more = (n + 1) * unit < payload.len() && wrong != 2;
+            let mut bytes = [header, piece].concat();
+            bytes[16..18].copy_from_slice(&(20 + piece.len() as u16).to_be_bytes());
+            bytes[18..20].copy_from_slice(&[0, shape & 3]);
+            bytes[20..22].copy_from_slice(&(offset as u16 | u16::from(more) << 13).to_be_bytes());
+            bytes[24..26].fill(0);
+            let sum = checksum(&bytes[14..34]);
+            bytes[24..26].copy_from_slice(&sum.to_be_bytes());
+            for _ in 0..[1, 1, 1, 1, 1, 1, 2, 0][usize::from(wrong >> 5)] {
+                self.send(&bytes);
+            }
+        }
+    }
+
     fn send(&mut self, frame: &[u8]) {
         let Some(frame) = self.stack.pool.frame(frame) else { return self.passes(4) };
         let mut out = Burst::new();
@@ -320,6 +357,7 @@ impl Fuzz {
         let shard = self.stack.worker.shard();
         assert_eq!((shard.connections(), shard.in_time_wait(), shard.index_len()), (0, 0, 0));
         assert_eq!(shard.buffers_in_use(), 0);
+        assert_eq!(self.stack.worker.datagrams_in_pieces(), 0);
         let Stack { pool, worker, peer, .. } = self.stack;
         drop((worker, peer));
         assert_eq!(pool.in_use(), 0, "frames");

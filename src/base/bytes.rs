@@ -210,6 +210,20 @@ impl Pool {
         done
     }
 
+    /// The queue holds exactly these bytes.
+    pub fn equals(&self, queue: &Queue, mut bytes: &[u8]) -> bool {
+        if queue.len as usize != bytes.len() {
+            return false;
+        }
+        let mut index = queue.head;
+        while index != NONE {
+            let Some(rest) = bytes.strip_prefix(self.bytes_of(index)) else { return false };
+            bytes = rest;
+            index = self.pieces.get(index as usize).map_or(NONE, |piece| piece.next);
+        }
+        bytes.is_empty()
+    }
+
     /// Removes `count` bytes (or all, if there are fewer) from the front.
     pub fn pop(&mut self, queue: &mut Queue, count: u32) {
         let mut left = count.min(queue.len);
@@ -314,6 +328,12 @@ mod tests {
                     let fixed = model.iter().filter(|byte| **byte == 0xfe).count();
                     assert_eq!(queue.copied() as usize, model.len() - fixed);
                     assert_eq!(&content(&pool, queue), model);
+                    assert!(pool.equals(queue, model));
+                    if let Some(last) = model.last() {
+                        let mut other = model.clone();
+                        *other.last_mut().unwrap() = !last;
+                        assert!(!pool.equals(queue, &other) && !pool.equals(queue, &model[1..]));
+                    }
                     let offset = model.len() / 3;
                     let mut part = vec![0; model.len() - offset];
                     assert_eq!(pool.copy_out(queue, offset as u32, &mut part), part.len());

@@ -46,7 +46,12 @@ drop_reasons! {
     IpNotOurs = "ip_not_ours", "The destination address is not one of ours.";
     IpGroupDestination = "ip_group_destination", "Broadcast or multicast destination, at link or IP level.";
     IpInvalidSource = "ip_invalid_source", "The source address can never be a host's.";
-    IpFragment = "ip_fragment", "Fragments are not reassembled.";
+    FragmentMalformed = "fragment_malformed", "A fragment that no datagram can have: empty, of an odd length, beyond 65535 bytes, or cutting the TCP header (IP4-7).";
+    FragmentDuplicate = "fragment_duplicate", "The fragment came before.";
+    FragmentsContradict = "fragments_contradict", "Fragments overlap, or differ on the datagram's end or on ECN; none of its fragments is used (IP4-7).";
+    FragmentsTooMany = "fragments_too_many", "A datagram in more fragments than are allowed; none of them is used (LIM-9).";
+    FragmentEvicted = "fragment_evicted", "The oldest datagram in pieces had to make room (LIM-9).";
+    FragmentExpired = "fragment_expired", "The rest of the datagram did not come in time (IP4-5).";
     IpSourceRoute = "ip_source_route", "Source-routed packets are refused (IP4-8).";
     IpProtocol = "ip_protocol", "The IP protocol is not served.";
     // ICMP.

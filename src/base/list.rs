@@ -41,6 +41,11 @@ impl IndexList {
         self.len == 0
     }
 
+    /// The number at the front.
+    pub fn first(&self) -> Option<u32> {
+        (self.first != NONE).then_some(self.first)
+    }
+
     /// The number is on the list.
     pub fn contains(&self, index: u32) -> bool {
         self.links.get(index as usize).is_some_and(|links| links.next != ABSENT)
@@ -138,6 +143,7 @@ mod tests {
                 }
             }
             assert_eq!((list.len(), list.is_empty()), (model.len(), model.is_empty()));
+            assert_eq!(list.first(), model.front().copied());
             assert!((0..10).all(|n| list.contains(n) == model.contains(&n)));
         }
     }

@@ -20,6 +20,8 @@ pub(super) enum Class<'a> {
     Arp(ArpPacket),
     /// Another IPv4 packet for one of our addresses.
     Ipv4 { local: LocalIdx, packet: Ipv4Packet<'a> },
+    /// A piece of an IPv4 packet for this address of ours.
+    Fragment { local: LocalIdx },
 }
 
 /// The interface a frame came in through.
@@ -57,6 +59,13 @@ pub(super) fn classify<'a>(
     }
 }
 
+/// Classifies a packet that was made of fragments, each of which was classified before: its header is known to be
+/// right, and nobody has looked at the rest.
+pub(super) fn whole<'a>(packet: &'a [u8], ingress: Ingress<'_>) -> Result<Class<'a>, DropReason> {
+    let verdicts = RxChecksums { ip: Verdict::Good, l4: Verdict::Unknown };
+    ipv4_packet(packet, packet, verdicts, ingress)
+}
+
 fn ipv4_packet<'a>(
     frame: &'a [u8],
     payload: &'a [u8],
@@ -81,6 +90,9 @@ fn ipv4_packet<'a>(
         //= MUST-63
         //= PRE-5
         return Err(DropReason::IpInvalidSource);
+    }
+    if packet.fragment.is_some() {
+        return Ok(Class::Fragment { local });
     }
     if packet.protocol != ipv4::PROTOCOL_TCP {
         //= IP4-6

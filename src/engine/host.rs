@@ -251,6 +251,30 @@ impl<F: Frame> Host<F> {
         if !self.is_ours(local) {
             return shard.drop_one(DropReason::IpNotOurs);
         }
+        self.answer(ports, shard, local, packet, answer);
+    }
+
+    /// The rest of a packet did not come; its first fragment is `packet`.
+    pub(super) fn reassembly_timed_out<Q: QueuePair<Frame = F>>(
+        &mut self,
+        ports: &mut [Port<Q>],
+        shard: &Shard,
+        packet: &Ipv4Packet<'_>,
+    ) {
+        //= IP4-5
+        if let Some(local) = shard.locals.find_v4(packet.destination).filter(|local| self.is_ours(*local)) {
+            self.answer(ports, shard, local, packet, Answer::ReassemblyTimedOut);
+        }
+    }
+
+    fn answer<Q: QueuePair<Frame = F>>(
+        &mut self,
+        ports: &mut [Port<Q>],
+        shard: &Shard,
+        local: LocalIdx,
+        packet: &Ipv4Packet<'_>,
+        answer: Answer,
+    ) {
         //= ICMP4-7
         if !self.icmp.take(shard.now) {
             return shard.drop_one(DropReason::IcmpRateLimited);
@@ -261,8 +285,10 @@ impl<F: Frame> Host<F> {
         if !icmp_frame(&mut frame, port, packet, answer) {
             return shard.drop_one(DropReason::NoFrame);
         }
-        if answer == Answer::EchoReply {
-            shard.count(Counter::EchoAnswered);
+        match answer {
+            Answer::EchoReply => shard.count(Counter::EchoAnswered),
+            Answer::ReassemblyTimedOut => shard.count(Counter::ReassemblyTimedOut),
+            Answer::ProtocolUnreachable => {}
         }
         self.send_to(ports, shard, interface, u32::from_be_bytes(packet.source), frame);
     }
@@ -369,9 +395,12 @@ fn icmp_frame<Q: QueuePair>(
 ) -> bool {
     const TTL: u8 = 64;
     let quoted = (packet.header.len() + packet.payload.len()).min(icmpv4::QUOTE_MAX);
+    // We send no fragments: an echo reply that would need them is cut (RFC 1122 3.2.2.6).
+    let room = usize::from(port.caps.mtu).saturating_sub(ipv4::HEADER_LEN);
+    let echoed = packet.payload.get(..packet.payload.len().min(room)).unwrap_or_default();
     let payload_len = match answer {
-        Answer::EchoReply => packet.payload.len(),
-        Answer::ProtocolUnreachable => icmpv4::HEADER_LEN + quoted,
+        Answer::EchoReply => echoed.len(),
+        Answer::ProtocolUnreachable | Answer::ReassemblyTimedOut => icmpv4::HEADER_LEN + quoted,
     };
     let total = ethernet::HEADER_LEN + ipv4::HEADER_LEN + payload_len;
     frame.reset();
@@ -395,10 +424,10 @@ fn icmp_frame<Q: QueuePair>(
     ipv4::emit(ip, &fields, true);
     match answer {
         Answer::EchoReply => {
-            message.copy_from_slice(packet.payload);
-            icmpv4::turn_into_reply(message);
+            message.copy_from_slice(echoed);
+            icmpv4::turn_into_reply(message, echoed.len() < packet.payload.len());
         }
-        Answer::ProtocolUnreachable => {
+        Answer::ProtocolUnreachable | Answer::ReassemblyTimedOut => {
             let mut quote = [0; icmpv4::QUOTE_MAX];
             let (head, tail) = quote.split_at_mut(packet.header.len().min(60));
             head.copy_from_slice(packet.header.get(..head.len()).unwrap_or_default());
@@ -406,7 +435,12 @@ fn icmp_frame<Q: QueuePair>(
             if let (Some(to), Some(from)) = (tail.get_mut(..body), packet.payload.get(..body)) {
                 to.copy_from_slice(from);
             }
-            icmpv4::emit_protocol_unreachable(message, quote.get(..quoted).unwrap_or_default());
+            let quote = quote.get(..quoted).unwrap_or_default();
+            if answer == Answer::ReassemblyTimedOut {
+                icmpv4::emit_reassembly_timed_out(message, quote);
+            } else {
+                icmpv4::emit_protocol_unreachable(message, quote);
+            }
         }
     }
     frame.set_tx_offload(TxOffload::default());

@@ -8,9 +8,11 @@ use crate::base::list::IndexList;
 use crate::base::slab::Slab;
 use crate::flow::table::Table;
 use crate::flow::time_wait_ring::TimeWaitRing;
+use crate::inet::reassembly;
 use crate::tcp::arrives::listen::CookieMode;
 use crate::tcp::reassembly::Reassembly;
 use crate::tcp::time_wait::TimeWait;
+use crate::wire::ipv4;
 
 /// Answers outside connections' own output that one pass can hold.
 pub(super) const REPLIES_MAX: usize = 512;
@@ -45,6 +47,8 @@ pub struct Limits {
     pub challenges_per_second: u32,
     /// When listeners answer by SYN cookies.
     pub syn_cookies: CookieMode,
+    /// Fragments that wait for the rest of their datagrams (LIM-9).
+    pub reassembly: reassembly::Limits,
     /// Frames that one call receives or sends; 1 to 64.
     pub burst: usize,
 }
@@ -61,6 +65,7 @@ impl Default for Limits {
             reset_burst: 4_000,
             challenges_per_second: 1_000,
             syn_cookies: CookieMode::Auto,
+            reassembly: reassembly::Limits::default(),
             burst: 32,
         }
     }
@@ -125,6 +130,8 @@ impl Limits {
         let held = self.reassemblies() as usize * Slab::<Reassembly>::slot_bytes();
         let recoveries = self.recoveries() as usize * Recoveries::record_bytes();
         let total = recoveries
+            + self.reassembly.memory()
+            + ipv4::PACKET_MAX
             + held
             + self.slots() as usize * slot
             + self.time_wait_max as usize * record

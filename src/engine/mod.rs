@@ -10,6 +10,7 @@ mod classify;
 pub mod control;
 mod emit;
 mod expire;
+mod fragments;
 mod held;
 pub mod host;
 pub mod invariants;

@@ -7,6 +7,7 @@ use super::api::{Api, App};
 use super::classify::{self, Class};
 use super::control::{Control, Drain};
 use super::emit;
+use super::fragments::{Fragments, Join};
 use super::host::Host;
 use super::limits::PAY_MAX;
 use super::port::Port;
@@ -30,12 +31,12 @@ pub enum Pass {
     Idle,
 }
 
-/// A segment of the burst, and the frame that holds its text.
-struct InBurst {
-    frame: usize,
-    text_at: usize,
-    text_len: usize,
-    arrived: Arrived,
+/// What a burst holds for connections, in the order of arrival.
+enum InBurst {
+    /// A segment, and the frame that holds its text.
+    Segment { frame: usize, text_at: usize, text_len: usize, arrived: Arrived },
+    /// The frame of a fragment.
+    Fragment { frame: usize },
 }
 
 /// One core's loop: its ports, its connections, its application.
@@ -46,6 +47,7 @@ pub struct Worker<Q: QueuePair, A: App> {
     pub(super) app: A,
     control: Arc<Control>,
     drain: Drain,
+    fragments: Fragments,
     burst: Burst<InBurst>,
     segments: Burst<SegmentOut>,
 }
@@ -56,6 +58,7 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         let burst = shard.limits.burst;
         let ports: Vec<_> = ports.into_iter().map(|queue| Port::new(queue, burst)).collect();
         shard.mtus = ports.iter().map(|port| port.caps.mtu).collect();
+        let fragments = Fragments::new(&shard.limits.reassembly, shard.secrets.table);
         Worker {
             ports,
             host,
@@ -63,6 +66,7 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
             app,
             control,
             drain: Drain::default(),
+            fragments,
             burst: Burst::new(),
             segments: Burst::new(),
         }
@@ -100,6 +104,11 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         remote: std::net::SocketAddr,
     ) -> Result<super::api::ConnId, super::active::OpenError> {
         self.shard.open_active(local, local_port, remote)
+    }
+
+    /// Datagrams of which only some fragments have come.
+    pub fn datagrams_in_pieces(&self) -> u32 {
+        self.fragments.len()
     }
 
     /// Addresses are announced and, where that was asked for, found free: frames are served.
@@ -141,12 +150,28 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
             self.classify(interface, number, frame);
         }
         for entry in &mut self.burst {
-            entry.arrived.hint = self.shard.hint(&entry.arrived);
+            if let InBurst::Segment { arrived, .. } = entry {
+                arrived.hint = self.shard.hint(arrived);
+            }
         }
         for entry in &self.burst {
-            let bytes = frames.get(entry.frame).map(Frame::bytes).unwrap_or_default();
-            let text = bytes.get(entry.text_at..entry.text_at + entry.text_len).unwrap_or_default();
-            self.shard.segment_arrives(&mut self.app, &entry.arrived, text);
+            match entry {
+                InBurst::Segment { frame, text_at, text_len, arrived } => {
+                    let bytes = frames.get(*frame).map(Frame::bytes).unwrap_or_default();
+                    let text = bytes.get(*text_at..*text_at + *text_len).unwrap_or_default();
+                    self.shard.segment_arrives(&mut self.app, arrived, text);
+                }
+                InBurst::Fragment { frame } => {
+                    let bytes = frames.get(*frame).map(Frame::bytes).unwrap_or_default();
+                    let join = Join {
+                        ports: &mut self.ports,
+                        host: &mut self.host,
+                        shard: &mut self.shard,
+                        app: &mut self.app,
+                    };
+                    self.fragments.arrives(join, interface, bytes);
+                }
+            }
         }
         let count = frames.len();
         if let Some(port) = self.ports.get_mut(interface) {
@@ -162,15 +187,18 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
             classify::Ingress { interface: interface as u8, mac: port.mac(), locals: &self.shard.locals };
         match classify::classify(frame.bytes(), frame.rx_checksums(), ingress) {
             Err(reason) => self.shard.drop_one(reason),
-            Ok(Class::Tcp { key, .. }) if !self.host.is_ours(key.local) => {
+            Ok(Class::Tcp { key: Key { local, .. }, .. } | Class::Fragment { local })
+                if !self.host.is_ours(local) =>
+            {
                 self.shard.drop_one(DropReason::IpNotOurs);
             }
             Ok(Class::Tcp { key, segment, text_at, text_len }) => {
                 self.shard.count(Counter::RxSegments);
                 let hash = self.shard.hash(&key);
                 let arrived = Arrived { key, hash, hint: None, segment };
-                self.burst.push(InBurst { frame: number, text_at, text_len, arrived });
+                self.burst.push(InBurst::Segment { frame: number, text_at, text_len, arrived });
             }
+            Ok(Class::Fragment { .. }) => self.burst.push(InBurst::Fragment { frame: number }),
             Ok(Class::Arp(packet)) => {
                 self.host.arp_arrives(&mut self.ports, &self.shard, interface, &packet);
             }
@@ -186,6 +214,7 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
             return 0;
         }
         self.host.poll(&mut self.ports, &self.shard);
+        self.fragments.expire(&mut self.ports, &mut self.host, &self.shard, now);
         if self.host.is_ready() && !self.host.has_lost() {
             self.control.set_ready();
         }

@@ -11,6 +11,8 @@ pub enum Answer {
     EchoReply,
     /// "Protocol unreachable", quoting the packet.
     ProtocolUnreachable,
+    /// "Fragment reassembly time exceeded", quoting the first fragment.
+    ReassemblyTimedOut,
 }
 
 /// Decides about a packet for one of our addresses, from a source that can be a host.
@@ -48,6 +50,7 @@ mod tests {
             protocol,
             ttl: 64,
             tos: 0,
+            fragment: None,
             header: &[],
             payload,
         };

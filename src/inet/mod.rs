@@ -7,4 +7,5 @@ pub mod claim;
 pub mod icmp;
 pub mod locals;
 pub mod neighbour;
+pub mod reassembly;
 pub mod route;

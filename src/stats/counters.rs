@@ -41,6 +41,8 @@ counters! {
     ArpRequestsAnswered = "arp_requests_answered", "ARP requests answered.";
     ArpRequestsSent = "arp_requests_sent", "ARP requests sent.";
     EchoAnswered = "icmp_echo_answered", "ICMP echo requests answered.";
+    Reassembled = "reassembled", "IPv4 packets put together from fragments.";
+    ReassemblyTimedOut = "reassembly_timed_out", "ICMP errors sent because the rest of a packet did not come (ICMP 11/1).";
     Syn = "syn", "SYNs that opened a half-open entry.";
     SynAckRepeated = "syn_ack_repeated", "SYN-ACKs repeated by their timer.";
     SynAckAnswered = "syn_ack_answered", "SYN-ACKs repeated because the SYN came again.";

@@ -1,4 +1,4 @@
-//! ICMP for IPv4 (RFC 792): echo, and the one error that a TCP host sends.
+//! ICMP for IPv4 (RFC 792): echo, and the two errors that a TCP host sends.
 
 use super::checksum;
 use crate::base::drop_reason::DropReason;
@@ -11,7 +11,9 @@ pub const QUOTE_MAX: usize = 68;
 const ECHO_REPLY: u8 = 0;
 const UNREACHABLE: u8 = 3;
 const ECHO_REQUEST: u8 = 8;
+const TIME_EXCEEDED: u8 = 11;
 const CODE_PROTOCOL: u8 = 2;
+const CODE_REASSEMBLY: u8 = 1;
 
 /// A message, as far as a host here looks at it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,6 +22,11 @@ pub enum Message {
     EchoRequest,
     /// Anything else.
     Other,
+}
+
+/// The message is an echo request; nothing is verified.
+pub fn is_echo_request(bytes: &[u8]) -> bool {
+    matches!(bytes, [ECHO_REQUEST, 0, ..])
 }
 
 /// Reads a message and verifies its checksum.
@@ -36,9 +43,17 @@ pub fn parse(bytes: &[u8]) -> Result<Message, DropReason> {
     })
 }
 
-/// Turns an echo request, in place, into its reply (ICMP4-2).
-pub fn turn_into_reply(message: &mut [u8]) {
+/// Turns an echo request, in place, into its reply (ICMP4-2). `cut`: some of its data was left out.
+pub fn turn_into_reply(message: &mut [u8], cut: bool) {
     //= ICMP4-2
+    if cut {
+        message.iter_mut().take(4).for_each(|octet| *octet = 0);
+        let sum = checksum::checksum(message);
+        if let Some(place) = message.get_mut(2..4) {
+            place.copy_from_slice(&sum.to_be_bytes());
+        }
+        return;
+    }
     if let Some([kind, _, high, low]) = message.first_chunk_mut() {
         let old = u16::from_be_bytes([*kind, 0]);
         *kind = ECHO_REPLY;
@@ -53,12 +68,23 @@ pub fn turn_into_reply(message: &mut [u8]) {
 /// quoted. Returns the message's length.
 pub fn emit_protocol_unreachable(to: &mut [u8], packet: &[u8]) -> usize {
     //= ICMP4-5
+    emit_error(to, UNREACHABLE, CODE_PROTOCOL, packet)
+}
+
+/// Writes "fragment reassembly time exceeded" about a packet's first fragment, as
+/// [`emit_protocol_unreachable`] does.
+pub fn emit_reassembly_timed_out(to: &mut [u8], packet: &[u8]) -> usize {
+    //= IP4-5
+    emit_error(to, TIME_EXCEEDED, CODE_REASSEMBLY, packet)
+}
+
+fn emit_error(to: &mut [u8], kind: u8, code: u8, packet: &[u8]) -> usize {
     //= ICMP4-6
     let quoted = packet.get(..packet.len().min(QUOTE_MAX)).unwrap_or_default();
     let len = HEADER_LEN + quoted.len();
     let Some(message) = to.get_mut(..len) else { return 0 };
     let Some((header, quote)) = message.split_first_chunk_mut::<HEADER_LEN>() else { return 0 };
-    *header = [UNREACHABLE, CODE_PROTOCOL, 0, 0, 0, 0, 0, 0];
+    *header = [kind, code, 0, 0, 0, 0, 0, 0];
     quote.copy_from_slice(quoted);
     let sum = checksum::checksum(message);
     if let Some(place) = message.get_mut(2..4) {
@@ -78,7 +104,7 @@ mod tests {
         //= VEC-CK-16
         let mut message = *b"\x08\x00\x54\x35\x12\x34\x00\x01abcdefgh";
         assert_eq!(parse(&message), Ok(Message::EchoRequest));
-        turn_into_reply(&mut message);
+        turn_into_reply(&mut message, false);
         assert_eq!(&message, b"\x00\x00\x5c\x35\x12\x34\x00\x01abcdefgh");
         assert_eq!(parse(&message), Ok(Message::Other));
         message[2] ^= 1;
@@ -93,7 +119,7 @@ mod tests {
             [*b"\x08\x00\xf7\xff\x00\x00\x00\x00\x00\x00", *b"\x08\x00\xf7\xff\xff\xff\x00\x00\x00\x00"]
         {
             assert_eq!(parse(&message), Ok(Message::EchoRequest));
-            turn_into_reply(&mut message);
+            turn_into_reply(&mut message, false);
             assert_eq!(checksum::checksum(&message), 0, "{message:x?}");
         }
     }

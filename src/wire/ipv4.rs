@@ -5,17 +5,31 @@ use crate::base::drop_reason::DropReason;
 
 /// Bytes of a header without options.
 pub const HEADER_LEN: usize = 20;
+/// Most bytes of a packet.
+pub const PACKET_MAX: usize = 65_535;
 /// ICMP.
 pub const PROTOCOL_ICMP: u8 = 1;
 /// TCP.
 pub const PROTOCOL_TCP: u8 = 6;
 
 const DONT_FRAGMENT: u16 = 0x4000;
-const MORE_FRAGMENTS_AND_OFFSET: u16 = 0x3fff;
+const MORE_FRAGMENTS: u16 = 0x2000;
+const OFFSET: u16 = 0x1fff;
 const OPTION_END: u8 = 0;
 const OPTION_NOP: u8 = 1;
 const OPTION_LSRR: u8 = 131;
 const OPTION_SSRR: u8 = 137;
+
+/// What a fragment says of its place in the datagram that it is a piece of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fragment {
+    /// The datagram's identification.
+    pub id: u16,
+    /// Where in the datagram's payload this piece begins, in bytes; a multiple of 8.
+    pub offset: u16,
+    /// It is not the datagram's last piece.
+    pub more: bool,
+}
 
 /// A packet, cut to its total length.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,6 +44,8 @@ pub struct Ipv4Packet<'a> {
     pub ttl: u8,
     /// The type of service: Diffserv field and, in the lower two bits, ECN.
     pub tos: u8,
+    /// The packet is a piece of a larger one.
+    pub fragment: Option<Fragment>,
     /// The header with its options.
     pub header: &'a [u8],
     /// What follows the header, without padding of the link (PRE-8).
@@ -59,9 +75,6 @@ pub fn parse(bytes: &[u8], checksum_known_good: bool) -> Result<Ipv4Packet<'_>, 
     if !checksum_known_good && checksum::checksum(header) != 0 {
         return Err(DropReason::IpChecksum);
     }
-    if u16::from_be_bytes([fixed[6], fixed[7]]) & MORE_FRAGMENTS_AND_OFFSET != 0 {
-        return Err(DropReason::IpFragment);
-    }
     let source = [fixed[12], fixed[13], fixed[14], fixed[15]];
     //= PRE-5
     //= IP4-6
@@ -72,12 +85,19 @@ pub fn parse(bytes: &[u8], checksum_known_good: bool) -> Result<Ipv4Packet<'_>, 
     if has_source_route(header.get(HEADER_LEN..).unwrap_or_default()) {
         return Err(DropReason::IpSourceRoute);
     }
+    let place = u16::from_be_bytes([fixed[6], fixed[7]]);
+    let fragment = Fragment {
+        id: u16::from_be_bytes([fixed[4], fixed[5]]),
+        offset: (place & OFFSET) << 3,
+        more: place & MORE_FRAGMENTS != 0,
+    };
     Ok(Ipv4Packet {
         source,
         destination: [fixed[16], fixed[17], fixed[18], fixed[19]],
         protocol: fixed[9],
         ttl: fixed[8],
         tos: fixed[1],
+        fragment: (place & (MORE_FRAGMENTS | OFFSET) != 0).then_some(fragment),
         header,
         payload,
     })
@@ -92,6 +112,23 @@ pub const fn may_be_a_source(address: [u8; 4]) -> bool {
 /// Multicast, or the limited broadcast.
 pub const fn is_group(address: [u8; 4]) -> bool {
     address[0] >> 4 == 0xe || u32::from_be_bytes(address) == u32::MAX
+}
+
+/// Makes the header of a first fragment that of the whole packet, which is `total_len` bytes long and has these
+/// two ECN bits. False, with nothing changed, when there is no whole header.
+#[must_use]
+pub fn make_whole(header: &mut [u8], total_len: u16, ecn: u8) -> bool {
+    let Some(fixed) = header.first_chunk_mut::<HEADER_LEN>() else { return false };
+    fixed[1] = fixed[1] & !0b11 | ecn & 0b11;
+    fixed[2..4].copy_from_slice(&total_len.to_be_bytes());
+    let place = u16::from_be_bytes([fixed[6], fixed[7]]) & DONT_FRAGMENT;
+    fixed[6..8].copy_from_slice(&place.to_be_bytes());
+    fixed[10..12].fill(0);
+    let sum = checksum::checksum(header);
+    if let Some(place) = header.get_mut(10..12) {
+        place.copy_from_slice(&sum.to_be_bytes());
+    }
+    true
 }
 
 /// Walks the options, each of which takes at least a byte (IP4-11), in search of a source route.
@@ -202,13 +239,25 @@ mod tests {
     }
 
     #[test]
-    fn fragments_and_impossible_sources_are_named() {
+    fn fragments_say_where_they_belong() {
+        //= IP4-7
+        let fragment = |high: u8, low: u8| {
+            let bytes = packet(|b| b[4..8].copy_from_slice(&[0x12, 0x34, high, low]));
+            parse(&bytes, false).unwrap().fragment
+        };
+        let id = 0x1234;
+        assert_eq!(fragment(0x40, 0), None);
+        assert_eq!(fragment(0x80, 0), None, "the reserved bit says nothing");
+        assert_eq!(fragment(0x20, 0), Some(Fragment { id, offset: 0, more: true }));
+        assert_eq!(fragment(0, 1), Some(Fragment { id, offset: 8, more: false }));
+        assert_eq!(fragment(0x3f, 0xff), Some(Fragment { id, offset: 65_528, more: true }));
+    }
+
+    #[test]
+    fn impossible_sources_are_named() {
         //= PRE-5
         //= IP4-6
         //= MUST-63
-        assert_eq!(fate(|b| b[6] = 0x20), Err(DropReason::IpFragment));
-        assert_eq!(fate(|b| b[7] = 1), Err(DropReason::IpFragment));
-        assert_eq!(fate(|b| b[6] = 0), Ok(4));
         for source in [[0, 1, 2, 3], [127, 0, 0, 1], [224, 0, 0, 1], [240, 0, 0, 1], [255; 4]] {
             assert_eq!(fate(|b| b[12..16].copy_from_slice(&source)), Err(DropReason::IpInvalidSource));
         }

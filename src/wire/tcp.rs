@@ -127,6 +127,11 @@ fn be32(bytes: &[u8; HEADER_LEN], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
+/// The length that a header says it has, in bytes; it need not be possible.
+pub fn header_len(payload: &[u8]) -> Option<usize> {
+    payload.get(12).map(|offset| usize::from(offset >> 4) * 4)
+}
+
 /// Reads the segment in `payload` (an IP packet's payload, already cut to its length). The checksum is not
 /// looked at here. Returns the ports, the segment and where its text begins.
 ///

@@ -1,6 +1,7 @@
 //! What every host answers: ARP, ICMP, and the checks that an IPv4 packet must pass before TCP sees it.
 
 mod arp;
+mod fragments;
 mod icmp;
 mod ipv4;
 

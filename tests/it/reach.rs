@@ -372,6 +372,7 @@ impl World {
         assert_eq!(shard.in_time_wait(), 0, "TIME-WAIT records");
         assert_eq!(shard.buffers_in_use(), 0, "buffers");
         assert_eq!(shard.index_len(), 0, "index entries");
+        assert_eq!(self.worker.datagrams_in_pieces(), 0, "datagrams in pieces");
         self.drain_frames();
         drop(self.worker);
         drop(self.peer);

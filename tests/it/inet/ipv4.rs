@@ -72,13 +72,6 @@ fn what_follows_the_packet_is_padding() {
 }
 
 #[test]
-fn fragments_are_counted_and_dropped() {
-    for fragment in [0x2000, 0x0001, 0x2010, 0x1fff] {
-        is_dropped(&Packet { fragment, ..Packet::echo(b"12345678") }.frame(), DropReason::IpFragment);
-    }
-}
-
-#[test]
 fn options_are_skipped_but_for_source_routes() {
     //= IP4-8
     //= IP4-11
