@@ -114,6 +114,7 @@ pub struct Faulty<Q: QueuePair> {
     ways: [Way<Q::Frame>; 2],
     weather: Weather,
     clock: TscClock,
+    mtu: u16,
     /// Frames on their way to the device.
     out: Burst<Q::Frame>,
 }
@@ -126,7 +127,14 @@ impl<Q: QueuePair> Faulty<Q> {
         let caps = inner.caps();
         assert!(!(caps.rx_checksum || caps.tx_ip_checksum || caps.tx_tcp_checksum));
         let ways = [Way::new(2 * seed), Way::new(2 * seed + 1)];
-        Faulty { inner, ways, weather, clock, out: Burst::new() }
+        Faulty { inner, ways, weather, clock, mtu: caps.mtu, out: Burst::new() }
+    }
+
+    /// Says that the device carries packets of so many octets, where it does and cannot be told to.
+    #[must_use]
+    pub fn with_mtu(mut self, mtu: u16) -> Self {
+        self.mtu = mtu;
+        self
     }
 
     /// What happened to frames received and to frames sent so far.
@@ -192,7 +200,7 @@ impl<Q: QueuePair> QueuePair for Faulty<Q> {
     type Frame = Q::Frame;
 
     fn caps(&self) -> Caps {
-        self.inner.caps()
+        Caps { mtu: self.mtu, ..self.inner.caps() }
     }
 
     fn rx_burst(&mut self, frames: &mut Burst<Q::Frame>, limit: usize) {

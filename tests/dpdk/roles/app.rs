@@ -97,9 +97,11 @@ pub struct Peer {
 }
 
 impl Peer {
-    pub fn new(slots: u32, listeners: Vec<Conduct>, log: Log) -> Peer {
+    /// An application that sends the first of two texts and expects the second.
+    pub fn new(slots: u32, listeners: Vec<Conduct>, log: Log, texts: [u64; 2]) -> Peer {
         let slots = vec![None; slots as usize];
-        Peer { listeners, jobs: Vec::new(), slots, log, ours: Text::new(OURS), theirs: Text::new(THEIRS) }
+        let [ours, theirs] = texts.map(Text::new);
+        Peer { listeners, jobs: Vec::new(), slots, log, ours, theirs }
     }
 
     /// Says what is to be done with a connection that is being opened; returns its place in the log.

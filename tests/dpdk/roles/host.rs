@@ -25,7 +25,7 @@ use dpdk_tcp::tcp::config::Config;
 use dpdk_tcp::tcp::state::State;
 
 use super::Pair;
-use super::app::{Conduct, Log, Peer, Read, Seen};
+use super::app::{Conduct, Log, OURS, Peer, Read, Seen, THEIRS};
 use crate::child::{self, plan};
 use crate::faults::{Faults, Faulty, Tally, Weather};
 use crate::lab::{self, TAP};
@@ -36,7 +36,7 @@ use crate::socket;
 const IDLE_MAX: u32 = 500;
 const REST: Duration = Duration::from_micros(50);
 
-type Engine = Worker<Faulty<Queue>, Peer>;
+pub type Engine = Worker<Faulty<Queue>, Peer>;
 type Command = Box<dyn FnOnce(&mut Engine) + Send>;
 
 /// How a host is made.
@@ -53,11 +53,15 @@ pub struct Setup {
     pub listen: Vec<(u16, Conduct)>,
 }
 
+/// Memory enough for every window: a share of it is not what these tests are about.
+pub fn limits() -> Limits {
+    Limits { buffers: 32 << 20, ..rig::limits() }
+}
+
 impl Setup {
     pub fn new(listen: &[(u16, Conduct)]) -> Setup {
         Setup {
-            // Memory enough for every window: a share of it is not what these tests are about.
-            limits: Limits { buffers: 32 << 20, ..rig::limits() },
+            limits: limits(),
             cfg: Config::default().with_time_wait(Duration::from_secs(1)),
             faults: Faults::default(),
             seed: 1,
@@ -232,7 +236,15 @@ fn run(setup: Setup, ready: &Sender<Host>) -> [Tally; 2] {
     let queue = port.queue(0, counters.clone()).unwrap();
     let queue = Faulty::new(queue, weather.clone(), clock, setup.seed);
     let log = Log::default();
-    let mut engine = engine(setup, queue, &log, &counters, clock);
+    let plan = Plan {
+        address: SERVER,
+        gateway: setup.gateway,
+        limits: setup.limits,
+        cfg: setup.cfg,
+        listen: setup.listen,
+        texts: [OURS, THEIRS],
+    };
+    let mut engine = plan.build(queue, &log, &counters, clock);
     let (commands, asked) = channel();
     ready.send(Host { commands, log, weather, counters, thread: None }).unwrap();
     turn(&mut engine, clock, &asked);
@@ -245,25 +257,33 @@ fn run(setup: Setup, ready: &Sender<Host>) -> [Tally; 2] {
     tallies
 }
 
-fn engine(
-    setup: Setup,
-    queue: Faulty<Queue>,
-    log: &Log,
-    counters: &Arc<Counters>,
-    clock: TscClock,
-) -> Engine {
-    let mut locals = Locals::default();
-    locals.add(IpAddr::V4(SERVER), 24, 0).unwrap();
-    let gateway = setup.gateway.map(|gateway| Routes::with_gateway(IpAddr::V4(gateway), &locals).unwrap());
-    let secrets = Secrets::random().unwrap();
-    let stack = Stack::new(&locals, gateway.unwrap_or_default(), &[], false, &secrets, clock.now());
-    let mut shard = Shard::new(setup.limits, setup.cfg, secrets, locals, counters.clone(), clock.now());
-    for (port, _) in &setup.listen {
-        shard.listen(None, *port).unwrap();
+/// What an engine is made with, besides its queue.
+pub struct Plan {
+    pub address: Ipv4Addr,
+    pub gateway: Option<Ipv4Addr>,
+    pub limits: Limits,
+    pub cfg: Config,
+    pub listen: Vec<(u16, Conduct)>,
+    /// The text that its connections send, and the one that they expect.
+    pub texts: [u64; 2],
+}
+
+impl Plan {
+    pub fn build(self, queue: Faulty<Queue>, log: &Log, counters: &Arc<Counters>, clock: TscClock) -> Engine {
+        let mut locals = Locals::default();
+        locals.add(IpAddr::V4(self.address), 24, 0).unwrap();
+        let route = |gateway| Routes::with_gateway(IpAddr::V4(gateway), &locals).unwrap();
+        let routes = self.gateway.map(route).unwrap_or_default();
+        let secrets = Secrets::random().unwrap();
+        let stack = Stack::new(&locals, routes, &[], false, &secrets, clock.now());
+        let mut shard = Shard::new(self.limits, self.cfg, secrets, locals, counters.clone(), clock.now());
+        for (port, _) in &self.listen {
+            shard.listen(None, *port).unwrap();
+        }
+        let conducts = self.listen.iter().map(|(_, conduct)| *conduct).collect();
+        let app = Peer::new(shard.slots(), conducts, log.clone(), self.texts);
+        Worker::new(vec![queue], stack, shard, app, Arc::<Control>::default())
     }
-    let conducts = setup.listen.iter().map(|(_, conduct)| *conduct).collect();
-    let app = Peer::new(shard.slots(), conducts, log.clone());
-    Worker::new(vec![queue], stack, shard, app, Arc::<Control>::default())
 }
 
 /// Passes, until nobody is there any more who could ask for something.

@@ -9,6 +9,7 @@ mod host;
 mod mtu;
 mod opens;
 mod options;
+mod own;
 mod windows;
 
 use std::io::Read;
