@@ -10,7 +10,10 @@ use dpdk_tcp::base::rng::Rng;
 use dpdk_tcp::base::time::Instant;
 use dpdk_tcp::dpdk::tsc::TscClock;
 use dpdk_tcp::link::{Caps, Frame, QueuePair};
-use dpdk_tcp::wire::ethernet::{self, ETHERTYPE_ARP};
+use dpdk_tcp::wire::checksum::Sum;
+use dpdk_tcp::wire::ethernet::{self, ETHERTYPE_ARP, ETHERTYPE_IPV4};
+use dpdk_tcp::wire::ipv4;
+use dpdk_tcp::wire::tcp::Flags;
 
 /// Frames of one direction that wait at once; those beyond are not held back and not doubled.
 const HELD_MAX: usize = 512;
@@ -28,6 +31,8 @@ pub struct Faults {
     pub hold_ppm: u32,
     /// How long they are held back, in microseconds: between half of it and all of it.
     pub hold_us: u32,
+    /// Packets of hosts that understand it marked as having met congestion (RFC 3168), in parts per million.
+    pub mark_ppm: u32,
 }
 
 /// What happened to the frames of one direction.
@@ -41,6 +46,9 @@ pub struct Tally {
     pub doubled: u64,
     pub corrupted: u64,
     pub held: u64,
+    pub marked: u64,
+    /// Segments that came in and say that their sender has reduced its window (CWR), SYNs left out.
+    pub reduced: u64,
     /// The longest frame that came in, in bytes.
     pub longest: usize,
 }
@@ -55,6 +63,7 @@ struct Fate {
     twice: bool,
     /// The bit to be flipped, modulo the frame's bits.
     bit: Option<u64>,
+    marked: bool,
     delay_us: Option<u32>,
 }
 
@@ -72,13 +81,13 @@ impl<F: Frame> Way<F> {
 
     /// Draws a frame's fate; always as many numbers, so that one kind of fault does not move the others.
     fn fate(&mut self, faults: &Faults) -> Fate {
-        let [lost, twice, flipped, held] =
-            [faults.loss_ppm, faults.duplicate_ppm, faults.corrupt_ppm, faults.hold_ppm]
+        let [lost, twice, flipped, held, marked] =
+            [faults.loss_ppm, faults.duplicate_ppm, faults.corrupt_ppm, faults.hold_ppm, faults.mark_ppm]
                 .map(|ppm| self.rng.chance_ppm(ppm));
         let (bit, delay) = (self.rng.next_u64(), faults.hold_us / 2 + self.rng.below(faults.hold_us / 2 + 1));
         let room = self.waiting.len() < HELD_MAX;
         let delay_us = (held && room).then_some(delay);
-        Fate { lost, twice: twice && room, bit: flipped.then_some(bit), delay_us }
+        Fate { lost, twice: twice && room, bit: flipped.then_some(bit), marked, delay_us }
     }
 
     fn wait(&mut self, frame: F, until: Instant) {
@@ -105,6 +114,29 @@ fn flip(bytes: &mut [u8], bit: u64) -> bool {
     let bit = (bit % (bytes.len() as u64 * 8)) as usize;
     bytes[bit / 8] ^= 1 << (bit % 8);
     true
+}
+
+/// Where the TCP header of an IPv4 packet begins; `None` for other frames.
+fn tcp_at(bytes: &[u8]) -> Option<usize> {
+    let (header, packet) = ethernet::parse(bytes)?;
+    let is_tcp = header.ethertype == ETHERTYPE_IPV4 && *packet.get(9)? == ipv4::PROTOCOL_TCP;
+    is_tcp.then(|| ethernet::HEADER_LEN + usize::from(packet[0] & 15) * 4)
+}
+
+/// Marks a packet as having met congestion; false where its sender did not say that it understands that.
+fn mark(bytes: &mut [u8]) -> bool {
+    const IP: usize = ethernet::HEADER_LEN;
+    let Some(end) = tcp_at(bytes).filter(|_| bytes[IP + 1] & 3 != 0) else { return false };
+    bytes[IP + 1] |= 3;
+    bytes[IP + 10..IP + 12].fill(0);
+    let sum = Sum::of(&bytes[IP..end]).finish().to_be_bytes();
+    bytes[IP + 10..IP + 12].copy_from_slice(&sum);
+    true
+}
+
+fn is_reduced(bytes: &[u8]) -> bool {
+    let flags = tcp_at(bytes).and_then(|at| bytes.get(at + 13)).map_or(Flags(0), |flags| Flags(*flags));
+    flags.has(Flags::CWR) && !flags.has(Flags::SYN)
 }
 
 /// A queue pair behind a bad network. Checksums must be the engine's own affair: a device that sums what it sends
@@ -160,6 +192,7 @@ impl<Q: QueuePair> Faulty<Q> {
         let way = &mut self.ways[direction];
         let fate = way.fate(&faults);
         way.tally.came += 1;
+        way.tally.reduced += u64::from(is_reduced(frame.bytes()));
         way.tally.longest = way.tally.longest.max(frame.bytes().len());
         if fate.lost {
             way.tally.lost += 1;
@@ -173,6 +206,7 @@ impl<Q: QueuePair> Faulty<Q> {
             way.tally.doubled += 1;
             way.wait(copy, now);
         }
+        way.tally.marked += u64::from(fate.marked && mark(frame.bytes_mut()));
         let flipped = fate.bit.is_some_and(|bit| flip(frame.bytes_mut(), bit));
         way.tally.corrupted += u64::from(flipped);
         way.tally.held += u64::from(fate.delay_us.is_some());
@@ -323,6 +357,7 @@ mod tests {
                         corrupt_ppm: 30_000,
                         hold_ppm: 20_000,
                         hold_us: 1_000,
+                        mark_ppm: 0,
                     };
                     let (arrived, tally) = through(&ends, out, faults, 7);
                     assert_eq!(tally.came, u64::from(COUNT));

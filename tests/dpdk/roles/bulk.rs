@@ -24,7 +24,7 @@ fn len(usual: usize) -> usize {
 fn faults(loss_ppm: u32) -> Faults {
     // A corrupt frame is a lost one: none where nothing is to be lost.
     let corrupt_ppm = loss_ppm.min(2_000);
-    Faults { loss_ppm, duplicate_ppm: 2_000, corrupt_ppm, hold_ppm: 10_000, hold_us: 2_000 }
+    Faults { loss_ppm, duplicate_ppm: 2_000, corrupt_ppm, hold_ppm: 10_000, hold_us: 2_000, mark_ppm: 0 }
 }
 
 /// Who sends.

@@ -4,6 +4,7 @@
 
 mod app;
 mod bulk;
+mod crowd;
 mod ends;
 mod host;
 mod mtu;
@@ -115,21 +116,36 @@ fn expect_end(mut from: &TcpStream) {
 
 /// A network that loses every hundredth frame, holds as many back, and doubles and corrupts a few.
 fn weather() -> Faults {
-    Faults { loss_ppm: 10_000, duplicate_ppm: 2_000, corrupt_ppm: 2_000, hold_ppm: 10_000, hold_us: 2_000 }
+    Faults {
+        loss_ppm: 10_000,
+        duplicate_ppm: 2_000,
+        corrupt_ppm: 2_000,
+        hold_ppm: 10_000,
+        hold_us: 2_000,
+        mark_ppm: 0,
+    }
 }
 
 /// Sends a text and its end to us while ours is read, and waits for the end on both sides. We are to have sent
 /// `ours` octets and received `theirs`.
 #[track_caller]
 fn exchange(host: &Host, pair: &Pair, ours: usize, theirs: usize) {
+    exchange_and(host, pair, ours, theirs, || ());
+}
+
+/// The same, with a look at something when all data is sent and ours is read, before the kernel closes.
+#[track_caller]
+fn exchange_and<T>(host: &Host, pair: &Pair, ours: usize, theirs: usize, look: impl FnOnce() -> T) -> T {
     thread::scope(|scope| {
         scope.spawn(|| {
             Text::new(THEIRS).send(&pair.stream, theirs);
-            pair.stream.shutdown(Shutdown::Write).unwrap();
         });
         Text::new(OURS).expect(&pair.stream, ours);
-        expect_end(&pair.stream);
     });
-    let seen = host.wait_closed(pair.place, CloseReason::Finished);
-    assert_eq!((seen.sent, seen.received, seen.wrong_at), (ours, theirs, None));
+    let seen = look();
+    pair.stream.shutdown(Shutdown::Write).unwrap();
+    expect_end(&pair.stream);
+    let told = host.wait_closed(pair.place, CloseReason::Finished);
+    assert_eq!((told.sent, told.received, told.wrong_at), (ours, theirs, None));
+    seen
 }

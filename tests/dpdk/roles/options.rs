@@ -6,7 +6,8 @@ use dpdk_tcp::tcp::config::Config;
 
 use super::app::Conduct;
 use super::host::{Host, Setup};
-use super::{Pair, ROLES, Role, connect, exchange, in_namespace, setup, weather};
+use super::{Pair, ROLES, Role, connect, exchange, exchange_and, in_namespace, setup, weather};
+use crate::faults::Faults;
 use crate::lab;
 use crate::socket::Dial;
 
@@ -127,6 +128,31 @@ fn ecn_is_used_when_both_want_it() {
             agrees(&host, role, conduct, Options { ecn, ..USUAL }, agreed);
         }
         host.stop();
+    });
+}
+
+#[test]
+fn marks_are_echoed_and_answered_by_both_ends() {
+    //= ECN-8
+    //= ECN-9
+    in_namespace("roles::options::marks_are_echoed_and_answered_by_both_ends", || {
+        const LEN: usize = 5_000_000;
+        let conduct = Conduct::send(LEN);
+        let cfg = Config { ecn_ask: true, ..setup(conduct).cfg };
+        // Nothing is lost: whoever reduces its window does so because of a mark.
+        let faults = Faults { mark_ppm: 10_000, ..Faults::default() };
+        let host = Setup { faults, cfg, ..setup(conduct) }.start();
+        Options { ecn: 1, ..USUAL }.set();
+        for role in ROLES {
+            let pair = connect(&host, role, conduct, Dial::default());
+            let info = exchange_and(&host, &pair, LEN, LEN, || Info::of(&pair));
+            assert!(info.has("ecnseen") && info.number("delivered_ce") > Some(0), "{:?}", info.words);
+        }
+        for tally in host.stop() {
+            // Again and again, and once in a round trip at most.
+            assert!(tally.marked > 20 && tally.reduced > 6, "{tally:?}");
+            assert!(tally.reduced <= 2 * tally.marked, "{tally:?}");
+        }
     });
 }
 

@@ -88,6 +88,7 @@ fn exchange(eal: &Eal, ports: [Port; 2], pool: &Arc<Mempool>, loss_ppm: u32) {
         corrupt_ppm: loss_ppm.min(2_000),
         hold_ppm: 10_000,
         hold_us: 1_000,
+        mark_ppm: 0,
     };
     let conduct = Conduct::send(LEN);
     let mut server = End::new(eal, &ports[0], faults, vec![(PORT, conduct)]);
