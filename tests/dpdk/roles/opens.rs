@@ -24,12 +24,17 @@ const LEN: usize = 300_000;
 
 /// A count of the kernel's, of this namespace.
 #[track_caller]
-fn kernel_count(name: &str) -> u64 {
-    let text = std::fs::read_to_string("/proc/thread-self/net/netstat").unwrap();
-    let mut lines = text.lines().filter(|line| line.starts_with("TcpExt:"));
+fn kernel_number(file: &str, group: &str, name: &str) -> u64 {
+    let text = std::fs::read_to_string(file).unwrap();
+    let mut lines = text.lines().filter(|line| line.starts_with(group));
     let (names, numbers) = (lines.next().unwrap(), lines.next().unwrap());
     let place = names.split(' ').position(|other| other == name).unwrap();
     numbers.split(' ').nth(place).unwrap().parse().unwrap()
+}
+
+#[track_caller]
+fn kernel_count(name: &str) -> u64 {
+    kernel_number("/proc/thread-self/net/netstat", "TcpExt:", name)
 }
 
 #[test]
@@ -200,4 +205,43 @@ fn a_kernel_that_is_refused_and_one_that_is_not_may_come_from_one_port() {
         host.wait_closed(0, CloseReason::Finished);
         host.stop();
     });
+}
+
+#[test]
+fn a_router_that_forbids_the_way_does_not_end_an_attempt() {
+    in_namespace("roles::opens::a_router_that_forbids_the_way_does_not_end_an_attempt", || {
+        let conduct = Conduct::send(LEN);
+        let host = Setup { gateway: Some(CLIENT), ..setup(conduct) }.start();
+        lab::set("net.ipv4.ip_forward", "1");
+        let far = SocketAddr::from(([198, 18, 1, 2], PORT));
+        let listener = socket::listen(SocketAddr::from(([0, 0, 0, 0], PORT)), Dial::default(), 8).unwrap();
+        let kinds = ["prohibit", "unreachable"];
+        let places = kinds.map(|kind| {
+            let before = unreachable_sent();
+            lab::run(&format!("ip route replace {kind} 198.18.1.0/24"));
+            let place = host.open(far, conduct).unwrap();
+            lab::wait_until("a message", || unreachable_sent() > before);
+            thread::sleep(Duration::from_millis(100));
+            assert_eq!((host.seen(place).is_up, host.seen(place).closed), (false, None), "{kind}");
+            place
+        });
+        // The way is free, and the SYNs come again.
+        lab::run("ip address add 198.18.1.2/32 dev lo");
+        for _ in places {
+            let (stream, _) = listener.accept().unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+            Text::new(OURS).expect(&stream, LEN);
+            expect_end(&stream);
+        }
+        for place in places {
+            host.wait_closed(place, CloseReason::Finished);
+        }
+        host.stop();
+    });
+}
+
+/// ICMP messages of the kind "destination unreachable" that the kernel has sent.
+#[track_caller]
+fn unreachable_sent() -> u64 {
+    kernel_number("/proc/thread-self/net/snmp", "Icmp:", "OutDestUnreachs")
 }
