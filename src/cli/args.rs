@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::app::Service;
 use crate::config::ConfigError;
 use crate::config::address::{self, InterfaceAddr};
-use crate::config::serve::{self, Listen, RateLimit, ServeOptions, SynCookies};
+use crate::config::serve::{self, Congestion, Listen, RateLimit, ServeOptions, SynCookies};
 
 /// The first words that are ours, with which the line needs no `--`.
 pub const COMMANDS: &[&str] = &["serve", "check"];
@@ -200,6 +200,12 @@ struct ServeArgs {
                   it at once; 0 sends none")]
     rst_rate: RateLimit,
 
+    #[arg(long, value_name = "NAME", help_heading = "Connections", default_value = "cubic")]
+    #[arg(value_parser = serve::congestion)]
+    #[arg(help = "How congestion windows grow: cubic (RFC 9438) or reno\n\
+                  (RFC 5681)")]
+    congestion: Congestion,
+
     #[arg(long, value_name = "DURATION", help_heading = "Run", value_parser = serve::duration)]
     #[arg(help = "Serve for so long [default: until a signal]")]
     duration: Option<Duration>,
@@ -237,6 +243,7 @@ impl ServeArgs {
             time_wait: self.time_wait,
             time_wait_max: self.time_wait_max.unwrap_or(default),
             syn_cookies: self.syn_cookies,
+            congestion: self.congestion,
             rst_rate: self.rst_rate,
             buffers: self.buffers,
             duration: self.duration,

@@ -1,10 +1,11 @@
 //! From options to a plan: which loop serves which port, what each shard may hold, what memory that takes. Pure.
 
 use crate::cli::args::Serve;
-use crate::config::serve::SynCookies;
+use crate::config::serve::{Congestion, SynCookies};
 use crate::engine::limits::{Limits, MemoryPlan};
 use crate::tcp::arrives::listen::CookieMode;
 use crate::tcp::config::Config;
+use crate::tcp::congestion::Algorithm;
 
 /// Which port (by place in the list of ports) is served by which core (by place in the list of cores).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,7 +58,15 @@ pub fn limits(options: &Serve, loops: usize) -> Limits {
 
 /// The protocol's settings.
 pub fn config(options: &Serve) -> Config {
-    Config::default().with_time_wait(options.time_wait)
+    Config { congestion: algorithm(options.congestion), ..Config::default() }
+        .with_time_wait(options.time_wait)
+}
+
+fn algorithm(congestion: Congestion) -> Algorithm {
+    match congestion {
+        Congestion::Cubic => Algorithm::Cubic,
+        Congestion::Reno => Algorithm::Reno,
+    }
 }
 
 /// Lines for the banner on the memory of all shards.
@@ -93,6 +102,17 @@ mod tests {
         assert_eq!(Cores::deal(1, 3).ports, [vec![0, 1, 2]]);
         assert_eq!(Cores::deal(2, 3).ports, [vec![0, 2], vec![1]]);
         assert_eq!((Cores::deal(4, 2).busy(), Cores::deal(2, 3).busy()), (2, 2));
+    }
+
+    #[test]
+    fn the_congestion_control_chosen_is_the_one_used() {
+        for (words, algorithm) in
+            [(vec![], Algorithm::Cubic), (vec!["--congestion", "reno"], Algorithm::Reno)]
+        {
+            let words = words.into_iter().map(str::to_owned).collect();
+            let Ok(Command::Serve(options)) = parse(words) else { panic!() };
+            assert_eq!(config(&options).congestion, algorithm);
+        }
     }
 
     #[test]

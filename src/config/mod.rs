@@ -17,6 +17,9 @@ pub enum ConfigError {
     /// Another word for `--syn-cookies`.
     #[error("'{0}' is no way to use SYN cookies; take auto, always or never")]
     SynCookies(String),
+    /// Another word for `--congestion`.
+    #[error("'{0}' is no congestion control of ours; take cubic or reno")]
+    Congestion(String),
     /// A number that could not be read.
     #[error(transparent)]
     Unit(#[from] units::UnitError),

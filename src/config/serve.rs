@@ -59,6 +59,8 @@ pub struct ServeOptions<S> {
     pub time_wait_max: u32,
     /// `--syn-cookies`: what becomes of a SYN that finds the half-open queue full (LIS-8).
     pub syn_cookies: SynCookies,
+    /// `--congestion`: how congestion windows grow.
+    pub congestion: Congestion,
     /// `--rst-rate`: resets sent without a connection (CLD-5, LIM-12).
     pub rst_rate: RateLimit,
     /// `--buffers`: bytes of memory for data queued by or for applications.
@@ -95,6 +97,28 @@ pub fn syn_cookies(text: &str) -> Result<SynCookies, ConfigError> {
         "always" => Ok(SynCookies::Always),
         "never" => Ok(SynCookies::Never),
         _ => Err(ConfigError::SynCookies(text.to_owned())),
+    }
+}
+
+/// How congestion windows grow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Congestion {
+    /// RFC 9438, with HyStart++ (RFC 9406).
+    #[default]
+    Cubic,
+    /// RFC 5681.
+    Reno,
+}
+
+/// Reads `--congestion`.
+///
+/// # Errors
+/// Another word than the two.
+pub fn congestion(text: &str) -> Result<Congestion, ConfigError> {
+    match text {
+        "cubic" => Ok(Congestion::Cubic),
+        "reno" => Ok(Congestion::Reno),
+        _ => Err(ConfigError::Congestion(text.to_owned())),
     }
 }
 
@@ -399,6 +423,13 @@ mod tests {
     }
 
     #[test]
+    fn congestion_control_is_one_of_two_words() {
+        assert_eq!(congestion("cubic"), Ok(Congestion::default()));
+        assert_eq!(congestion("reno"), Ok(Congestion::Reno));
+        refused(congestion("bbr"), "'bbr' is no congestion control of ours; take cubic or reno");
+    }
+
+    #[test]
     fn a_listener_is_a_port_and_a_service() {
         // Any type that is read from a word will do for a service.
         assert_eq!(listen::<bool>("80=true"), Ok(Listen { port: 80, service: true }));
@@ -424,6 +455,7 @@ mod tests {
             time_wait: Duration::from_secs(60),
             time_wait_max: time_wait_max_default(1),
             syn_cookies: SynCookies::Auto,
+            congestion: Congestion::Cubic,
             rst_rate: RateLimit { per_second: 0, burst: 0 },
             buffers: 1 << 20,
             duration: None,

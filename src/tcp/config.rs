@@ -19,6 +19,9 @@ pub struct Config {
     pub ecn: bool,
     /// ECN is asked for on an active open.
     pub ecn_ask: bool,
+    /// In-order segments of an established connection skip the checks that would pass them untouched. Off only to
+    /// prove that it makes no difference.
+    pub prediction: bool,
     /// How congestion windows grow (RFC 9438, RFC 5681).
     pub congestion: Algorithm,
     /// RTO before any sample, in milliseconds (RTO-1).
@@ -56,6 +59,7 @@ impl Default for Config {
             sack: true,
             ecn: true,
             ecn_ask: false,
+            prediction: true,
             congestion: Algorithm::default(),
             rto_initial_ms: 1_000,
             rto_min_ms: 1_000,

@@ -273,6 +273,7 @@ impl Tcb {
             self.facts.set(fact::FIN_SENT);
         }
         self.snd.nxt = end;
+        self.congestion.on_sent(self.flight());
         let repairing = rec.as_ref().is_some_and(|rec| !rec.is_open());
         if !repairing && !self.facts.has(fact::TIMING | fact::RESENDING) {
             self.facts.set(fact::TIMING);

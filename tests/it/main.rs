@@ -17,6 +17,7 @@ mod inet;
 mod layers;
 mod marks;
 mod no_alloc;
+mod predict;
 mod reach;
 mod recovery;
 mod rows;

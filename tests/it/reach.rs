@@ -15,7 +15,7 @@ use dpdk_tcp::engine::control::Control;
 use dpdk_tcp::engine::host::{FixedNeighbour, Host};
 use dpdk_tcp::engine::limits::Limits;
 use dpdk_tcp::engine::shard::Shard;
-use dpdk_tcp::engine::worker::Worker;
+use dpdk_tcp::engine::worker::{Pass, Worker};
 use dpdk_tcp::inet::locals::Locals;
 use dpdk_tcp::inet::route::Routes;
 use dpdk_tcp::link::{Caps, Frame, QueuePair};
@@ -146,6 +146,13 @@ impl App for Probe {
     }
 }
 
+/// What a run of all tests sets differently: `DPDK_TCP_BURST` (1 to 64), `DPDK_TCP_PREDICTION` (true, false).
+#[allow(clippy::disallowed_methods, reason = "the environment says how the tests are run")]
+fn from_environment<T: std::str::FromStr>(name: &str) -> Option<T> {
+    let value = std::env::var(name).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{name}={value} is no such setting")))
+}
+
 /// How a stack is set up.
 #[derive(Clone)]
 pub struct Setup {
@@ -180,6 +187,13 @@ pub struct Stack<A: App> {
 }
 
 impl Setup {
+    /// With bursts of 32, however the tests are run: for what is about one burst.
+    pub fn in_bursts() -> Setup {
+        let mut setup = Setup::default();
+        setup.limits.burst = 32;
+        setup
+    }
+
     /// A stack that listens on `ports`; the application is made for the number of slots it is told.
     pub fn stack<A: App>(&self, ports: &[u16], app: impl FnOnce(u32) -> A) -> Stack<A> {
         let clock = SimClock::default();
@@ -214,10 +228,12 @@ impl Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        let limits =
+        let mut limits =
             Limits { connections: 64, backlog: 16, time_wait_max: 64, buffers: 4 << 20, ..Limits::default() };
+        limits.burst = from_environment("DPDK_TCP_BURST").unwrap_or(limits.burst);
+        let prediction = from_environment("DPDK_TCP_PREDICTION").unwrap_or(true);
         Setup {
-            cfg: Config::default(),
+            cfg: Config { prediction, ..Config::default() },
             limits,
             mtu: 1500,
             start_us: 1_000_000_000,
@@ -242,6 +258,7 @@ pub struct World {
     pub probe: Probe,
     pub counters: Arc<Counters>,
     pub control: Arc<Control>,
+    burst: usize,
 }
 
 impl World {
@@ -260,8 +277,9 @@ impl World {
     pub fn cold(setup: Setup) -> World {
         let probe = Probe::default();
         let app = probe.clone();
+        let burst = setup.limits.burst;
         let Stack { clock, pool, worker, peer, counters, control } = setup.stack(&[PORT], |_| app);
-        World { clock, pool, worker, peer, probe, counters, control }
+        World { clock, pool, worker, peer, probe, counters, control, burst }
     }
 
     /// The limits that the stack was made with.
@@ -271,10 +289,20 @@ impl World {
 
     /// Runs the loop until nothing more happens at this instant.
     pub fn run(&mut self) {
-        for _ in 0..64 {
+        // Enough for what one test sends at once.
+        for _ in 0..64.max(2_048 / self.burst) {
             self.worker.pass(self.clock.now());
         }
         self.check();
+    }
+
+    /// Lets the loop take what has come; twice and more often only while its bursts are too short for it.
+    pub fn pass(&mut self) {
+        for _ in 0..32_usize.div_ceil(self.burst) {
+            if self.worker.pass(self.clock.now()) == Pass::Idle {
+                return;
+            }
+        }
     }
 
     /// What must hold between any two passes.
@@ -287,7 +315,7 @@ impl World {
     pub fn pass_ms(&mut self, ms: u64) {
         for _ in 0..ms {
             self.clock.advance_to(Instant(self.clock.now().0 + 1_000));
-            self.worker.pass(self.clock.now());
+            self.pass();
         }
         self.check();
     }

@@ -50,6 +50,7 @@ fn without_any_word_the_command_is_serve_with_its_defaults() {
         time_wait: Duration::from_secs(60),
         time_wait_max: 4 * 262_144,
         syn_cookies: SynCookies::Auto,
+        congestion: Congestion::Cubic,
         rst_rate: RateLimit { per_second: 20_000, burst: 4_000 },
         buffers: 64 << 20,
         duration: None,
@@ -67,7 +68,7 @@ fn every_option_reaches_its_field() {
     let options = serve_of(
         "--addr 10.0.0.1/24@1 --addr 10.0.1.1/24 --gateway 10.0.0.254 --neighbour 10.0.0.2=02:00:00:00:00:02 \
          --dad --listen 8080=http --http-body 64k --mtu 9000 --max-connections 1M --backlog 1k \
-         --time-wait 250ms --time-wait-max 5 --rst-rate 10 --buffers 1G --duration 1h \
+         --time-wait 250ms --time-wait-max 5 --congestion reno --rst-rate 10 --buffers 1G --duration 1h \
          --stats-interval 0 --drain 0 --burst 7",
     );
     assert_eq!(options.addresses.len(), 2);
@@ -81,6 +82,7 @@ fn every_option_reaches_its_field() {
     assert_eq!((options.time_wait, options.time_wait_max), (Duration::from_millis(250), 5));
     assert_eq!(options.rst_rate, RateLimit { per_second: 10, burst: 2 });
     assert_eq!(options.buffers, 1 << 30);
+    assert_eq!(options.congestion, Congestion::Reno);
     assert_eq!(options.duration, Some(Duration::from_secs(3_600)));
     assert_eq!((options.stats_interval, options.drain), (None, Duration::ZERO));
     assert_eq!(serve_of("--max-connections 10").time_wait_max, 40);
