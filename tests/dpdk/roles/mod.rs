@@ -33,7 +33,7 @@ use host::{Host, Setup};
 const PORT: u16 = 7_000;
 
 /// How long a socket of the kernel's waits for anything.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Runs the body in a process and a network namespace of its own, or says why not. Prints the lines with
 /// measurements, those that begin with `# `.
