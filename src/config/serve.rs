@@ -3,10 +3,12 @@
 
 use std::fmt::Display;
 use std::net::IpAddr;
+use std::num::NonZeroU8;
 use std::str::FromStr;
 use std::time::Duration;
 
 use super::address::InterfaceAddr;
+use super::connection::{Congestion, KeepAlive};
 use super::{ConfigError, assign, units};
 use crate::base::burst::BURST_MAX;
 
@@ -59,12 +61,26 @@ pub struct ServeOptions<S> {
     pub time_wait_max: u32,
     /// `--syn-cookies`: what becomes of a SYN that finds the half-open queue full (LIS-8).
     pub syn_cookies: SynCookies,
-    /// `--congestion`: how congestion windows grow.
-    pub congestion: Congestion,
     /// `--rst-rate`: resets sent without a connection (CLD-5, LIM-12).
     pub rst_rate: RateLimit,
     /// `--buffers`: bytes of memory for data queued by or for applications.
     pub buffers: u64,
+    /// `--per-address`: connections of each remote address (LIM-3); `None` for any number.
+    pub per_address: Option<u32>,
+    /// `--send-buffer`: octets that one connection may have queued for sending (LIM-5).
+    pub send_buffer: u32,
+    /// `--receive-buffer`: octets that one connection may hold, its largest window (LIM-6).
+    pub receive_buffer: u32,
+    /// `--keep-alive`: when silent peers are asked whether they are there; `None` for never.
+    pub keep_alive: Option<KeepAlive>,
+    /// `--user-timeout`: how long a connection lives without progress (R2).
+    pub user_timeout: Duration,
+    /// `--ttl`: time to live of TCP's packets.
+    pub ttl: NonZeroU8,
+    /// `--dscp`: Diffserv codepoint of connections' packets, 0 to 63.
+    pub dscp: u8,
+    /// `--congestion`: how connections' windows grow.
+    pub congestion: Congestion,
     /// `--duration`: serve for so long and end; `None` serves until a signal.
     pub duration: Option<Duration>,
     /// `--stats-interval`: time between reports; `None` reports only at the end.
@@ -100,28 +116,6 @@ pub fn syn_cookies(text: &str) -> Result<SynCookies, ConfigError> {
     }
 }
 
-/// How congestion windows grow.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Congestion {
-    /// RFC 9438, with HyStart++ (RFC 9406).
-    #[default]
-    Cubic,
-    /// RFC 5681.
-    Reno,
-}
-
-/// Reads `--congestion`.
-///
-/// # Errors
-/// Another word than the two.
-pub fn congestion(text: &str) -> Result<Congestion, ConfigError> {
-    match text {
-        "cubic" => Ok(Congestion::Cubic),
-        "reno" => Ok(Congestion::Reno),
-        _ => Err(ConfigError::Congestion(text.to_owned())),
-    }
-}
-
 impl<S> ServeOptions<S> {
     /// Checks what concerns several options at once, before any device is known.
     ///
@@ -148,7 +142,7 @@ impl<S> ServeOptions<S> {
 
 /// How a number is written.
 #[derive(Clone, Copy)]
-enum Notation {
+pub(super) enum Notation {
     Count,
     Size,
     /// The number is microseconds.
@@ -156,7 +150,7 @@ enum Notation {
 }
 
 /// The range of one number.
-struct Bounds {
+pub(super) struct Bounds {
     what: &'static str,
     notation: Notation,
     min: u64,
@@ -165,10 +159,16 @@ struct Bounds {
     usual: &'static str,
 }
 
-const HOUR_US: u64 = 3_600_000_000;
+pub(super) const HOUR_US: u64 = 3_600_000_000;
 
 impl Bounds {
-    const fn of(what: &'static str, notation: Notation, min: u64, max: u64, usual: &'static str) -> Self {
+    pub(super) const fn of(
+        what: &'static str,
+        notation: Notation,
+        min: u64,
+        max: u64,
+        usual: &'static str,
+    ) -> Self {
         Bounds { what, notation, min, max, why: "", usual }
     }
 
@@ -185,7 +185,7 @@ impl Bounds {
     }
 
     /// Reads a number within the range, in the target's type; the ranges below fit their types.
-    fn read<T: TryFrom<u64>>(&self, text: &str) -> Result<T, ConfigError> {
+    pub(super) fn read<T: TryFrom<u64>>(&self, text: &str) -> Result<T, ConfigError> {
         let value = match self.notation {
             Notation::Count => units::count(text)?,
             Notation::Size => units::size(text)?,
@@ -201,7 +201,7 @@ impl Bounds {
         })
     }
 
-    fn read_duration(&self, text: &str) -> Result<Duration, ConfigError> {
+    pub(super) fn read_duration(&self, text: &str) -> Result<Duration, ConfigError> {
         self.read::<u64>(text).map(Duration::from_micros)
     }
 }
@@ -423,13 +423,6 @@ mod tests {
     }
 
     #[test]
-    fn congestion_control_is_one_of_two_words() {
-        assert_eq!(congestion("cubic"), Ok(Congestion::default()));
-        assert_eq!(congestion("reno"), Ok(Congestion::Reno));
-        refused(congestion("bbr"), "'bbr' is no congestion control of ours; take cubic or reno");
-    }
-
-    #[test]
     fn a_listener_is_a_port_and_a_service() {
         // Any type that is read from a word will do for a service.
         assert_eq!(listen::<bool>("80=true"), Ok(Listen { port: 80, service: true }));
@@ -458,6 +451,13 @@ mod tests {
             congestion: Congestion::Cubic,
             rst_rate: RateLimit { per_second: 0, burst: 0 },
             buffers: 1 << 20,
+            per_address: None,
+            send_buffer: 1 << 18,
+            receive_buffer: 1 << 18,
+            keep_alive: None,
+            user_timeout: Duration::from_secs(300),
+            ttl: NonZeroU8::MAX,
+            dscp: 0,
             duration: None,
             stats_interval: None,
             drain: Duration::ZERO,

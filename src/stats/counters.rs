@@ -61,6 +61,8 @@ counters! {
     ResetByPeer = "reset_by_peer", "Established connections that the peer reset.";
     Aborted = "aborted", "Established connections that we aborted.";
     TimedOut = "timed_out", "Established connections given up after the user timeout.";
+    ClosingReset = "closing_reset", "Connections that nobody waited for any more, reset to make room (LIM-8).";
+    Silent = "silent", "Connections whose peers answered no keep-alive probe.";
     TimeWaitEntered = "time_wait_entered", "Connections that entered TIME-WAIT.";
     TimeWaitReopened = "time_wait_reopened", "TIME-WAIT entries reopened by a new SYN (RFC 6191).";
     TimeWaitEvicted = "time_wait_evicted", "TIME-WAIT entries that had to go before their time (LIM-7).";
@@ -84,6 +86,7 @@ counters! {
     Reneged = "sack_reneged", "Peers that threw away what they had reported (RFC 2018 8).";
     RecoveryShort = "recovery_short", "Times a connection found no record for loss recovery.";
     Probes = "zero_window_probes", "Zero-window probes sent.";
+    KeepAlives = "keep_alive_probes", "Keep-alive probes sent.";
     OctetsReceived = "octets_received", "Octets of data delivered in order.";
     OctetsHeld = "octets_held", "Octets that came before their turn and were kept for it.";
     OctetsAcked = "octets_acked", "Octets of data that the peer acknowledged.";

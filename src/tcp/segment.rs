@@ -16,6 +16,8 @@ pub struct SegmentOut {
     pub flags: Flags,
     /// The window field as it goes into the header.
     pub wnd: u16,
+    /// The urgent pointer; 0 without the URG bit.
+    pub up: u16,
     /// Octets of text, to be taken from the send queue at `seq`.
     pub text_len: u16,
     /// The text was sent before.

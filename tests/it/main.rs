@@ -15,6 +15,8 @@ mod half_open;
 mod held;
 mod inet;
 mod layers;
+mod limits;
+mod listen;
 mod marks;
 mod no_alloc;
 mod predict;

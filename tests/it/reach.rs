@@ -24,6 +24,7 @@ use dpdk_tcp::sim::frame::FramePool;
 use dpdk_tcp::sim::pair::{End, SimClock, wire};
 use dpdk_tcp::stats::counters::{Counter, Counters};
 use dpdk_tcp::tcp::config::Config;
+use dpdk_tcp::tcp::outcome::Soft;
 use dpdk_tcp::tcp::state::State;
 use dpdk_tcp::wire::checksum::{Sum, pseudo_v4};
 use dpdk_tcp::wire::ethernet::{self, ETHERTYPE_IPV4, Mac};
@@ -65,6 +66,8 @@ pub type Once = Box<dyn FnOnce(&mut Conn<'_>)>;
 #[derive(Default)]
 pub struct Script {
     pub told: Vec<Told>,
+    /// The soft errors that were reported.
+    pub troubles: Vec<Soft>,
     /// Refuses new connections for now.
     pub refuse: bool,
     /// How many bytes `on_data` takes; all of them without a number.
@@ -134,6 +137,10 @@ impl App for Probe {
 
     fn on_urgent(&mut self, conn: &mut Conn<'_>) {
         self.tell(Told::Urgent(conn.urgent().unwrap_or(0)));
+    }
+
+    fn on_trouble(&mut self, _conn: &mut Conn<'_>, trouble: Soft) {
+        self.0.borrow_mut().troubles.push(trouble);
     }
 
     fn on_drain(&mut self, conn: &mut Conn<'_>) {
@@ -368,6 +375,11 @@ impl World {
 
     pub fn told(&self) -> Vec<Told> {
         std::mem::take(&mut self.probe.0.borrow_mut().told)
+    }
+
+    /// The soft errors that were reported since the last look.
+    pub fn troubles(&self) -> Vec<Soft> {
+        std::mem::take(&mut self.probe.0.borrow_mut().troubles)
     }
 
     pub fn dropped(&self, reason: DropReason) -> u64 {
