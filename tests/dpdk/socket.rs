@@ -99,6 +99,15 @@ pub fn send_urgent(stream: &TcpStream, octets: &[u8]) {
     assert_eq!(sent, octets.len() as isize, "{}", io::Error::last_os_error());
 }
 
+/// The urgent octet that has arrived, if one has.
+pub fn receive_urgent(stream: &TcpStream) -> Option<u8> {
+    let mut octet = 0u8;
+    // SAFETY: the place for one octet outlives the call.
+    let count =
+        unsafe { libc::recv(stream.as_raw_fd(), std::ptr::from_mut(&mut octet).cast(), 1, libc::MSG_OOB) };
+    (count == 1).then_some(octet)
+}
+
 /// A listener whose connections have the options of `dial`, and of which so many wait to be accepted (and one more).
 pub fn listen(at: SocketAddr, dial: Dial, backlog: i32) -> io::Result<TcpListener> {
     let SocketAddr::V4(at) = at else { return Err(io::ErrorKind::Unsupported.into()) };

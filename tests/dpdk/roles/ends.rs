@@ -7,6 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use dpdk_tcp::engine::api::CloseReason;
+use dpdk_tcp::stats::counters::Counter;
+use dpdk_tcp::tcp::settings::KeepAlive;
 use dpdk_tcp::tcp::state::State;
 
 use super::app::{Conduct, OURS, THEIRS, When};
@@ -182,6 +184,57 @@ fn a_kernel_that_asks_whether_we_are_alive_is_answered() {
             // It says so by a reset.
             host.wait_closed(place, CloseReason::Reset);
             host.set_faults([Faults::default(); 2]);
+        }
+        host.stop();
+    });
+}
+
+#[test]
+fn we_ask_a_kernel_whether_it_is_alive_and_give_up_when_it_says_nothing() {
+    //= MUST-25
+    //= MUST-26
+    in_namespace("roles::ends::we_ask_a_kernel_whether_it_is_alive_and_give_up_when_it_says_nothing", || {
+        let host = setup(Conduct::IDLE).start();
+        for role in ROLES {
+            let pair = connect(&host, role, Conduct::IDLE, Dial::default());
+            let before = host.count(Counter::KeepAlives);
+            // The kernel answers one such segment in 500 ms, and no more.
+            host.call(pair.place, |conn| conn.set_keep_alive(KeepAlive::new(800, 200, 4)));
+            thread::sleep(Duration::from_millis(3_000));
+            // Each was answered, so that there was no second one.
+            let asked = host.count(Counter::KeepAlives) - before;
+            assert!((2..=3).contains(&asked), "{asked}");
+            assert_eq!(host.seen(pair.place).closed, None);
+            let deaf = Faults { loss_ppm: 1_000_000, ..Faults::default() };
+            host.set_faults([deaf, Faults::default()]);
+            host.wait_closed(pair.place, CloseReason::Silent);
+            host.set_faults([Faults::default(); 2]);
+        }
+        host.stop();
+    });
+}
+
+#[test]
+fn a_kernel_finds_our_urgent_octet() {
+    //= MUST-30
+    //= MUST-62
+    in_namespace("roles::ends::a_kernel_finds_our_urgent_octet", || {
+        let host = setup(Conduct::IDLE).start();
+        for role in ROLES {
+            let Pair { place, mut stream } = connect(&host, role, Conduct::IDLE, Dial::default());
+            host.call(place, |conn| {
+                assert_eq!(conn.send(b"words "), 6);
+                assert_eq!(conn.send_urgent(b"now!"), 4);
+                assert_eq!(conn.send(b" and later"), 10);
+                conn.shutdown();
+            });
+            // The kernel takes the last urgent octet out of the stream.
+            lab::wait_until("an urgent octet", || socket::receive_urgent(&stream) == Some(b'!'));
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest).unwrap();
+            assert_eq!(rest, b"words now and later");
+            drop(stream);
+            host.wait_closed(place, CloseReason::Finished);
         }
         host.stop();
     });
