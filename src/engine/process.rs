@@ -109,6 +109,9 @@ impl Shard {
         text: &[u8],
     ) {
         self.count_outcome(out);
+        if let Some(news) = out.path_mtu {
+            self.note_path(&key, news);
+        }
         if let Some(segment) = out.reply {
             let ip = self.slots.get(index).map_or(self.cfg.settings.ip, |slot| slot.tcb.settings().ip);
             self.reply(key, segment, ip);
@@ -202,6 +205,12 @@ impl Shard {
         }
         if out.keep_alive {
             self.count(Counter::KeepAlives);
+        }
+        if out.override_expired {
+            self.count(Counter::OverridesExpired);
+        }
+        if out.ack_delayed {
+            self.count(Counter::AcksDelayed);
         }
         if !out.repairs.is_empty() {
             self.count_repairs(out.repairs);

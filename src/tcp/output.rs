@@ -98,8 +98,7 @@ impl Tcb {
             }
         }
         while out.len() < limit {
-            let next = self.next_repeated(rec.as_deref()).or_else(|| self.next_new(rec.as_deref()));
-            let Some(span) = next else {
+            let Some(span) = self.next_span(rec.as_deref(), ctx) else {
                 self.owed.0 &= !Owed::SEND;
                 break;
             };
@@ -230,6 +229,7 @@ impl Tcb {
             up,
             text_len: span.text_len,
             repeated: span.repeated,
+            path_probe: span.text_len > self.mss,
             //= ECN-3
             ect: new_text && self.facts.has(fact::ECN) && self.snd.wnd > 0,
             options: Options { timestamps: self.timestamps(ctx), sack, ..Options::default() },
@@ -288,6 +288,7 @@ impl Tcb {
         if self.flight() == 0 {
             self.progress_at = ctx.now.tick();
         }
+        self.path_mtu.sent(end, span.text_len);
         if span.text_len > 0 && span.text_len < self.mss {
             //= NAG-2
             self.short_end = end;
@@ -329,7 +330,52 @@ impl Tcb {
     /// What may be in flight: the right edge of the smaller of both windows (CC-1).
     fn send_edge(&self) -> Seq {
         //= CC-1
-        self.snd.una + self.snd.wnd.min(self.congestion.cwnd)
+        self.snd.una + self.snd.wnd.min(self.congestion_window())
+    }
+
+    /// The congestion window; a single segment after one was too big for the path, until an acknowledgment comes.
+    pub(super) fn congestion_window(&self) -> u32 {
+        //= PMTU-5
+        if self.path_mtu.creeps() {
+            u32::from(self.mss).min(self.congestion.cwnd)
+        } else {
+            self.congestion.cwnd
+        }
+    }
+
+    /// Octets that may be sent beyond SND.NXT: what both windows leave.
+    fn allowed(&self, rec: Option<&Recovery>) -> u32 {
+        //= CC-1
+        let pipe = rec.map_or(self.flight(), |rec| rec.pipe(self));
+        self.usable().min(self.congestion_window().saturating_sub(pipe))
+    }
+
+    /// What the peer's window leaves.
+    fn usable(&self) -> u32 {
+        //= MUST-34
+        //= SHLD-15
+        let window_edge = self.snd.una + self.snd.wnd;
+        if self.snd.nxt.before(window_edge) { window_edge.since(self.snd.nxt) } else { 0 }
+    }
+
+    /// What goes next: what must go again, a probe of the path, new text.
+    fn next_span(&mut self, rec: Option<&Recovery>, ctx: Ctx<'_>) -> Option<Span> {
+        let again = self.next_repeated(rec);
+        again.or_else(|| self.next_path_probe(rec, ctx)).or_else(|| self.next_new(rec))
+    }
+
+    /// A new segment larger than the path's MTU so far (RFC 4821 7.4): only while all goes well, and with three
+    /// full segments behind it, so that its loss shows at once.
+    fn next_path_probe(&mut self, rec: Option<&Recovery>, ctx: Ctx<'_>) -> Option<Span> {
+        //= PLPMTUD-3
+        let text_len = self.path_mtu.probe_text(ctx.now, ctx.cfg)?;
+        let all = u32::from(text_len) + 3 * u32::from(self.mss);
+        let healthy = !self.facts.has(fact::RESENDING)
+            && self.timers.expiries == 0
+            && self.state().is_synchronized()
+            && rec.is_none_or(Recovery::misses_nothing);
+        let fits = healthy && self.unsent() >= all && self.allowed(rec) >= all;
+        fits.then_some(Span { seq: self.snd.nxt, text_len, fin: false, repeated: false })
     }
 
     /// Text and FIN of `[seq, end)`, both sent before, as far as the peer's window reaches.
@@ -375,14 +421,7 @@ impl Tcb {
             return None;
         }
         let seq = self.snd.nxt;
-        let window_edge = self.snd.una + self.snd.wnd;
-        //= MUST-34
-        //= SHLD-15
-        let usable = if seq.before(window_edge) { window_edge.since(seq) } else { 0 };
-        //= CC-1
-        let pipe = rec.map_or(self.flight(), |rec| rec.pipe(self));
-        let allowed = usable.min(self.congestion.cwnd.saturating_sub(pipe));
-        let unsent = self.unsent();
+        let (usable, allowed, unsent) = (self.usable(), self.allowed(rec), self.unsent());
         if unsent == 0 {
             let fin = self.fin_pending() && allowed > 0;
             return fin.then_some(Span { seq, text_len: 0, fin: true, repeated: false });

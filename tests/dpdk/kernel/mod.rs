@@ -7,6 +7,7 @@ mod http;
 mod limits;
 mod link;
 mod opens;
+mod paths;
 
 use std::io::{ErrorKind, Read};
 use std::net::{Shutdown, TcpStream};
