@@ -324,6 +324,11 @@ impl Tcb {
         matches!(self.state, State::CloseWait | State::Closing | State::LastAck | State::TimeWait)
     }
 
+    /// The application has closed both directions: nobody will read what arrives.
+    pub fn is_forsaken(&self) -> bool {
+        self.facts.has(fact::DEAF | fact::DISCARDS)
+    }
+
     /// The connection has something to say.
     pub fn owes(&self) -> bool {
         self.owed.0 != 0 || self.duplicates_owed != 0
