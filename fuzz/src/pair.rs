@@ -185,7 +185,7 @@ fn settings(shape: u8) -> (Config, Limits) {
         connections: 16,
         backlog: 8,
         time_wait_max: 16,
-        buffers: if shape & 32 == 0 { 1 << 20 } else { 16_384 },
+        buffers: if shape & 32 == 0 { 1 << 18 } else { 16_384 },
         burst: if shape & 64 == 0 { 32 } else { 2 },
         syn_cookies: if shape & 128 == 0 { CookieMode::Auto } else { CookieMode::Always },
         ..Limits::default()

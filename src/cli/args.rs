@@ -205,6 +205,12 @@ struct ServeArgs {
                   so long, 1s to 12d")]
     user_timeout: Duration,
 
+    #[arg(long, value_name = "DURATION", help_heading = "Connections", default_value = "1s")]
+    #[arg(value_parser = connection::rto_min)]
+    #[arg(help = "Smallest retransmission timeout, 10ms to 1m; other hosts take\n\
+                  200ms")]
+    rto_min: Duration,
+
     #[arg(long, value_name = "HOPS", help_heading = "Connections", default_value = "64")]
     #[arg(value_parser = connection::ttl)]
     #[arg(help = "Time to live of packets, 1 to 255")]
@@ -287,6 +293,7 @@ impl ServeArgs {
             receive_buffer: self.receive_buffer,
             keep_alive: self.keep_alive,
             user_timeout: self.user_timeout,
+            rto_min: self.rto_min,
             ttl: self.ttl,
             dscp: self.dscp,
             congestion: self.congestion,

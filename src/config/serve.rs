@@ -75,6 +75,8 @@ pub struct ServeOptions<S> {
     pub keep_alive: Option<KeepAlive>,
     /// `--user-timeout`: how long a connection lives without progress (R2).
     pub user_timeout: Duration,
+    /// `--rto-min`: the smallest retransmission timeout (RTO-4).
+    pub rto_min: Duration,
     /// `--ttl`: time to live of TCP's packets.
     pub ttl: NonZeroU8,
     /// `--dscp`: Diffserv codepoint of connections' packets, 0 to 63.
@@ -456,6 +458,7 @@ mod tests {
             receive_buffer: 1 << 18,
             keep_alive: None,
             user_timeout: Duration::from_secs(300),
+            rto_min: Duration::from_secs(1),
             ttl: NonZeroU8::MAX,
             dscp: 0,
             duration: None,

@@ -91,7 +91,11 @@ impl Shard {
         }
         let state = slot.tcb.state();
         let deadline = slot.tcb.deadline();
-        let on_time = |at: Tick| self.wheel.armed_at(index).is_some_and(|armed| !at.before(armed));
+        // What was due already when a call set it is looked at in the next tick.
+        let next = self.now.tick().plus(1);
+        let on_time = |at: Tick| {
+            self.wheel.armed_at(index).is_some_and(|armed| !at.before(armed) || !next.before(armed))
+        };
         let rules = [
             (!matches!(state, State::Closed | State::Listen), "a connection is neither CLOSED nor LISTEN"),
             (self.find(&slot.key) == Some(Place::Connection(index)), "the index finds the connection"),

@@ -281,6 +281,11 @@ impl Shard {
         let Some(slot) = self.slots.get_mut(index) else { return };
         let id = slot.id(index);
         let listener = match slot.origin {
+            // The application may have ended it for good after the SYNs had crossed.
+            Origin::Active if slot.tcb.is_forsaken() => {
+                slot.owner = Owner::Finished;
+                return;
+            }
             Origin::Active => {
                 slot.owner = Owner::Taken;
                 return app.on_connected(&mut self.conn(index));

@@ -89,6 +89,9 @@ impl Tcb {
         }
         let before = out.len();
         self.restart_after_idle(rec.as_deref_mut(), ctx);
+        if let Some(rec) = rec.as_deref_mut() {
+            self.begin_pace(rec, ctx);
+        }
         if self.owed.has(Owed::PROBE | Owed::TAIL) && out.len() < limit {
             let tail = self.owed.has(Owed::TAIL);
             self.owed.0 &= !(Owed::PROBE | Owed::TAIL);
@@ -105,6 +108,9 @@ impl Tcb {
             out.push(self.segment(span, rec.as_deref_mut(), ctx, held));
         }
         self.mind_cork(ctx);
+        if let Some(rec) = rec.as_deref_mut() {
+            self.keep_pace(rec, ctx);
+        }
         self.arm(rec.as_deref(), out.len() > before, ctx);
     }
 
@@ -344,10 +350,11 @@ impl Tcb {
     }
 
     /// Octets that may be sent beyond SND.NXT: what both windows leave.
-    fn allowed(&self, rec: Option<&Recovery>) -> u32 {
+    fn allowed(&self, rec: Option<&Recovery>, ctx: Ctx<'_>) -> u32 {
         //= CC-1
         let pipe = rec.map_or(self.flight(), |rec| rec.pipe(self));
-        self.usable().min(self.congestion_window().saturating_sub(pipe))
+        let paced = rec.map_or(u32::MAX, |rec| rec.paced(self, ctx));
+        self.usable().min(self.congestion_window().saturating_sub(pipe)).min(paced)
     }
 
     /// What the peer's window leaves.
@@ -361,7 +368,7 @@ impl Tcb {
     /// What goes next: what must go again, a probe of the path, new text.
     fn next_span(&mut self, rec: Option<&Recovery>, ctx: Ctx<'_>) -> Option<Span> {
         let again = self.next_repeated(rec);
-        again.or_else(|| self.next_path_probe(rec, ctx)).or_else(|| self.next_new(rec))
+        again.or_else(|| self.next_path_probe(rec, ctx)).or_else(|| self.next_new(rec, ctx))
     }
 
     /// A new segment larger than the path's MTU so far (RFC 4821 7.4): only while all goes well, and with three
@@ -374,7 +381,7 @@ impl Tcb {
             && self.timers.expiries == 0
             && self.state().is_synchronized()
             && rec.is_none_or(Recovery::misses_nothing);
-        let fits = healthy && self.unsent() >= all && self.allowed(rec) >= all;
+        let fits = healthy && self.unsent() >= all && self.allowed(rec, ctx) >= all;
         fits.then_some(Span { seq: self.snd.nxt, text_len, fin: false, repeated: false })
     }
 
@@ -412,7 +419,7 @@ impl Tcb {
     }
 
     /// The next piece of new text, or the FIN, if the windows, Nagle and the silly window rules allow.
-    fn next_new(&self, rec: Option<&Recovery>) -> Option<Span> {
+    fn next_new(&self, rec: Option<&Recovery>, ctx: Ctx<'_>) -> Option<Span> {
         if !matches!(
             self.state(),
             State::Established | State::CloseWait | State::FinWait1 | State::LastAck | State::Closing
@@ -421,7 +428,7 @@ impl Tcb {
             return None;
         }
         let seq = self.snd.nxt;
-        let (usable, allowed, unsent) = (self.usable(), self.allowed(rec), self.unsent());
+        let (usable, allowed, unsent) = (self.usable(), self.allowed(rec, ctx), self.unsent());
         if unsent == 0 {
             let fin = self.fin_pending() && allowed > 0;
             return fin.then_some(Span { seq, text_len: 0, fin: true, repeated: false });

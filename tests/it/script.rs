@@ -1,5 +1,6 @@
 //! Packet scripts: whole conversations, told line by line in `tests/it/scripts` (docs/TESTING.md has the
-//! language). Each runs with numbers far from any wrap and just before it, and with bursts of one.
+//! language). Each runs with numbers far from any wrap and just before it, with and without prediction, and with
+//! bursts of one.
 //! `DPDK_TCP_SCRIPT=name` runs those whose name contains it.
 
 mod parse;
@@ -10,6 +11,7 @@ use std::net::IpAddr;
 use dpdk_tcp::base::hash::Secrets;
 use dpdk_tcp::base::time::Instant;
 use dpdk_tcp::tcp::arrives::listen::CookieMode;
+use dpdk_tcp::tcp::congestion::Algorithm;
 use dpdk_tcp::tcp::isn;
 use dpdk_tcp::wire::seq::Seq;
 
@@ -24,12 +26,14 @@ struct Way {
     /// Our ISS, at most 125 below the wanted one, and the peer's.
     iss: (Seq, Seq),
     burst: usize,
+    /// Segments that the peer is likely to send take the short way.
+    prediction: bool,
 }
 
 const WAYS: [Way; 3] = [
-    Way { iss: (Seq(0x1234_5678), Seq(5_000)), burst: 32 },
-    Way { iss: (Seq(0xffff_fff0), Seq(0xffff_fc18)), burst: 32 },
-    Way { iss: (Seq(0x7fff_fff0), Seq(0x7fff_fc18)), burst: 1 },
+    Way { iss: (Seq(0x1234_5678), Seq(5_000)), burst: 32, prediction: true },
+    Way { iss: (Seq(0xffff_fff0), Seq(0xffff_fc18)), burst: 32, prediction: false },
+    Way { iss: (Seq(0x7fff_fff0), Seq(0x7fff_fc18)), burst: 1, prediction: true },
 ];
 
 /// Every script of the tree.
@@ -55,6 +59,13 @@ fn set(setup: &mut Setup, name: &str, value: &str) -> Result<(), String> {
         "rto-min" => cfg.rto_min_ms = number()?,
         "mtu" => setup.mtu = number()? as u16,
         "burst" => setup.limits.burst = number()? as usize,
+        "congestion" => {
+            cfg.congestion = match value {
+                "cubic" => Algorithm::Cubic,
+                "reno" => Algorithm::Reno,
+                _ => return Err(format!("`{value}` is no way of congestion control")),
+            }
+        }
         "backlog" => setup.limits.backlog = number()?,
         "cookies" => {
             setup.limits.syn_cookies = match value {
@@ -94,6 +105,9 @@ fn run(source: &Source, way: Way) -> Result<(), String> {
 fn setup(script: &Script, way: Way) -> Result<Setup, (usize, String)> {
     let mut setup = Setup::default();
     setup.limits.burst = way.burst;
+    setup.cfg.prediction = way.prediction;
+    setup.limits.buffers = 1 << 20;
+    setup.frames = 256;
     for (line, name, value) in &script.settings {
         set(&mut setup, name, value).map_err(|wrong| (*line, wrong))?;
     }

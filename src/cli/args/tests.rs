@@ -52,6 +52,7 @@ fn without_any_word_the_command_is_serve_with_its_defaults() {
         receive_buffer: 256 << 10,
         keep_alive: None,
         user_timeout: Duration::from_secs(300),
+        rto_min: Duration::from_secs(1),
         ttl: std::num::NonZeroU8::new(64).unwrap(),
         dscp: 0,
         congestion: crate::config::connection::Congestion::Cubic,

@@ -168,7 +168,7 @@ mod tests {
         //= CUBIC-1
         //= CUBIC-2
         //= CUBIC-7
-        // VEC-CUBIC-1 and VEC-CUBIC-2.
+        //= VEC-CUBIC-1..2
         assert_eq!(ssthresh(segments(100)), segments(70));
         let k = k(100.0, 70.0, 1.0);
         near(k, 4.217_163);
@@ -192,7 +192,7 @@ mod tests {
     fn the_target_is_one_round_trip_ahead_and_clamped() {
         //= CUBIC-3
         //= CUBIC-4
-        // VEC-CUBIC-3 and VEC-CUBIC-4.
+        //= VEC-CUBIC-3..4
         let ahead = w_cubic(2.1, k(100.0, 70.0, 1.0), 100.0, 1.0);
         near(target(ahead, 95.0), 96.204_027);
         near(increment(target(ahead, 95.0), 95.0, 1.0), 0.012_674);
@@ -204,7 +204,7 @@ mod tests {
     fn the_estimate_of_reno_follows_the_vectors() {
         //= CUBIC-5
         //= CUBIC-6
-        // VEC-CUBIC-5 and VEC-CUBIC-6.
+        //= VEC-CUBIC-5..6
         near(ALPHA, 0.529_412);
         near(70.0 + est_increment(ALPHA, 70.0, 1.0, 1.0), 70.007_563);
         let (mut w_est, mut round_trips) = (70.0, 0.0);
@@ -226,7 +226,7 @@ mod tests {
         //= CUBIC-2
         //= CUBIC-7
         //= CUBIC-8
-        // VEC-CUBIC-7, VEC-CUBIC-8 and VEC-CUBIC-9.
+        //= VEC-CUBIC-7..9
         for (cwnd, w_max, reduced, expected_k) in
             [(80, 68.0, 56, 3.107_233), (120, 120.0, 84, 4.481_405), (100, 100.0, 70, 4.217_163)]
         {
@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn octets_are_segments_times_the_mss() {
         //= CUBIC-1
-        // VEC-CUBIC-10.
+        //= VEC-CUBIC-10
         near(w_cubic(1.0, 0.0, 0.0, 1_460.0), 584.0);
         near(k(100.0 * 1_460.0, 70.0 * 1_460.0, 1_460.0), k(100.0, 70.0, 1.0));
     }

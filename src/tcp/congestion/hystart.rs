@@ -154,7 +154,7 @@ mod tests {
     fn the_threshold_follows_the_vectors() {
         //= HS-1
         //= HS-3
-        // VEC-HS-1.
+        //= VEC-HS-1
         for (round_ms, thresh_ms) in [(10, 4), (32, 4), (64, 8), (128, 16), (400, 16)] {
             assert_eq!(rtt_thresh_us(round_ms * 1_000), thresh_ms * 1_000);
         }

@@ -217,7 +217,8 @@ mod tests {
     fn the_initial_window_follows_the_vectors() {
         //= IW-1
         //= IW-2
-        // VEC-IW-1..8: MSS, IW10, and the older bounds of RFC 3390 and RFC 5681, which it replaces.
+        //= VEC-IW-1..8
+        // MSS, IW10, and the older bounds of RFC 3390 and RFC 5681, which it replaces.
         let rows = [
             (536, 5_360, 2_144, 2_144),
             (1_095, 10_950, 4_380, 4_380),
@@ -250,7 +251,7 @@ mod tests {
         //= CC-6
         //= CC-7
         //= IW-4
-        // VEC-CC-1.
+        //= VEC-CC-1
         let mut c = Congestion::new(1460, 0);
         c.on_timeout(30_000, 1460, true);
         assert_eq!((c.cwnd, c.ssthresh), (1460, 15_000));
@@ -277,7 +278,8 @@ mod tests {
         //= CC-2
         //= CC-3
         //= ABC-1
-        // VEC-CC-2, and ATK-9: a hundred ACKs of 10 octets grow as one of 1000.
+        //= VEC-CC-2
+        // And ATK-9: a hundred ACKs of 10 octets grow as one of 1000.
         let mut c = Congestion::new(1460, 0);
         for (acked, grown) in [(2_920, 1_460), (1_460, 1_460), (100, 100)] {
             let before = c.cwnd;

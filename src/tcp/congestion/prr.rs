@@ -78,7 +78,8 @@ mod tests {
     fn the_flight_shrinks_in_proportion() {
         //= PRR-1
         //= PRR-2
-        // VEC-PRR-1, in segments.
+        //= VEC-PRR-1
+        // In segments.
         let mut prr = Prr::enter(20);
         let counts: Vec<u32> = (0..4).map(|_| sent(&mut prr, 15, 10, Progress::Doubtful)).collect();
         assert_eq!(counts, [1, 0, 1, 0]);
@@ -88,7 +89,8 @@ mod tests {
     fn heavy_loss_is_made_up_for_one_more_segment_at_a_time_if_that_is_safe() {
         //= PRR-3
         //= PRR-4
-        // VEC-PRR-2: 20 in flight, the first 15 lost, two sent by limited transmit.
+        //= VEC-PRR-2
+        // 20 in flight, the first 15 lost, two sent by limited transmit.
         for (progress, expected) in [(Progress::Doubtful, [1, 1, 1]), (Progress::Safe, [2, 2, 2])] {
             let mut prr = Prr::enter(20);
             let mut pipe = 4;

@@ -73,6 +73,8 @@ pub enum Call {
     NoDelay(bool),
     Take(Option<usize>),
     Refuse(bool),
+    KeepAlive(bool),
+    SendUrgent(usize),
 }
 
 /// One line of a script.
@@ -332,6 +334,8 @@ fn parse_call(words: &[&str]) -> Result<Call, String> {
     Ok(match words {
         ["open"] => Call::Open,
         ["send", octets] => Call::Send(number(octets)?),
+        ["send-urgent", octets] => Call::SendUrgent(number(octets)?),
+        ["keep-alive", word] => Call::KeepAlive(switch(word)?),
         ["shutdown"] => Call::Shutdown,
         ["close"] => Call::Close,
         ["finish"] => Call::Finish,

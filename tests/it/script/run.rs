@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use dpdk_tcp::base::drop_reason::DropReason;
 use dpdk_tcp::base::time::Instant;
 use dpdk_tcp::stats::counters::Counter;
+use dpdk_tcp::tcp::settings::KeepAlive;
 use dpdk_tcp::tcp::state::State;
 use dpdk_tcp::wire::seq::Seq;
 use dpdk_tcp::wire::tcp::Flags;
@@ -279,10 +280,17 @@ impl Run {
                 self.world.call(|conn| conn.resume());
             }
             Call::Refuse(refuse) => script.borrow_mut().refuse = refuse,
-            Call::Send(len) => {
+            Call::Send(len) | Call::SendUrgent(len) => {
                 let text = octets(self.written + 1, len);
                 self.written += len as u32;
-                self.world.call(|conn| refused = Some(len - conn.send(&text)).filter(|left| *left > 0));
+                let urgent = matches!(call, Call::SendUrgent(_));
+                self.world.call(|conn| {
+                    let taken = if urgent { conn.send_urgent(&text) } else { conn.send(&text) };
+                    refused = Some(len - taken).filter(|left| *left > 0);
+                });
+            }
+            Call::KeepAlive(on) => {
+                self.world.call(|conn| conn.set_keep_alive(on.then(KeepAlive::default)));
             }
             Call::Shutdown => self.world.call(|conn| conn.shutdown()),
             Call::Close => self.world.call(|conn| conn.close()),

@@ -190,7 +190,13 @@ fn expected_reply(row: &Row, segment: &Seg, reached: &Reached, start: Start) -> 
 
 /// Runs one row; returns what differs.
 fn run_row(row: &Row, kind: Kind, start: Start, opening: Opening) -> Option<String> {
-    let mut reached = reach_by(opening, start.setup(), start.numbers().1, row.state);
+    // Thousands of worlds: small ones.
+    let mut setup = start.setup();
+    setup.frames = 64;
+    setup.limits.connections = 16;
+    setup.limits.time_wait_max = 16;
+    setup.limits.buffers = 512 << 10;
+    let mut reached = reach_by(opening, setup, start.numbers().1, row.state);
     let drops = |reached: &Reached| -> Vec<u64> {
         DropReason::ALL.iter().map(|reason| reached.world.dropped(*reason)).collect()
     };
