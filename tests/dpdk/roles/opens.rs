@@ -9,6 +9,7 @@ use dpdk_tcp::engine::api::CloseReason;
 use dpdk_tcp::engine::limits::Limits;
 use dpdk_tcp::stats::counters::Counter;
 use dpdk_tcp::tcp::arrives::listen::CookieMode;
+use dpdk_tcp::tcp::outcome::Unreachable;
 
 use super::app::{Conduct, OURS, THEIRS};
 use super::host::Setup;
@@ -208,36 +209,38 @@ fn a_kernel_that_is_refused_and_one_that_is_not_may_come_from_one_port() {
 }
 
 #[test]
-fn a_router_that_forbids_the_way_does_not_end_an_attempt() {
-    in_namespace("roles::opens::a_router_that_forbids_the_way_does_not_end_an_attempt", || {
-        let conduct = Conduct::send(LEN);
-        let host = Setup { gateway: Some(CLIENT), ..setup(conduct) }.start();
-        lab::set("net.ipv4.ip_forward", "1");
-        let far = SocketAddr::from(([198, 18, 1, 2], PORT));
-        let listener = socket::listen(SocketAddr::from(([0, 0, 0, 0], PORT)), Dial::default(), 8).unwrap();
-        let kinds = ["prohibit", "unreachable"];
-        let places = kinds.map(|kind| {
+fn an_attempt_ends_when_a_router_forbids_it_and_goes_on_when_the_way_is_only_missing() {
+    //= MUST-56
+    //= SHLD-26
+    in_namespace(
+        "roles::opens::an_attempt_ends_when_a_router_forbids_it_and_goes_on_when_the_way_is_only_missing",
+        || {
+            let conduct = Conduct::send(LEN);
+            let host = Setup { gateway: Some(CLIENT), ..setup(conduct) }.start();
+            lab::set("net.ipv4.ip_forward", "1");
+            let far = SocketAddr::from(([198, 18, 1, 2], PORT));
+            let any = SocketAddr::from(([0, 0, 0, 0], PORT));
+            let listener = socket::listen(any, Dial::default(), 8).unwrap();
+            lab::run("ip route add prohibit 198.18.1.0/24");
+            let forbidden = host.open(far, conduct).unwrap();
+            host.wait_closed(forbidden, CloseReason::Unreachable(Unreachable::Prohibited));
+
+            lab::run("ip route replace unreachable 198.18.1.0/24");
             let before = unreachable_sent();
-            lab::run(&format!("ip route replace {kind} 198.18.1.0/24"));
-            let place = host.open(far, conduct).unwrap();
+            let missing = host.open(far, conduct).unwrap();
             lab::wait_until("a message", || unreachable_sent() > before);
             thread::sleep(Duration::from_millis(100));
-            assert_eq!((host.seen(place).is_up, host.seen(place).closed), (false, None), "{kind}");
-            place
-        });
-        // The way is free, and the SYNs come again.
-        lab::run("ip address add 198.18.1.2/32 dev lo");
-        for _ in places {
+            assert_eq!((host.seen(missing).is_up, host.seen(missing).closed), (false, None));
+            // The way is there, and the SYN comes again.
+            lab::run("ip address add 198.18.1.2/32 dev lo");
             let (stream, _) = listener.accept().unwrap();
             stream.shutdown(Shutdown::Write).unwrap();
             Text::new(OURS).expect(&stream, LEN);
             expect_end(&stream);
-        }
-        for place in places {
-            host.wait_closed(place, CloseReason::Finished);
-        }
-        host.stop();
-    });
+            host.wait_closed(missing, CloseReason::Finished);
+            host.stop();
+        },
+    );
 }
 
 /// ICMP messages of the kind "destination unreachable" that the kernel has sent.
