@@ -31,6 +31,9 @@ pub(super) const OFFERS_MAX: usize = 256;
 /// Connections without memory that try again in one pass: few, since most of them will fail again.
 pub(super) const FEED_MAX: usize = 8;
 
+/// How long a connection that nobody waits for may stand still before it can be reset to make room (LIM-8).
+pub(super) const CLOSING_MS: u32 = 1_000;
+
 /// Connections that pay in one pass (LIM-13).
 pub(super) const PAY_MAX: usize = 256;
 
