@@ -165,7 +165,8 @@ impl Session {
         let pool = pool(eal, &infos, lcores.len(), options)?;
         let mut ports = Vec::new();
         for info in &infos {
-            let config = PortConfig { queues: 1, mtu: Some(options.mtu), offloads: true };
+            let config =
+                PortConfig { queues: 1, mtu: Some(options.mtu), offloads: true, tso: !options.no_tso };
             let mut port = Port::configure(eal, info, config, &pool).map_err(Failure::run)?;
             port.start().map_err(Failure::run)?;
             ports.push(port);
@@ -263,7 +264,8 @@ impl Session {
         });
         let services = options.listen.iter().map(|listen| format!("{}={}", listen.port, listen.service));
         let mut memory = plan::memory_lines(&limits.memory(), options, loops);
-        memory.push(format!("{} frames in the pool", self.pool.size()));
+        let room = self.pool.buffer_room();
+        memory.push(format!("{} frames of up to {room} bytes in the pool", self.pool.size()));
         banner::Banner {
             dpdk: Eal::version(),
             ports: ports.collect(),
@@ -288,11 +290,12 @@ impl Session {
 fn pool(eal: &Eal, infos: &[PortInfo], lcores: usize, options: &Serve) -> Result<Arc<Mempool>, Failure> {
     let descriptors =
         infos.iter().map(|info| u32::from(info.rx_descriptors) + u32::from(info.tx_descriptors));
+    let cut: u32 = infos.iter().filter(|_| !options.no_tso).map(PortInfo::frames_to_cut).sum();
     let plan = PoolPlan {
         descriptors: descriptors.sum(),
         queues: infos.len() as u32,
         lcores: lcores as u32,
-        in_flight: WAITING_FOR_NEIGHBOURS * infos.len() as u32,
+        in_flight: WAITING_FOR_NEIGHBOURS * infos.len() as u32 + cut,
         mtu: options.mtu,
     };
     Mempool::create(eal, "frames", &plan, -1).map_err(Failure::run)

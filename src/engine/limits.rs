@@ -25,6 +25,10 @@ pub(super) const FEED_MAX: usize = 8;
 /// Connections that pay in one pass (LIM-13).
 pub(super) const PAY_MAX: usize = 256;
 
+/// Packets that a device is asked to make of one segment (OFF-2): net_tap makes no more than 64, and other
+/// connections want their turn.
+pub(super) const CUTS_MAX: u16 = 44;
+
 /// The limits of one shard.
 #[derive(Clone, Debug)]
 pub struct Limits {

@@ -1,9 +1,10 @@
 //! One port of a loop: its queue pair, the burst it received, the frames that wait to be sent, and spare ones.
 
-use crate::base::burst::Burst;
+use crate::base::burst::{BURST_MAX, Burst};
 use crate::base::drop_reason::DropReason;
 use crate::link::{Caps, Frame, QueuePair};
 use crate::stats::counters::{Counter, Counters};
+use crate::tcp::output::Budget;
 use crate::wire::ethernet::Mac;
 
 /// A queue pair with its bursts.
@@ -45,17 +46,23 @@ impl<Q: QueuePair> Port<Q> {
         }
     }
 
-    /// How many segments can be built and queued now.
-    pub fn budget(&mut self, counters: &Counters) -> usize {
+    /// How many segments can be built and queued now, and how large ones. Where the port cuts segments there is a
+    /// frame for every buffer of each; with too few left, it is asked for none.
+    pub fn budget(&mut self, counters: &Counters) -> Budget {
         if self.tx.is_full() {
             self.transmit(counters);
         }
         let room = self.tx.remaining_capacity();
-        while self.spare.len() < room.min(self.burst) {
+        let tso = self.caps.tso.filter(|tso| (1..=BURST_MAX).contains(&tso.frames));
+        let wanted = room.min(self.burst).max(tso.map_or(0, |tso| tso.frames));
+        while self.spare.len() < wanted {
             let Some(frame) = self.queue.alloc() else { break };
             self.spare.push(frame);
         }
-        room.min(self.spare.len())
+        let small = Budget { segments: room.min(self.spare.len()), text_max: 0 };
+        let large = tso
+            .map(|tso| Budget { segments: room.min(self.spare.len() / tso.frames), text_max: tso.text_max });
+        large.filter(|large| large.segments > 0).unwrap_or(small)
     }
 
     /// A fresh frame.
@@ -79,10 +86,10 @@ impl<Q: QueuePair> Port<Q> {
         if self.tx.is_empty() {
             return 0;
         }
-        let bytes: usize = self.tx.iter().map(|frame| frame.bytes().len()).sum();
+        let bytes: usize = self.tx.iter().map(Frame::total_len).sum();
         let before = self.tx.len();
         self.queue.tx_burst(&mut self.tx);
-        let left: usize = self.tx.iter().map(|frame| frame.bytes().len()).sum();
+        let left: usize = self.tx.iter().map(Frame::total_len).sum();
         let sent = before - self.tx.len();
         counters.add(Counter::TxFrames, sent as u64);
         counters.add(Counter::TxBytes, (bytes - left) as u64);

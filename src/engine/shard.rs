@@ -273,7 +273,11 @@ impl Shard {
     }
 
     pub(super) fn count_sent(&self, segment: &SegmentOut) {
-        self.count(Counter::TxSegments);
+        let packets = segment.text_len.checked_div(segment.cut).map_or(1, u16::from);
+        self.counters.add(Counter::TxSegments, u64::from(packets));
+        if segment.cut > 0 {
+            self.count(Counter::LargeSegments);
+        }
         if segment.repeated {
             self.count(Counter::Retransmissions);
         }

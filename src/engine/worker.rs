@@ -9,7 +9,7 @@ use super::control::{Control, Drain};
 use super::emit;
 use super::fragments::{Fragments, Join};
 use super::host::Host;
-use super::limits::PAY_MAX;
+use super::limits::{CUTS_MAX, PAY_MAX};
 use super::port::Port;
 use super::process::Arrived;
 use super::shard::Shard;
@@ -20,6 +20,7 @@ use crate::flow::key::Key;
 use crate::link::{Frame, QueuePair};
 use crate::stats::counters::Counter;
 use crate::tcp::Ctx;
+use crate::tcp::output::Budget;
 use crate::tcp::segment::SegmentOut;
 
 /// What a pass did.
@@ -252,9 +253,12 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         let interface = usize::from(self.shard.locals.get(key.local).interface);
         let Some(port) = self.ports.get_mut(interface) else { return true };
         let budget = port.budget(&self.shard.counters);
-        if budget == 0 {
+        if budget.segments == 0 {
             return false;
         }
+        // A device makes only so many packets of a segment.
+        let text_max = budget.text_max.min(slot.tcb.effective_mss().saturating_mul(CUTS_MAX));
+        let budget = Budget { text_max, ..budget };
         let una = slot.tcb.snd.una;
         let mut segments = std::mem::take(&mut self.segments);
         segments.clear();
@@ -287,6 +291,7 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
             self.shard.drop_one(DropReason::NoFrame);
             return None;
         };
+        let caps = port.caps;
         let to = emit::Addressing {
             source_mac: port.mac(),
             source: local.v4(),
@@ -294,14 +299,14 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
             ports: (key.local_port, key.remote_port),
         };
         let shard = &self.shard;
-        let fill = |place: &mut [u8]| {
+        let fill = |at: usize, place: &mut [u8]| {
             if let Some((index, offset)) = text
                 && let Some(slot) = shard.slots.get(index)
             {
-                shard.pool.copy_out(&slot.outgoing, offset, place);
+                shard.pool.copy_out(&slot.outgoing, offset + at as u32, place);
             }
         };
-        if !emit::segment(&mut frame, &port.caps, &to, segment, fill) {
+        if !emit::segment(&mut frame, &caps, &to, segment, fill, || port.alloc()) {
             self.shard.drop_one(DropReason::NoFrame);
             return None;
         }

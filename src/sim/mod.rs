@@ -3,5 +3,6 @@
 
 pub mod faults;
 pub mod frame;
+mod nic;
 pub mod pair;
 pub mod pcap;

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use super::faults::Faults;
 use super::frame::{FramePool, MemFrame};
+use super::nic;
 use super::pcap::Pcap;
 use crate::base::burst::Burst;
 use crate::base::rng::Rng;
@@ -179,11 +180,14 @@ impl QueuePair for End {
         let mut wire = self.wire.borrow_mut();
         let pool = wire.pool.clone();
         let taken = frames.len().min(self.tx_room);
+        let Wire { directions, capture, .. } = &mut *wire;
         for frame in frames.drain(..taken) {
-            if let Some(capture) = &mut wire.capture {
-                capture.record(now, frame.bytes());
-            }
-            wire.directions[self.side].send(frame, now, &pool);
+            nic::transmit(frame, &pool, |frame| {
+                if let Some(capture) = capture {
+                    capture.record(now, frame.bytes());
+                }
+                directions[self.side].send(frame, now, &pool);
+            });
         }
     }
 
@@ -206,6 +210,7 @@ mod tests {
         tx_ip_checksum: false,
         tx_tcp_checksum: false,
         rx_checksum: false,
+        tso: None,
     };
 
     fn arrivals(faults: Faults, seed: u64) -> Vec<u8> {

@@ -14,6 +14,15 @@ use crate::wire::tcp_options::{Options, SackBlocks, Timestamps};
 /// Bytes that the timestamps option takes on a segment without SYN (OPT-8).
 pub const TIMESTAMPS_LEN: u16 = 12;
 
+/// What one call of [`Tcb::output`] may build.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Budget {
+    /// Segments.
+    pub segments: usize,
+    /// Octets of text of a segment that the device cuts into packets; less than two packets' is none at all.
+    pub text_max: u16,
+}
+
 /// Which octets a segment carries.
 #[derive(Clone, Copy)]
 struct Span {
@@ -24,10 +33,10 @@ struct Span {
 }
 
 impl Tcb {
-    /// Appends what is owed to `out`, at most `budget` segments; what does not fit stays owed. `held` are the
+    /// Appends what is owed to `out`, within `budget`; what does not fit stays owed. `held` are the
     /// blocks above RCV.NXT that acknowledgments report.
-    pub fn output(&mut self, ctx: Ctx<'_>, budget: usize, held: &SackBlocks, out: &mut Burst<SegmentOut>) {
-        let limit = out.len() + budget.min(out.remaining_capacity());
+    pub fn output(&mut self, ctx: Ctx<'_>, budget: Budget, held: &SackBlocks, out: &mut Burst<SegmentOut>) {
+        let limit = out.len() + budget.segments.min(out.remaining_capacity());
         if matches!(self.state(), State::SynReceived | State::SynSent) {
             return self.output_half_open(ctx, limit, held, out);
         }
@@ -36,7 +45,7 @@ impl Tcb {
             out.push(self.pure_ack(ctx, held));
             self.duplicates_owed = left;
         }
-        self.pay_stream(ctx, limit, held, out);
+        self.pay_stream(ctx, limit, budget.text_max, held, out);
         if self.owed.has(Owed::ACK) && out.len() < limit {
             out.push(self.pure_ack(ctx, held));
         }
@@ -63,7 +72,14 @@ impl Tcb {
     }
 
     /// Probes, what must go again, new text, FIN.
-    fn pay_stream(&mut self, ctx: Ctx<'_>, limit: usize, held: &SackBlocks, out: &mut Burst<SegmentOut>) {
+    fn pay_stream(
+        &mut self,
+        ctx: Ctx<'_>,
+        limit: usize,
+        text_max: u16,
+        held: &SackBlocks,
+        out: &mut Burst<SegmentOut>,
+    ) {
         if !self.owed.has(Owed::SEND | Owed::PROBE) {
             return;
         }
@@ -78,7 +94,9 @@ impl Tcb {
                 self.owed.0 &= !Owed::SEND;
                 break;
             };
-            out.push(self.segment(span, ctx, held));
+            let wide = self.widened(span, text_max);
+            let cut = if wide.text_len > span.text_len { self.mss } else { 0 };
+            out.push(SegmentOut { cut, ..self.segment(wide, ctx, held) });
         }
         self.arm(ctx);
     }
@@ -175,6 +193,7 @@ impl Tcb {
             flags,
             wnd,
             text_len: span.text_len,
+            cut: 0,
             repeated: span.repeated,
             //= ECN-3
             ect: new_text && self.facts.has(fact::ECN) && self.snd.wnd > 0,
@@ -239,7 +258,8 @@ impl Tcb {
         self.snd.nxt = end;
         if !self.facts.has(fact::TIMING | fact::RESENDING) {
             self.facts.set(fact::TIMING);
-            self.timed_end = end;
+            // Of what a device cuts into packets, the first is timed.
+            self.timed_end = if span.text_len > self.mss { span.seq + u32::from(self.mss) } else { end };
             self.timed_at = ctx.now;
         }
     }
@@ -296,6 +316,22 @@ impl Tcb {
         //= NAG-4
         let fin = self.fin_pending() && text_len == unsent && allowed > text_len;
         (text_len > 0).then_some(Span { seq, text_len: text_len as u16, fin, repeated: false })
+    }
+
+    /// A full segment of new text with those that would follow it, for a device that cuts them apart: as many
+    /// whole ones as there are text, windows and `text_max` for. What is left goes the usual way.
+    fn widened(&self, span: Span, text_max: u16) -> Span {
+        //= OFF-2
+        let mss = u32::from(self.mss);
+        if span.repeated || span.fin || span.text_len != self.mss || u32::from(text_max) < 2 * mss {
+            return span;
+        }
+        let edge = self.send_edge();
+        let allowed = if span.seq.before(edge) { edge.since(span.seq) } else { 0 };
+        let text = self.unsent().min(allowed).min(u32::from(text_max));
+        let text_len = text - text % mss;
+        let fin = self.fin_pending() && text_len == self.unsent() && allowed > text_len;
+        if text_len > mss { Span { text_len: text_len as u16, fin, ..span } } else { span }
     }
 
     /// The sender's side of silly window avoidance (RFC 9293 3.8.6.2.1), with Nagle's rule in Minshall's form.

@@ -18,6 +18,9 @@ pub struct SegmentOut {
     pub wnd: u16,
     /// Octets of text, to be taken from the send queue at `seq`.
     pub text_len: u16,
+    /// Octets of text of each packet that a device makes of this segment; 0 when it is one packet. The text is
+    /// then more than one packet's, and new.
+    pub cut: u16,
     /// The text was sent before.
     pub repeated: bool,
     /// The packet may be marked ECT(0) (ECN-3).

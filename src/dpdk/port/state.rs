@@ -76,7 +76,7 @@ mod tests {
         };
         assert_eq!(
             line.to_string(),
-            "net_tap0 (net_tap) 02:64:74:61:70:00, mtu 1500, link up 10 Gbit/s, offloads rx ip+tcp, tx ip+tcp checksums"
+            "net_tap0 (net_tap) 02:64:74:61:70:00, mtu 1500, link up 10 Gbit/s, offloads rx ip+tcp, tx ip+tcp checksums, tso"
         );
         line.link = Link { up: false, speed_mbps: 0 };
         line.offloads = Offloads::default();
