@@ -51,10 +51,10 @@ const WAITS_MS: [u64; 8] = [0, 1, 40, 250, 1_100, 5_000, 61_000, 301_000];
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 /// The rest of the program; reads zeros at its end.
-struct Program<'a>(&'a [u8]);
+pub struct Program<'a>(pub &'a [u8]);
 
 impl<'a> Program<'a> {
-    fn octet(&mut self) -> u8 {
+    pub fn octet(&mut self) -> u8 {
         let (first, rest) = self.0.split_first().unwrap_or((&0, &[]));
         self.0 = rest;
         *first
@@ -66,7 +66,7 @@ impl<'a> Program<'a> {
         now
     }
 
-    fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+    pub fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[usize::from(self.octet()) % choices.len()]
     }
 }
@@ -387,7 +387,7 @@ fn text(program: &mut Program<'_>) -> Vec<u8> {
 }
 
 /// Mends the lengths and checksums that can be mended.
-fn mend(frame: &mut [u8]) {
+pub fn mend(frame: &mut [u8]) {
     let Some(ip) = frame.get_mut(14..) else { return };
     let header_len = usize::from(ip.first().map_or(0, |first| first & 15)) * 4;
     if header_len < 20 || ip.len() < header_len {

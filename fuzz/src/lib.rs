@@ -1,7 +1,9 @@
-//! The harness of the fuzz target, and what it shares with the integration tests.
+//! The harnesses of the fuzz targets, and what they share with the integration tests.
 
 #[path = "../../tests/it/expect.rs"]
 pub mod expect;
 pub mod frames;
+pub mod pair;
+pub mod parsers;
 #[path = "../../tests/it/reach.rs"]
 pub mod reach;

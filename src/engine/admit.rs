@@ -192,6 +192,7 @@ impl Shard {
             outgoing: Queue::default(),
             incoming: Queue::default(),
             held: None,
+            recovery: None,
             origin,
             owner,
             peer_closed: false,

@@ -62,8 +62,13 @@ impl Shard {
         let Some(slot) = self.slots.get_mut(index) else { return };
         let due = slot.tcb.deadline().is_some_and(|at| at.is_due(ctx.now.tick()));
         if due {
+            if slot.recovery.is_none() && slot.tcb.wants_recovery_on_timeout() {
+                self.lend_recovery(index);
+            }
+            let ctx = Ctx { now: self.now, cfg: &self.cfg };
+            let Some(slot) = self.slots.get_mut(index) else { return };
             let key = slot.key;
-            let out = slot.tcb.timeout(ctx);
+            let out = slot.tcb.timeout(self.recoveries.get_mut(slot.recovery), ctx);
             self.carry_out(app, index, key, &out, &[]);
         } else {
             self.settle(index);

@@ -69,6 +69,10 @@ impl Shard {
                         .all(|(_, slot)| slot.held.is_none() || held(slot).is_some_and(|h| !h.is_empty())),
                 "each place for held text belongs to a connection with a hole",
             ),
+            (
+                count(|slot| slot.recovery.is_some()) == self.recoveries.lent(),
+                "each record lent belongs to a connection",
+            ),
             (self.wheel.armed() <= self.slots.len(), "only connections are on the wheel"),
         ];
         first_broken(&rules, None)?;
@@ -78,6 +82,9 @@ impl Shard {
 
     fn check_slot(&self, index: u32, slot: &Slot) -> Result<(), Broken> {
         if let Err(rule) = slot.tcb.invariants() {
+            return Err(Broken { slot: Some(index), rule });
+        }
+        if let Some(Err(rule)) = self.recoveries.get(slot.recovery).map(|rec| rec.invariants(&slot.tcb)) {
             return Err(Broken { slot: Some(index), rule });
         }
         let state = slot.tcb.state();

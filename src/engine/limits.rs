@@ -1,5 +1,6 @@
 //! A shard's limits (requirements 4.1) and the memory that follows from them, all of it taken at start.
 
+use super::recoveries::Recoveries;
 use super::slot::Slot;
 use super::wheel::Wheel;
 use crate::base::bytes::Pool;
@@ -112,6 +113,12 @@ impl Limits {
         (self.connections / 16).max(64)
     }
 
+    /// Connections that may have more than one segment in flight with loss recovery beyond a timeout: one in
+    /// sixteen, and no more than 16384.
+    pub fn recoveries(&self) -> u32 {
+        (self.connections / 16).clamp(64, 16_384)
+    }
+
     /// Entries that the index must hold.
     pub fn table_entries(&self) -> u32 {
         self.slots().saturating_add(self.time_wait_max)
@@ -125,7 +132,9 @@ impl Limits {
         let record = TimeWaitRing::<TimeWait>::record_bytes();
         let buffers = Pool::memory(self.buffers);
         let held = self.reassemblies() as usize * Slab::<Reassembly>::slot_bytes();
-        let total = self.reassembly.memory()
+        let recoveries = self.recoveries() as usize * Recoveries::record_bytes();
+        let total = recoveries
+            + self.reassembly.memory()
             + ipv4::PACKET_MAX
             + held
             + self.slots() as usize * slot

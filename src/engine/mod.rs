@@ -17,6 +17,7 @@ pub mod invariants;
 pub mod limits;
 mod port;
 mod process;
+mod recoveries;
 pub mod shard;
 mod slot;
 pub mod wheel;

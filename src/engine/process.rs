@@ -11,7 +11,7 @@ use crate::flow::table::Place;
 use crate::stats::counters::Counter;
 use crate::tcp::arrives::listen;
 use crate::tcp::arrives::synchronized::Room;
-use crate::tcp::outcome::{End, Outcome, SynAgain};
+use crate::tcp::outcome::{End, Outcome, Repair, Repairs, SynAgain};
 use crate::tcp::state::State;
 use crate::tcp::time_wait::{self, TimeWait};
 use crate::wire::tcp::Segment;
@@ -64,7 +64,12 @@ impl Shard {
         let octets = u32::try_from(self.receive_room(slot)).unwrap_or(u32::MAX);
         let ctx = crate::tcp::Ctx { now: self.now, cfg: &self.cfg };
         let Some(slot) = self.slots.get_mut(index) else { return };
-        let out = slot.tcb.segment_arrives(&arrived.segment, Room { accept_full, octets }, ctx);
+        let room = Room { accept_full, octets };
+        let record = self.recoveries.get_mut(slot.recovery);
+        let out = slot.tcb.segment_arrives(&arrived.segment, room, record, ctx);
+        if let Some(number) = slot.recovery {
+            self.recoveries.set_idle(number, slot.tcb.flight() == 0);
+        }
         let new = text.get(usize::from(out.text_at)..usize::from(out.text_at) + usize::from(out.text_len));
         self.carry_out(app, index, arrived.key, &out, new.unwrap_or_default());
     }
@@ -187,7 +192,30 @@ impl Shard {
         if out.probe {
             self.count(Counter::Probes);
         }
+        if !out.repairs.is_empty() {
+            self.count_repairs(out.repairs);
+        }
         self.counters.add(Counter::OctetsAcked, u64::from(out.acked));
+    }
+
+    fn count_repairs(&self, repairs: Repairs) {
+        for repair in Repair::ALL.into_iter().filter(|repair| repairs.has(*repair)) {
+            self.count(match repair {
+                Repair::RackLoss => Counter::RackLosses,
+                Repair::RackTimer => Counter::RackTimers,
+                Repair::FastRecovery => Counter::FastRecoveries,
+                Repair::LimitedTransmit => Counter::LimitedTransmits,
+                Repair::Prr => Counter::PrrGrants,
+                Repair::TailProbe => Counter::TailProbes,
+                Repair::TailRepaired => Counter::TailRepaired,
+                Repair::ForwardRto => Counter::ForwardRtos,
+                Repair::ForwardRtoUndo => Counter::ForwardRtoUndone,
+                Repair::EifelUndo => Counter::EifelUndone,
+                Repair::DuplicateUndo => Counter::DuplicateUndone,
+                Repair::DuplicateReported => Counter::DuplicatesReported,
+                Repair::Reneged => Counter::Reneged,
+            });
+        }
     }
 
     /// The application has the connection and has not ended it.

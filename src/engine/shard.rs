@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::api::{App, CloseReason, Conn, ConnId, ListenerId};
 use super::limits::{Limits, REPLIES_MAX};
+use super::recoveries::Recoveries;
 use super::slot::{Origin, Owner, Slot};
 use super::wheel::Wheel;
 use crate::base::bytes::Pool;
@@ -63,6 +64,7 @@ pub struct Shard {
     pub(super) locals: Locals,
     pub(super) pool: Pool,
     pub(super) reassemblies: Slab<Reassembly>,
+    pub(super) recoveries: Recoveries,
     pub(super) scratch: Box<[u8]>,
     pub(super) owing: IndexList,
     /// Connections that found no memory for what they wanted to send, in the order in which they will try again.
@@ -106,6 +108,7 @@ impl Shard {
             locals,
             pool: Pool::new(limits.buffers),
             reassemblies: Slab::new(limits.reassemblies()),
+            recoveries: Recoveries::new(limits.recoveries()),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             owing: IndexList::new(limits.slots()),
             starved: IndexList::new(limits.slots()),
@@ -294,6 +297,19 @@ impl Shard {
         }
     }
 
+    /// Lends a connection a record of what is in flight, if it has none and there is one.
+    pub(super) fn lend_recovery(&mut self, index: u32) {
+        let ctx = Ctx { now: self.now, cfg: &self.cfg };
+        let Some(slot) = self.slots.get_mut(index).filter(|slot| slot.recovery.is_none()) else { return };
+        let Some((number, from)) = self.recoveries.lend(index, &slot.tcb, ctx) else {
+            return self.count(Counter::RecoveryShort);
+        };
+        slot.recovery = Some(number);
+        if let Some(other) = from.and_then(|from| self.slots.get_mut(from)) {
+            other.recovery = None;
+        }
+    }
+
     /// A connection found no memory for what it wanted to send; it is told when there is some.
     pub(super) fn starve(&mut self, index: u32) {
         self.starved.push_back(index);
@@ -315,6 +331,7 @@ impl Shard {
         self.pool.clear(&mut slot.outgoing);
         self.pool.clear(&mut slot.incoming);
         self.forget_held(slot.held);
+        self.recoveries.give_back(slot.recovery);
         self.owing.remove(index);
         self.starved.remove(index);
         let id = slot.id(index);

@@ -44,6 +44,8 @@ pub(super) struct Slot {
     pub incoming: Queue,
     /// What came before its turn, in a slab of its own.
     pub held: Option<u32>,
+    /// What is known of what is in flight, in a store of its own.
+    pub recovery: Option<u32>,
     pub origin: Origin,
     pub owner: Owner,
     /// The peer's FIN came; the application is told when it has taken everything before it.

@@ -249,6 +249,10 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
     fn pay_one(&mut self, index: u32) -> bool {
         let held = self.shard.held_blocks(index);
         let Some(slot) = self.shard.slots.get_mut(index) else { return true };
+        if slot.recovery.is_none() && slot.tcb.wants_recovery() {
+            self.shard.lend_recovery(index);
+        }
+        let Some(slot) = self.shard.slots.get_mut(index) else { return true };
         let key = slot.key;
         let interface = usize::from(self.shard.locals.get(key.local).interface);
         let Some(port) = self.ports.get_mut(interface) else { return true };
@@ -263,7 +267,11 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         let mut segments = std::mem::take(&mut self.segments);
         segments.clear();
         let ctx = Ctx { now: self.shard.now, cfg: &self.shard.cfg };
-        slot.tcb.output(ctx, budget, &held, &mut segments);
+        let record = self.shard.recoveries.get_mut(slot.recovery);
+        slot.tcb.output(record, ctx, budget, &held, &mut segments);
+        if let Some(number) = slot.recovery {
+            self.shard.recoveries.set_idle(number, slot.tcb.flight() == 0);
+        }
         for segment in &segments {
             let Some((interface, frame)) = self.build(&key, segment, Some((index, segment.seq.since(una))))
             else {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::congestion::Algorithm;
+
 /// Settings shared by all connections of a shard.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -17,6 +19,8 @@ pub struct Config {
     pub ecn: bool,
     /// ECN is asked for on an active open.
     pub ecn_ask: bool,
+    /// How congestion windows grow (RFC 9438, RFC 5681).
+    pub congestion: Algorithm,
     /// RTO before any sample, in milliseconds (RTO-1).
     pub rto_initial_ms: u32,
     /// Smallest RTO, in milliseconds (RTO-4).
@@ -52,6 +56,7 @@ impl Default for Config {
             sack: true,
             ecn: true,
             ecn_ask: false,
+            congestion: Algorithm::default(),
             rto_initial_ms: 1_000,
             rto_min_ms: 1_000,
             rto_max_ms: 60_000,

@@ -51,7 +51,7 @@ mod tests {
         //= SHLD-1
         //= ISN-1
         //= ISN-3
-        // VEC-ISN-1..6.
+        //= VEC-ISN-1..6
         let local = (IpAddr::V4(Ipv4Addr::new(192, 168, 1, 123)), 7788);
         let remote = IpAddr::V4(Ipv4Addr::new(192, 168, 1, 116));
         let rows = [

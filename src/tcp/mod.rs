@@ -17,6 +17,7 @@ pub mod mss;
 pub mod outcome;
 pub mod output;
 pub mod reassembly;
+pub mod recovery;
 pub mod rto;
 pub mod segment;
 pub mod state;

@@ -40,7 +40,8 @@ mod tests {
         //= MUST-16
         //= MSS-5
         //= MSS-6
-        // VEC-MSS-1, and the floor.
+        //= VEC-MSS-1
+        // And the floor.
         let rows = [
             (1500, IPV4_HEADER, Some(1460), 0, 1460),
             (1500, IPV4_HEADER, Some(1460), 12, 1448),

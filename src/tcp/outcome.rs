@@ -60,8 +60,82 @@ pub struct Outcome {
     pub rto: bool,
     /// A zero window is probed.
     pub probe: bool,
+    /// What loss recovery did.
+    pub repairs: Repairs,
     /// The connection is over; its state is CLOSED.
     pub end: Option<End>,
+}
+
+/// What loss recovery may do at one event; each is counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Repair {
+    /// RACK took something for lost (RFC 8985 6.2).
+    RackLoss,
+    /// RACK's reordering timer expired.
+    RackTimer,
+    /// Fast recovery began.
+    FastRecovery,
+    /// New data went out on one of the first duplicate acknowledgments (RFC 3042).
+    LimitedTransmit,
+    /// PRR let something go in recovery (RFC 6937).
+    Prr,
+    /// A tail loss probe is due (RFC 8985 7.3).
+    TailProbe,
+    /// A tail loss probe repaired a loss.
+    TailRepaired,
+    /// F-RTO began: the first segment after a timeout was acknowledged (RFC 5682).
+    ForwardRto,
+    /// F-RTO found a timeout to be spurious.
+    ForwardRtoUndo,
+    /// Eifel found a retransmission to be spurious (RFC 3522).
+    EifelUndo,
+    /// All that was sent again came twice (RFC 3708).
+    DuplicateUndo,
+    /// The peer reported a duplicate (RFC 2883).
+    DuplicateReported,
+    /// The peer threw away what it had reported (RFC 2018 8).
+    Reneged,
+}
+
+/// A set of [`Repair`]s.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Repairs(u16);
+
+impl Repair {
+    /// All of them, in the order of their names above.
+    pub const ALL: [Repair; 13] = [
+        Repair::RackLoss,
+        Repair::RackTimer,
+        Repair::FastRecovery,
+        Repair::LimitedTransmit,
+        Repair::Prr,
+        Repair::TailProbe,
+        Repair::TailRepaired,
+        Repair::ForwardRto,
+        Repair::ForwardRtoUndo,
+        Repair::EifelUndo,
+        Repair::DuplicateUndo,
+        Repair::DuplicateReported,
+        Repair::Reneged,
+    ];
+}
+
+impl Repairs {
+    /// Adds one.
+    pub const fn add(&mut self, repair: Repair) {
+        self.0 |= 1 << repair as u8;
+    }
+
+    /// It is in the set.
+    pub const fn has(self, repair: Repair) -> bool {
+        self.0 & 1 << repair as u8 != 0
+    }
+
+    /// The set is empty.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
 }
 
 /// Why a SYN or SYN-ACK is sent again (SYR-3: the reasons are counted apart).

@@ -2,6 +2,7 @@
 //! as far as the windows and the frames allow.
 
 use super::Ctx;
+use super::recovery::Recovery;
 use super::segment::SegmentOut;
 use super::state::State;
 use super::tcb::{Owed, Tcb, Waiting, fact};
@@ -34,8 +35,16 @@ struct Span {
 
 impl Tcb {
     /// Appends what is owed to `out`, within `budget`; what does not fit stays owed. `held` are the
-    /// blocks above RCV.NXT that acknowledgments report.
-    pub fn output(&mut self, ctx: Ctx<'_>, budget: Budget, held: &SackBlocks, out: &mut Burst<SegmentOut>) {
+    /// blocks above RCV.NXT that acknowledgments report, `rec` is the connection's record of what is in flight,
+    /// if it has one.
+    pub fn output(
+        &mut self,
+        rec: Option<&mut Recovery>,
+        ctx: Ctx<'_>,
+        budget: Budget,
+        held: &SackBlocks,
+        out: &mut Burst<SegmentOut>,
+    ) {
         let limit = out.len() + budget.segments.min(out.remaining_capacity());
         if matches!(self.state(), State::SynReceived | State::SynSent) {
             return self.output_half_open(ctx, limit, held, out);
@@ -45,7 +54,7 @@ impl Tcb {
             out.push(self.pure_ack(ctx, held));
             self.duplicates_owed = left;
         }
-        self.pay_stream(ctx, limit, budget.text_max, held, out);
+        self.pay_stream(rec, ctx, Budget { segments: limit, ..budget }, held, out);
         if self.owed.has(Owed::ACK) && out.len() < limit {
             out.push(self.pure_ack(ctx, held));
         }
@@ -71,34 +80,53 @@ impl Tcb {
         }
     }
 
-    /// Probes, what must go again, new text, FIN.
+    /// Probes, what must go again, new text, FIN. The budget's segments are the length that `out` may have.
     fn pay_stream(
         &mut self,
+        mut rec: Option<&mut Recovery>,
         ctx: Ctx<'_>,
-        limit: usize,
-        text_max: u16,
+        Budget { segments: limit, text_max }: Budget,
         held: &SackBlocks,
         out: &mut Burst<SegmentOut>,
     ) {
-        if !self.owed.has(Owed::SEND | Owed::PROBE) {
+        if !self.owed.has(Owed::SEND | Owed::PROBE | Owed::TAIL) {
             return;
         }
-        if self.owed.has(Owed::PROBE) && out.len() < limit {
-            self.owed.0 &= !Owed::PROBE;
-            if let Some(span) = self.probe() {
-                out.push(self.segment(span, ctx, held));
+        let before = out.len();
+        self.restart_after_idle(rec.as_deref_mut(), ctx);
+        if self.owed.has(Owed::PROBE | Owed::TAIL) && out.len() < limit {
+            let tail = self.owed.has(Owed::TAIL);
+            self.owed.0 &= !(Owed::PROBE | Owed::TAIL);
+            let span = if tail { self.tail_probe(rec.as_deref_mut()) } else { self.probe() };
+            if let Some(span) = span {
+                out.push(self.segment(span, rec.as_deref_mut(), ctx, held));
             }
         }
         while out.len() < limit {
-            let Some(span) = self.next_repeated().or_else(|| self.next_new()) else {
+            let next = self.next_repeated(rec.as_deref()).or_else(|| self.next_new(rec.as_deref()));
+            let Some(span) = next else {
                 self.owed.0 &= !Owed::SEND;
                 break;
             };
-            let wide = self.widened(span, text_max);
+            let wide = self.widened(span, rec.as_deref(), text_max);
             let cut = if wide.text_len > span.text_len { self.mss } else { 0 };
-            out.push(SegmentOut { cut, ..self.segment(wide, ctx, held) });
+            out.push(SegmentOut { cut, ..self.segment(wide, rec.as_deref_mut(), ctx, held) });
         }
-        self.arm(ctx);
+        self.arm(rec.as_deref(), out.len() > before, ctx);
+    }
+
+    /// After an idle time the window is no measure of the path any more (RFC 5681 4.1).
+    fn restart_after_idle(&mut self, rec: Option<&mut Recovery>, ctx: Ctx<'_>) {
+        //= CC-13
+        let idle_ms = ctx.now.since_us(self.sent_at) / 1_000;
+        if self.flight() > 0 || idle_ms <= u64::from(self.rto_ms(ctx)) {
+            return;
+        }
+        let mss = u32::from(self.mss);
+        match rec {
+            Some(rec) => rec.after_idle(&mut self.congestion, mss),
+            None => self.congestion.after_idle(mss),
+        }
     }
 
     /// `<SEQ=ISS><CTL=SYN>` with all that we offer (CALL-2, OPT-7).
@@ -154,7 +182,7 @@ impl Tcb {
 
     /// `<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>`: R-ACK.
     fn pure_ack(&mut self, ctx: Ctx<'_>, held: &SackBlocks) -> SegmentOut {
-        self.segment(Span { seq: self.snd.nxt, text_len: 0, fin: false, repeated: false }, ctx, held)
+        self.segment(Span { seq: self.snd.nxt, text_len: 0, fin: false, repeated: false }, None, ctx, held)
     }
 
     fn timestamps(&self, ctx: Ctx<'_>) -> Option<Timestamps> {
@@ -165,7 +193,13 @@ impl Tcb {
     }
 
     /// Builds any segment but the SYN-ACK, and keeps the books of what left.
-    fn segment(&mut self, span: Span, ctx: Ctx<'_>, held: &SackBlocks) -> SegmentOut {
+    fn segment(
+        &mut self,
+        span: Span,
+        rec: Option<&mut Recovery>,
+        ctx: Ctx<'_>,
+        held: &SackBlocks,
+    ) -> SegmentOut {
         let octets = u32::from(span.text_len) + u32::from(span.fin);
         let end = span.seq + octets;
         let new_text = span.text_len > 0 && !span.repeated;
@@ -183,7 +217,7 @@ impl Tcb {
         }
         let wnd = self.offer();
         if octets > 0 {
-            self.book(span, end, ctx);
+            self.book(span, end, rec, ctx);
         }
         self.acks_are_paid();
         let sack = self.report(span.text_len, held);
@@ -235,15 +269,10 @@ impl Tcb {
     }
 
     /// Moves the send variables over what leaves.
-    fn book(&mut self, span: Span, end: Seq, ctx: Ctx<'_>) {
+    fn book(&mut self, span: Span, end: Seq, rec: Option<&mut Recovery>, ctx: Ctx<'_>) {
+        self.sent_at = ctx.now;
         if span.repeated {
-            //= RTO-9
-            self.facts.clear(fact::TIMING);
-            self.resend = self.resend.later(end);
-            if self.resend.at_or_after(self.snd.nxt) {
-                self.facts.clear(fact::RESENDING);
-            }
-            return;
+            return self.book_repeated(span, end, rec, ctx);
         }
         if self.flight() == 0 {
             self.progress_at = ctx.now.tick();
@@ -256,11 +285,33 @@ impl Tcb {
             self.facts.set(fact::FIN_SENT);
         }
         self.snd.nxt = end;
-        if !self.facts.has(fact::TIMING | fact::RESENDING) {
+        let repairing = rec.as_ref().is_some_and(|rec| !rec.is_open());
+        if !repairing && !self.facts.has(fact::TIMING | fact::RESENDING) {
             self.facts.set(fact::TIMING);
             // Of what a device cuts into packets, the first is timed.
             self.timed_end = if span.text_len > self.mss { span.seq + u32::from(self.mss) } else { end };
             self.timed_at = ctx.now;
+        }
+        if let Some(rec) = rec {
+            rec.sent(self, span.seq, end, ctx);
+        }
+    }
+
+    fn book_repeated(&mut self, span: Span, end: Seq, rec: Option<&mut Recovery>, ctx: Ctx<'_>) {
+        //= RTO-9
+        self.facts.clear(fact::TIMING);
+        if let Some(rec) = rec {
+            rec.sent_again(self, span.seq, end, ctx);
+            if span.seq == self.snd.una && self.timers.waiting.is_for_flight() {
+                //= RTO-6
+                let delay = self.rto_ms(ctx);
+                self.restart_rto(delay, ctx);
+            }
+            return;
+        }
+        self.resend = self.resend.later(end);
+        if self.resend.at_or_after(self.snd.nxt) {
+            self.facts.clear(fact::RESENDING);
         }
     }
 
@@ -270,8 +321,24 @@ impl Tcb {
         self.snd.una + self.snd.wnd.min(self.congestion.cwnd)
     }
 
+    /// Text and FIN of `[seq, end)`, both sent before, as far as the peer's window reaches.
+    fn span_again(&self, seq: Seq, end: Seq) -> Option<Span> {
+        //= SHLD-16
+        //= WS-10
+        let window_edge = self.snd.una + self.snd.wnd;
+        let text_end = end.earlier(self.snd.end).earlier(window_edge);
+        let text_len = if seq.before(text_end) { text_end.since(seq) } else { 0 };
+        let fin =
+            end.after(self.snd.end) && seq + text_len == self.snd.end && self.snd.end.before(window_edge);
+        (text_len > 0 || fin).then_some(Span { seq, text_len: text_len as u16, fin, repeated: true })
+    }
+
     /// The next piece of what must go again, if the windows allow.
-    fn next_repeated(&self) -> Option<Span> {
+    fn next_repeated(&self, rec: Option<&Recovery>) -> Option<Span> {
+        if let Some(rec) = rec {
+            let (seq, end) = rec.next_lost(self)?;
+            return self.span_again(seq, end);
+        }
         if !self.facts.has(fact::RESENDING) || !self.resend.before(self.snd.nxt) {
             return None;
         }
@@ -287,8 +354,19 @@ impl Tcb {
         (text_len > 0 || fin).then_some(Span { seq, text_len: text_len as u16, fin, repeated: true })
     }
 
+    /// Octets of new text that the peer's window has room for, and those that both windows have.
+    fn room_for_new(&self, rec: Option<&Recovery>) -> (u32, u32) {
+        let window_edge = self.snd.una + self.snd.wnd;
+        //= MUST-34
+        //= SHLD-15
+        let usable = if self.snd.nxt.before(window_edge) { window_edge.since(self.snd.nxt) } else { 0 };
+        //= CC-1
+        let pipe = rec.map_or(self.flight(), |rec| rec.pipe(self));
+        (usable, usable.min(self.congestion.cwnd.saturating_sub(pipe)))
+    }
+
     /// The next piece of new text, or the FIN, if the windows, Nagle and the silly window rules allow.
-    fn next_new(&self) -> Option<Span> {
+    fn next_new(&self, rec: Option<&Recovery>) -> Option<Span> {
         if !matches!(
             self.state(),
             State::Established | State::CloseWait | State::FinWait1 | State::LastAck | State::Closing
@@ -297,12 +375,7 @@ impl Tcb {
             return None;
         }
         let seq = self.snd.nxt;
-        let window_edge = self.snd.una + self.snd.wnd;
-        //= MUST-34
-        //= SHLD-15
-        let usable = if seq.before(window_edge) { window_edge.since(seq) } else { 0 };
-        let edge = self.send_edge();
-        let allowed = if seq.before(edge) { edge.since(seq) } else { 0 };
+        let (usable, allowed) = self.room_for_new(rec);
         let unsent = self.unsent();
         if unsent == 0 {
             let fin = self.fin_pending() && allowed > 0;
@@ -320,14 +393,13 @@ impl Tcb {
 
     /// A full segment of new text with those that would follow it, for a device that cuts them apart: as many
     /// whole ones as there are text, windows and `text_max` for. What is left goes the usual way.
-    fn widened(&self, span: Span, text_max: u16) -> Span {
+    fn widened(&self, span: Span, rec: Option<&Recovery>, text_max: u16) -> Span {
         //= OFF-2
         let mss = u32::from(self.mss);
         if span.repeated || span.fin || span.text_len != self.mss || u32::from(text_max) < 2 * mss {
             return span;
         }
-        let edge = self.send_edge();
-        let allowed = if span.seq.before(edge) { edge.since(span.seq) } else { 0 };
+        let (_, allowed) = self.room_for_new(rec);
         let text = self.unsent().min(allowed).min(u32::from(text_max));
         let text_len = text - text % mss;
         let fin = self.fin_pending() && text_len == self.unsent() && allowed > text_len;
@@ -348,6 +420,26 @@ impl Tcb {
         let nagle_permits = alone || self.facts.has(fact::NODELAY) || self.facts.has(fact::FIN_QUEUED);
         //= SWS-2
         nagle_permits && (text_len == unsent || text_len >= (self.max_snd_wnd / 2).max(1))
+    }
+
+    /// A tail loss probe: new text if there is any and the peer's window takes it, else the last segment again. It
+    /// may exceed the congestion window by one segment (TLP-7).
+    fn tail_probe(&self, rec: Option<&mut Recovery>) -> Option<Span> {
+        //= TLP-5
+        //= TLP-7
+        let rec = rec.filter(|_| self.flight() > 0)?;
+        let window_edge = self.snd.una + self.snd.wnd;
+        let room = if self.snd.nxt.before(window_edge) { window_edge.since(self.snd.nxt) } else { 0 };
+        let text_len = self.unsent().min(u32::from(self.mss));
+        let span = if text_len > 0 && text_len <= room {
+            Span { seq: self.snd.nxt, text_len: text_len as u16, fin: false, repeated: false }
+        } else {
+            let (seq, end) = rec.last_sent(self);
+            self.span_again(seq, end)?
+        };
+        let end = span.seq + u32::from(span.text_len) + u32::from(span.fin);
+        rec.sent_probe(end, span.repeated);
+        Some(span)
     }
 
     /// One octet beyond a closed window, or what fits after the override timer (RFC 9293 3.8.6.1).

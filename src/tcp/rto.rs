@@ -74,7 +74,8 @@ mod tests {
         //= RTO-2
         //= RTO-3
         //= RTO-4
-        // VEC-RTO-1..6: sample in ms, then SRTT, RTTVAR and RTO in us.
+        //= VEC-RTO-1..6
+        // Sample in ms, then SRTT, RTTVAR and RTO in us.
         let rows = [
             (100, 100_000, 50_000, 300_000),
             (120, 102_500, 42_500, 272_500),
@@ -99,7 +100,7 @@ mod tests {
     #[test]
     fn a_constant_round_trip_narrows_to_the_granularity() {
         //= RTO-13
-        // VEC-RTO-7.
+        //= VEC-RTO-7
         let mut rtt = RttEstimator::default();
         let mut seen = Vec::new();
         for _ in 0..40 {
@@ -113,7 +114,8 @@ mod tests {
     #[test]
     fn back_off_doubles_up_to_the_ceiling() {
         //= RTO-7
-        // VEC-RTO-8: retransmissions after 1, 3, 7, 15, 31, 63 s.
+        //= VEC-RTO-8
+        // Retransmissions after 1, 3, 7, 15, 31, 63 s.
         let waits: Vec<_> = (0..8).map(|n| backed_off_ms(1_000, n, 60_000)).collect();
         assert_eq!(waits, [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]);
         assert_eq!(backed_off_ms(1_000, 200, 60_000), 60_000);

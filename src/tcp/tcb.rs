@@ -61,6 +61,8 @@ impl Owed {
     pub(super) const ACK: u8 = Flags::ACK.0;
     /// A zero-window probe, or a small segment after the override timer.
     pub(super) const PROBE: u8 = 0x40;
+    /// A tail loss probe.
+    pub(super) const TAIL: u8 = 0x80;
 
     pub(super) const fn has(self, bits: u8) -> bool {
         self.0 & bits != 0
@@ -129,10 +131,21 @@ pub enum Waiting {
     Nothing,
     /// The acknowledgment of what is in flight (TMR-1, TMR-3).
     Retransmit,
+    /// The same, and sends one segment to ask for it before that (RFC 8985 7).
+    TailProbe,
+    /// Segments that may only be late (RFC 8985 6.2).
+    Reorder,
     /// The peer's window to open (TMR-5).
     Persist,
     /// Company for a small segment (TMR-10).
     Override,
+}
+
+impl Waiting {
+    /// It is about what is in flight.
+    pub(super) const fn is_for_flight(self) -> bool {
+        matches!(self, Waiting::Retransmit | Waiting::TailProbe | Waiting::Reorder)
+    }
 }
 
 /// The connection's timers. Deadlines are ticks; the engine keeps one wheel entry at the earliest.
@@ -142,6 +155,8 @@ pub struct Timers {
     pub waiting: Waiting,
     /// When it expires.
     pub retransmit_at: Tick,
+    /// When the retransmission timer of RFC 6298 expires, while something is in flight.
+    pub rto_at: Tick,
     /// The delayed acknowledgment (TMR-4).
     pub ack_at: Option<Tick>,
     /// The end of FIN-WAIT-2 (TMR-11) or TIME-WAIT (TMR-6).
@@ -210,11 +225,14 @@ pub struct Tcb {
     pub(super) short_end: Seq,
     /// The next number to be sent again, while `RESENDING`.
     pub(super) resend: Seq,
-    /// The end of the flight in which the window was last reduced for a mark (ECN-8: once per window).
+    /// The end of the flight in which the window was last reduced for a mark: up to here acknowledgments repeat
+    /// the same mark (ECN-8: once per window).
     pub(super) cwr_end: Seq,
     /// The end of the segment whose round trip is measured, and when it left.
     pub(super) timed_end: Seq,
     pub(super) timed_at: Instant,
+    /// When text or FIN left last.
+    pub(super) sent_at: Instant,
     pub(super) rtt: RttEstimator,
     pub(super) congestion: Congestion,
     pub(super) timers: Timers,
@@ -333,6 +351,15 @@ impl Tcb {
         }
         self.timers.waiting = what;
         self.timers.retransmit_at = Tick::after_ms(ctx.now, delay_ms);
+        self.timers.rto_at = self.timers.retransmit_at;
+    }
+
+    /// Starts the retransmission timer of RFC 6298 anew; what comes before it keeps its time.
+    pub(super) fn restart_rto(&mut self, delay_ms: u32, ctx: Ctx<'_>) {
+        self.timers.rto_at = Tick::after_ms(ctx.now, delay_ms);
+        if self.timers.waiting == Waiting::Retransmit {
+            self.timers.retransmit_at = self.timers.rto_at;
+        }
     }
 
     /// An acknowledgment is due now.

@@ -2,12 +2,14 @@
 
 use super::Ctx;
 use super::outcome::{End, Outcome, SynAgain};
+use super::recovery::Recovery;
 use super::state::State;
 use super::tcb::{Owed, Tcb, Waiting, fact};
+use crate::base::time::Tick;
 
 impl Tcb {
     /// Time has passed: whatever is due happens. Called at or after [`Tcb::deadline`]; harmless before.
-    pub fn timeout(&mut self, ctx: Ctx<'_>) -> Outcome {
+    pub fn timeout(&mut self, rec: Option<&mut Recovery>, ctx: Ctx<'_>) -> Outcome {
         let mut out = Outcome::default();
         let now = ctx.now.tick();
         if self.timers.ack_at.is_some_and(|at| at.is_due(now)) {
@@ -24,7 +26,12 @@ impl Tcb {
                 Waiting::Retransmit if self.state() == State::SynSent => {
                     self.syn_timeout(ctx, &mut out);
                 }
-                Waiting::Retransmit => self.retransmission_timeout(ctx, &mut out),
+                Waiting::Retransmit => self.retransmission_timeout(rec, ctx, &mut out),
+                Waiting::Reorder if self.timers.rto_at.is_due(now) => {
+                    self.retransmission_timeout(rec, ctx, &mut out);
+                }
+                Waiting::Reorder => self.look_again(rec, ctx, &mut out),
+                Waiting::TailProbe => self.probe_tail(rec, ctx, &mut out),
                 Waiting::Persist | Waiting::Override => self.persist_timeout(ctx, &mut out),
             }
         }
@@ -92,25 +99,41 @@ impl Tcb {
     }
 
     /// RTO (RFC 6298 5.4 to 5.6): the oldest goes again, slowly; the rest follows as acknowledgments allow.
-    fn retransmission_timeout(&mut self, ctx: Ctx<'_>, out: &mut Outcome) {
+    fn retransmission_timeout(&mut self, rec: Option<&mut Recovery>, ctx: Ctx<'_>, out: &mut Outcome) {
+        if self.flight() == 0 {
+            return self.window_held_long_enough(ctx);
+        }
         //= TMR-1
         //= LAK-3
         if self.gave_up(ctx, out) {
             return;
         }
         out.rto = true;
-        //= CC-5
-        //= CC-6
-        self.congestion.on_timeout(self.flight(), u32::from(self.mss), self.timers.expiries == 0);
+        if let Some(rec) = rec {
+            self.lose_by_timeout(rec, ctx);
+        } else {
+            //= CC-5
+            //= CC-6
+            self.congestion.on_timeout(self.flight(), u32::from(self.mss), self.timers.expiries == 0);
+            self.resend = self.snd.una;
+            self.facts.set(fact::RESENDING);
+        }
         self.timers.expiries = self.timers.expiries.saturating_add(1);
         //= RTO-9
         self.facts.clear(fact::TIMING);
-        self.resend = self.snd.una;
-        self.facts.set(fact::RESENDING);
         self.owed.0 |= Owed::SEND;
         //= RTO-7
         let delay = self.rto_ms(ctx);
         self.wait_for(Waiting::Retransmit, delay, ctx);
+    }
+
+    /// Marks had closed the congestion window of a sender with nothing in flight.
+    fn window_held_long_enough(&mut self, ctx: Ctx<'_>) {
+        //= ECN-10
+        self.congestion.release(u32::from(self.mss));
+        self.timers.waiting = Waiting::Nothing;
+        self.owed.0 |= Owed::SEND;
+        self.arm(None, true, ctx);
     }
 
     /// The window stays closed (TMR-5), or a small segment has waited long enough for company (TMR-10).
@@ -130,20 +153,24 @@ impl Tcb {
     }
 
     /// Sets the one retransmission-like timer as the send space wants it; leaves one that fits already alone
-    /// (RTO-8, TMR-12).
-    pub(super) fn arm(&mut self, ctx: Ctx<'_>) {
+    /// (RFC 6298 5.1, TMR-12). `fresh`: something new was sent or acknowledged.
+    pub(super) fn arm(&mut self, rec: Option<&Recovery>, fresh: bool, ctx: Ctx<'_>) {
         if !self.state().is_synchronized() || self.state() == State::TimeWait {
             return;
         }
-        let in_flight = self.flight() > 0;
+        //= ECN-10
+        let held = self.congestion.is_held() && self.snd.wnd > 0;
+        let in_flight = self.flight() > 0 || held;
         let waits = self.unsent() > 0 || self.fin_pending();
         let wanted = match (in_flight || waits, self.snd.wnd == 0, in_flight) {
             (false, _, _) => Waiting::Nothing,
+            //= ECN-10
+            _ if held && self.flight() == 0 => Waiting::Retransmit,
             //= MUST-36
             //= FW1-8
             //= CLW-7
             (true, true, _) => Waiting::Persist,
-            (true, false, true) => Waiting::Retransmit,
+            (true, false, true) => return self.arm_for_flight(rec, fresh, ctx),
             (true, false, false) => Waiting::Override,
         };
         if wanted == self.timers.waiting {
@@ -159,5 +186,28 @@ impl Tcb {
                 self.wait_for(wanted, delay, ctx);
             }
         }
+    }
+
+    /// Something is in flight: RACK's timer, the tail loss probe's, or the retransmission timer alone; never
+    /// later than the last (TLP-2).
+    fn arm_for_flight(&mut self, rec: Option<&Recovery>, fresh: bool, ctx: Ctx<'_>) {
+        //= RTO-8
+        if !self.timers.waiting.is_for_flight() {
+            let delay = self.rto_ms(ctx);
+            self.wait_for(Waiting::Retransmit, delay, ctx);
+        }
+        let rto_at = self.timers.rto_at;
+        let (waiting, at) = if let Some(at) = rec.and_then(Recovery::reorder_at) {
+            (Waiting::Reorder, at)
+        } else if let Some(ms) = self.probe_timeout_ms(rec) {
+            let kept = self.timers.waiting == Waiting::TailProbe && !fresh;
+            let at = if kept { self.timers.retransmit_at } else { Tick::after_ms(ctx.now, ms) };
+            (Waiting::TailProbe, at)
+        } else {
+            (Waiting::Retransmit, rto_at)
+        };
+        //= TLP-2
+        self.timers.waiting = waiting;
+        self.timers.retransmit_at = if rto_at.before(at) { rto_at } else { at };
     }
 }

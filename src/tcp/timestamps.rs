@@ -27,7 +27,8 @@ mod tests {
     #[test]
     fn older_is_serial() {
         //= PAWS-2
-        // VEC-PAWS-1..8: TS.Recent, SEG.TSval, segment is older.
+        //= VEC-PAWS-1..8
+        // TS.Recent, SEG.TSval, segment is older.
         let rows = [
             (0x64, 0x64, false),
             (0x64, 0x65, false),

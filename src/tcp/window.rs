@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn the_shift_is_the_smallest_that_fits() {
         //= WS-8
-        // VEC-WS-2.
+        //= VEC-WS-2
         let rows = [
             (65_535, 0, 65_535),
             (65_536, 1, 32_768),
@@ -80,7 +80,8 @@ mod tests {
         //= SHLD-14
         //= WS-9
         //= WS-11
-        // VEC-WS-3: shift 7, free space up to 1300 all the time.
+        //= VEC-WS-3
+        // Shift 7, free space up to 1300 all the time.
         let first = offer(Seq(1000), Seq(1000), 300, 1, 7);
         assert_eq!(first, Offer { field: 2, edge: Seq(1256) });
         let second = offer(Seq(1040), first.edge, 260, 1, 7);
@@ -94,7 +95,7 @@ mod tests {
         //= MUST-39
         //= SWS-4
         //= SWS-5
-        // VEC-SWS-1.
+        //= VEC-SWS-1
         for (buffer, mss, least) in [(16_384, 1460, 1460), (2_000, 1460, 1000), (65_536, 8960, 8960)] {
             assert_eq!(threshold(buffer, mss), least);
         }
@@ -107,7 +108,8 @@ mod tests {
     #[test]
     fn acceptability_follows_the_vectors() {
         //= COM-4
-        // VEC-ACC-1..3; (950,500) covers the window and is accepted after trimming.
+        //= VEC-ACC-1..3
+        // (950,500) covers the window and is accepted after trimming.
         type Segments = &'static [(u32, u32)];
         let table: &[(u32, u32, Segments, Segments)] = &[
             (

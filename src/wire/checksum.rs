@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn plain_sums_follow_the_vectors() {
-        // VEC-CK-1..4.
+        //= VEC-CK-1..4
         assert_eq!(Sum::of(&hex("0001f203f4f5f6f7")).fold(), 0xddf2);
         assert_eq!(checksum(&hex("0001f203f4f5f6f7")), 0x220d);
         let header = hex("4500007300004000401100 00c0a80001c0a800c7");
@@ -108,11 +108,13 @@ mod tests {
         assert_eq!((checksum(&hex("12345678")), checksum(&hex("56781234"))), (0x9753, 0x9753));
     }
 
-    /// VEC-CK-5..10, 13: addresses of the IP header if there is one, checksum, TCP segment.
+    /// Addresses of the IP header if there is one, checksum, TCP segment.
     #[test]
     fn tcp_over_ipv4_follows_the_vectors() {
         //= MUST-2
         //= HDR-4
+        //= VEC-CK-5..10
+        //= VEC-CK-13
         let a = [192, 168, 1, 116];
         let b = [192, 168, 1, 123];
         let rows = [
@@ -145,7 +147,9 @@ mod tests {
     #[test]
     fn ipv6_follows_the_vectors() {
         //= HDR-4
-        // VEC-CK-11, 12, 14, 15, and 16 as an ICMPv6 request.
+        //= VEC-CK-11..12
+        //= VEC-CK-14..16
+        // The last as an ICMPv6 request.
         let host = |n: u8| {
             let mut address = [0; 16];
             address[..4].copy_from_slice(&[0x20, 0x01, 0x0d, 0xb8]);
@@ -171,7 +175,7 @@ mod tests {
 
     #[test]
     fn updates_follow_the_vectors() {
-        // VEC-INC-1..4.
+        //= VEC-INC-1..4
         let rows = [
             (0xdd2f, 0x5555, 0x3285, 0x0000),
             (0xb861, 0x4011, 0x3f11, 0xb961),

@@ -101,7 +101,7 @@ mod tests {
     fn a_request_becomes_its_reply() {
         //= ICMP4-1
         //= ICMP4-2
-        // VEC-CK-16.
+        //= VEC-CK-16
         let mut message = *b"\x08\x00\x54\x35\x12\x34\x00\x01abcdefgh";
         assert_eq!(parse(&message), Ok(Message::EchoRequest));
         turn_into_reply(&mut message, false);

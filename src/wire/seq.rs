@@ -81,10 +81,11 @@ impl Sub<u32> for Seq {
 mod tests {
     use super::*;
 
-    /// VEC-SEQ-1..9: a, b, a before b, b before a.
+    /// Rows: a, b, a before b, b before a.
     #[test]
     fn comparison_is_serial() {
         //= SEQ-1
+        //= VEC-SEQ-1..9
         let rows = [
             (0x0000_0000, 0x0000_0001, true, false),
             (0xffff_ffff, 0x0000_0000, true, false),

@@ -224,7 +224,7 @@ mod tests {
         Options { broken: true, ..Options::default() }
     }
 
-    /// VEC-OPT-1..5, 9..14, and what OPT-3 and OPT-5 add.
+    /// The vectors, and what OPT-3 and OPT-5 add.
     #[test]
     fn options_are_read_as_the_vectors_say() {
         //= MUST-4
@@ -236,6 +236,7 @@ mod tests {
         //= OPT-3
         //= OPT-4
         //= OPT-5
+        //= VEC-OPT-1..16
         let ts = Options { timestamps: Some(Timestamps { val: 1000, ecr: 0 }), ..Options::default() };
         let scale = |shift| Options { window_scale: Some(shift), ..Options::default() };
         let rows: &[(&str, &[u8], Options)] = &[
@@ -253,6 +254,9 @@ mod tests {
             ("VEC-OPT-12", &[1, 1, 2, 6], broken()),
             ("VEC-OPT-13", &[0, 0xff, 0xff, 0xff], Options::default()),
             ("VEC-OPT-14", &[0xfd, 4, 0xab, 0xcd, 2, 4, 5, 0xb4], mss(1460)),
+            // Neither the user timeout option nor TFO is served: they are skipped.
+            ("VEC-OPT-15", &[0x1c, 4, 0x80, 5, 0x1c, 4, 0, 0x64, 2, 4, 5, 0xb4], mss(1460)),
+            ("VEC-OPT-16", &[0x22, 2, 0x22, 5, 1, 2, 3, 2, 4, 5, 0xb4], mss(1460)),
             ("a lone kind at the end", &[2], broken()),
             ("odd offset", &[1, 2, 4, 5, 0xb4, 1, 1, 1], mss(1460)),
             ("first one counts", &[2, 4, 5, 0xb4, 2, 4, 0, 1], mss(1460)),

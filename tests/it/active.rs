@@ -55,7 +55,8 @@ fn a_syn_offers_everything_and_the_answer_establishes() {
     //= MUST-14
     //= WS-2
     //= OPT-7
-    // VEC-FSM-1 with us as A.
+    //= VEC-FSM-1
+    // With us as A.
     let (mut world, syn) = syn_sent();
     let options = syn.segment.options;
     assert_eq!((options.mss, options.window_scale, options.sack_permitted), (Some(1460), Some(3), true));
@@ -130,7 +131,7 @@ fn crossing_syns_make_one_connection() {
     //= SYS-9
     //= SYR-8
     //= TRN-13
-    // VEC-FSM-2.
+    //= VEC-FSM-2
     let (mut world, syn) = syn_sent();
     let iss = syn.segment.seq;
     world.inject(&[from_server(SYN, Seq(300), Seq(0))]);
@@ -159,7 +160,7 @@ fn a_syn_is_repeated_for_more_than_three_minutes() {
     //= MUST-23
     //= TMR-2
     //= UT-3
-    // VEC-SYN-1.
+    //= VEC-SYN-1
     let (mut world, syn) = syn_sent();
     let mut seen = Vec::new();
     for second in 1..=243u32 {

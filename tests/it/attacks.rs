@@ -72,7 +72,7 @@ fn a_flood_of_syns_draws_a_challenge_for_each_slot_allowed() {
 fn ten_challenges_in_five_seconds_and_no_more() {
     //= BA-9
     //= COM-6
-    // VEC-BA-1.
+    //= VEC-BA-1
     let mut reached = reach(Start::Plain, State::Established);
     let (world, peer) = (&mut reached.world, reached.peer);
     let near = Seg { seq: peer.seq + 100, ..peer.seg(Flags::RST) };
@@ -171,7 +171,8 @@ fn a_restarted_peer_is_challenged_and_its_reset_ends_the_old_connection() {
     //= BA-3
     //= EST-3
     //= COM-5
-    // VEC-FSM-4 with us as B.
+    //= VEC-FSM-4
+    // With us as B.
     let mut reached = reach(Start::BelowWrap, State::Established);
     let (world, peer) = (&mut reached.world, reached.peer);
     let syn = seg(Flags::SYN, peer.seq + 300, Seq(0)).options(plain());
@@ -190,7 +191,8 @@ fn a_restarted_peer_is_challenged_and_its_reset_ends_the_old_connection() {
 #[test]
 fn data_for_a_restarted_peer_ends_in_its_reset() {
     //= COM-5
-    // VEC-FSM-5 with us as B.
+    //= VEC-FSM-5
+    // With us as B.
     let mut reached = reach(Start::AtHalf, State::Established);
     let (world, peer) = (&mut reached.world, reached.peer);
     world.call(|conn| assert_eq!(conn.send(b"hello?"), 6));
@@ -205,7 +207,7 @@ fn data_for_a_restarted_peer_ends_in_its_reset() {
 fn a_true_reset_behind_a_loss_costs_one_round_trip_more() {
     //= BA-4
     //= COM-6
-    // VEC-FSM-10.
+    //= VEC-FSM-10
     let mut reached = reach(Start::Plain, State::Established);
     let (world, peer) = (&mut reached.world, reached.peer);
     world.inject(&[Seg { seq: peer.seq + 100, ..peer.seg(Flags::RST) }]);

@@ -49,7 +49,8 @@ fn a_syn_ack_goes_again_five_times_and_the_entry_dies_at_63_seconds() {
 #[test]
 fn the_lifetime_is_the_sum_of_all_waits() {
     //= SYNQ-6
-    // VEC-SYN-2, n = 0..5 with T = 1 s and n = 5 with T = 3 s, without a ceiling.
+    //= VEC-SYN-2
+    // n = 0..5 with T = 1 s and n = 5 with T = 3 s, without a ceiling.
     for (repeats, first_s, life_s) in
         [(0, 1, 1), (1, 1, 3), (2, 1, 7), (3, 1, 15), (4, 1, 31), (5, 1, 63), (5, 3, 189)]
     {
@@ -133,7 +134,8 @@ fn a_reset_or_a_wrong_acknowledgment_does_what_it_may_to_a_half_open_entry() {
 
 #[test]
 fn the_old_syn_of_a_client_does_not_stop_its_new_one() {
-    // VEC-FSM-3 with us as B.
+    //= VEC-FSM-3
+    // With us as B.
     //= SYR-1
     let mut world = World::new();
     world.inject(&[seg(Flags::SYN, Seq(90), Seq(0))]);

@@ -47,7 +47,8 @@ fn holes_are_reported_newest_first_and_filled_runs_delivered() {
     //= COM-19
     //= EST-6
     //= CC-15
-    // VEC-SACK-2 and 3, moved down by 4000.
+    //= VEC-SACK-2..3
+    // Moved down by 4000.
     let (mut world, peer) = with_sack();
     let mut arrive = |seq| {
         world.inject(&[piece(&peer, seq, 500)]);
@@ -80,15 +81,15 @@ fn duplicates_are_reported_once() {
     let (mut world, peer) = with_sack();
     world.inject(&[piece(&peer, 1_000, 1_000)]);
     world.sent();
-    // VEC-DSACK-1.
+    //= VEC-DSACK-1
     world.inject(&[piece(&peer, 1_000, 500)]);
     assert_eq!(answer(&mut world), (2_000, vec![(1_000, 1_500)]));
-    // VEC-DSACK-2.
+    //= VEC-DSACK-2
     world.inject(&[piece(&peer, 2_500, 500)]);
     assert_eq!(answer(&mut world), (2_000, vec![(2_500, 3_000)]));
     world.inject(&[piece(&peer, 1_000, 500)]);
     assert_eq!(answer(&mut world), (2_000, vec![(1_000, 1_500), (2_500, 3_000)]));
-    // VEC-DSACK-3.
+    //= VEC-DSACK-3
     world.inject(&[piece(&peer, 3_000, 500)]);
     assert_eq!(answer(&mut world), (2_000, vec![(2_500, 3_500)]));
     world.inject(&[piece(&peer, 3_000, 500)]);
@@ -98,7 +99,7 @@ fn duplicates_are_reported_once() {
 #[test]
 fn a_segment_that_is_partly_old_reports_its_old_part() {
     //= DSACK-4
-    // VEC-DSACK-4.
+    //= VEC-DSACK-4
     let (mut world, peer) = with_sack();
     world.inject(&[piece(&peer, 2_000, 500)]);
     world.inject(&[piece(&peer, 1_000, 500)]);

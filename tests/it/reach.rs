@@ -80,6 +80,8 @@ pub struct Script {
     pub refuse: bool,
     /// How many bytes `on_data` takes; all of them without a number.
     pub take: Option<usize>,
+    /// How many bytes `on_data` takes in all from now on; no limit without a number.
+    pub credit: Option<usize>,
     /// The connection that was opened last.
     pub conn: Option<ConnId>,
     /// Called once, at the next chance, with the connection.
@@ -121,7 +123,11 @@ impl App for Probe {
     }
 
     fn on_data(&mut self, conn: &mut Conn<'_>, data: &[u8]) -> usize {
-        let taken = self.0.borrow().take.unwrap_or(data.len()).min(data.len());
+        let mut script = self.0.borrow_mut();
+        let taken =
+            script.take.unwrap_or(data.len()).min(script.credit.unwrap_or(data.len())).min(data.len());
+        script.credit = script.credit.map(|credit| credit - taken);
+        drop(script);
         self.tell(Told::Data(data[..taken].to_vec()));
         self.act(conn);
         taken

@@ -10,7 +10,9 @@ const ACK: Flags = Flags::ACK;
 
 #[test]
 fn a_connection_lives_from_syn_to_time_wait_and_leaves_nothing() {
-    // VEC-FSM-1, VEC-FSM-6 with us as A.
+    //= VEC-FSM-1
+    //= VEC-FSM-6
+    // With us as A.
     let mut world = World::new();
     let mut peer = world.establish(PEER_PORT);
     world.inject(&[peer.seg(ACK | Flags::PSH).text(b"hello")]);

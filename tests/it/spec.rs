@@ -1,5 +1,5 @@
 //! The table of requirements in `docs/spec` is true: what it says is coded or tested is cited there, by a line
-//! `//= ID` in the code it is about, and nothing is cited that it does not know.
+//! `//= ID` in the code it is about (`# = ID` in a packet script), and nothing is cited that it does not know.
 //!
 //! A row is `ID = { level = "M", status = "code" }`. Levels: M and MN for must and must not, S and SN for should,
 //! R recommended, O optional, F a fact, P a choice of this project. Instead of a status `code` or `test` stands
@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::script::scripts;
 use crate::tidy::source::{Source, root, sources};
 
 const FILES: [&str; 3] = ["rfc9293.toml", "extensions.toml", "vectors.toml"];
@@ -60,6 +61,18 @@ fn read(text: &str) -> BTreeMap<String, Row> {
     table
 }
 
+/// The requirements that a citation names: `VEC-RTO-1..6` are six.
+fn each(cited: &str) -> Vec<String> {
+    let span = cited.split_once("..").and_then(|(first, to)| {
+        let (name, from) = first.rsplit_once('-')?;
+        Some((name, from.parse::<u32>().ok()?..=to.parse().ok()?))
+    });
+    match span {
+        Some((name, numbers)) => numbers.map(|number| format!("{name}-{number}")).collect(),
+        None => vec![cited.to_owned()],
+    }
+}
+
 fn cite(source: &Source, citations: &mut Citations) {
     // Unit tests stand at the end of a file.
     let tests_from = source.text.find("#[cfg(test)]\nmod tests {").unwrap_or(source.text.len());
@@ -68,10 +81,11 @@ fn cite(source: &Source, citations: &mut Citations) {
         let in_tests = source.is_test() || at > tests_from;
         at += line.len();
         // Sections of other standards are cited in full and are not in the table.
-        let cited = line.trim().strip_prefix("//= ").filter(|id| !id.starts_with("RFC"));
+        let mark = if source.path.ends_with(".pkt") { "# = " } else { "//= " };
+        let cited = line.trim().strip_prefix(mark).filter(|id| !id.starts_with("RFC"));
         if let Some(id) = cited {
             let ids = if in_tests { &mut citations.tests } else { &mut citations.code };
-            ids.insert(id.trim().to_owned());
+            ids.extend(each(id.trim()));
         }
     }
 }
@@ -110,7 +124,14 @@ fn the_table_of_requirements_is_true() {
     // The citations of this file are examples.
     let all = sources(&["src", "tests", "benches", "fuzz/src"]);
     all.iter().filter(|s| s.path != "tests/it/spec.rs").for_each(|s| cite(s, &mut citations));
+    scripts().iter().for_each(|s| cite(s, &mut citations));
     assert_eq!(untrue(&table, &citations), [""; 0]);
+}
+
+#[test]
+fn a_citation_may_name_a_range() {
+    assert_eq!(each("MUST-7"), ["MUST-7"]);
+    assert_eq!(each("VEC-CK-9..11"), ["VEC-CK-9", "VEC-CK-10", "VEC-CK-11"]);
 }
 
 #[test]
@@ -121,6 +142,8 @@ fn an_untrue_table_is_found() {
     let text = "fn f() {\n    //= MUST-1\n}\n#[cfg(test)]\nmod tests {\n    //= MUST-2\n}\n";
     cite(&Source::new("src/x.rs", text), &mut citations);
     assert_eq!((citations.code.len(), citations.tests.len()), (1, 1));
+    cite(&Source::new("tests/it/scripts/x.pkt", "# = MUST-2\n//= MUST-3\n# MUST-4\n"), &mut citations);
+    assert_eq!((citations.code.len(), citations.tests.len()), (1, 1), "a script cites in its own way");
     let both = row("MUST-1", "status = \"code\"") + &row("MUST-2", "status = \"test\"");
     assert_eq!(untrue(&read(&both), &citations), [""; 0]);
     let swapped = row("MUST-1", "status = \"test\"") + &row("MUST-2", "status = \"code\"");

@@ -1,6 +1,6 @@
 //! States reached by real exchange at chosen sequence numbers, and time that passes from deadline to deadline.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use dpdk_tcp::base::hash::Secrets;
 use dpdk_tcp::base::time::Instant;
@@ -58,10 +58,19 @@ impl Start {
     }
 }
 
+/// Which side opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Opening {
+    /// The peer.
+    Passive,
+    /// We, from the port that we also listen on (MUST-42).
+    Active,
+}
+
 /// A connection in a state, and what the peer knows of it.
 pub struct Reached {
     pub world: World,
-    /// `seq` is our RCV.NXT, `ack` our SND.NXT.
+    /// `seq` is our RCV.NXT, in SYN-SENT the peer's ISS; `ack` is our SND.NXT.
     pub peer: Peer,
     /// The right edge of the window that we offered last.
     pub edge: Seq,
@@ -85,18 +94,22 @@ pub fn reach(start: Start, state: State) -> Reached {
 
 #[track_caller]
 pub fn reach_with(setup: Setup, peer_iss: Seq, state: State) -> Reached {
-    let mut world = World::with(setup);
+    reach_by(Opening::Passive, setup, peer_iss, state)
+}
+
+/// Leads a connection into `state`, opened by the one side or the other.
+#[track_caller]
+pub fn reach_by(opening: Opening, setup: Setup, peer_iss: Seq, state: State) -> Reached {
+    let world = World::with(setup);
     if matches!(state, State::Closed | State::Listen) {
         let peer = Peer { port: PEER_PORT, seq: peer_iss, ack: Seq(5_000) };
         return Reached { world, peer, edge: peer_iss + 0xffff };
     }
-    let (peer, syn_ack) = world.half_open(PEER_PORT, peer_iss, plain());
-    let edge = edge_of(&syn_ack);
-    let mut reached = Reached { world, peer, edge };
-    if state != State::SynReceived {
-        reached.world.inject(&[peer.seg(ACK)]);
-        reached.world.silent();
-    }
+    let mut reached = match opening {
+        Opening::Passive => opened_by_peer(world, peer_iss, state),
+        Opening::Active => opened_by_us(world, peer_iss, state),
+    };
+    let peer = reached.peer;
     match state {
         State::FinWait1 => reached.we_close(),
         State::FinWait2 => {
@@ -121,6 +134,38 @@ pub fn reach_with(setup: Setup, peer_iss: Seq, state: State) -> Reached {
     assert_eq!(reached.world.state(PEER_PORT), state);
     reached.world.told();
     reached
+}
+
+#[track_caller]
+fn opened_by_peer(mut world: World, peer_iss: Seq, state: State) -> Reached {
+    let (peer, syn_ack) = world.half_open(PEER_PORT, peer_iss, plain());
+    if state != State::SynReceived {
+        world.inject(&[peer.seg(ACK)]);
+        world.silent();
+    }
+    Reached { world, peer, edge: edge_of(&syn_ack) }
+}
+
+#[track_caller]
+fn opened_by_us(mut world: World, peer_iss: Seq, state: State) -> Reached {
+    let remote = SocketAddr::new(IpAddr::V4(PEERS.into()), PEER_PORT);
+    let id = world.worker.open(None, Some(PORT), remote).unwrap();
+    world.probe.0.borrow_mut().conn = Some(id);
+    world.run();
+    let syn = world.one();
+    syn.flags(Flags::SYN);
+    let mut peer = Peer { port: PEER_PORT, seq: peer_iss, ack: syn.segment.seq + 1 };
+    if state == State::SynSent {
+        return Reached { world, peer, edge: peer_iss + 0xffff };
+    }
+    // By crossing SYNs into SYN-RECEIVED, by a SYN-ACK beyond.
+    let flags = if state == State::SynReceived { Flags::SYN } else { Flags::SYN | ACK };
+    let syn = peer.seg(flags).options(plain());
+    world.inject(&[Seg { ack: if flags.has(ACK) { syn.ack } else { Seq(0) }, ..syn }]);
+    peer.seq += 1;
+    let answer = world.one();
+    answer.ack(peer.seq);
+    Reached { world, peer, edge: edge_of(&answer) }
 }
 
 impl Reached {

@@ -203,7 +203,7 @@ fn an_old_segment_and_its_reset_do_not_assassinate() {
     //= TMW-2
     //= TW-9
     //= ATK-17
-    // VEC-FSM-8.
+    //= VEC-FSM-8
     let mut reached = reach(Start::BelowWrap, State::TimeWait);
     let old = Seg { seq: reached.peer.seq - 46, ack: reached.peer.ack - 68, ..reached.peer.seg(ACK) };
     reached.world.inject(&[old]);

@@ -29,7 +29,7 @@ mod tests {
         //= CLD-3
         //= CLD-4
         //= TS-11
-        // VEC-FSM-11, VEC-FSM-12.
+        //= VEC-FSM-11..12
         let syn = Segment { seq: Seq(100), flags: Flags::SYN, ..Segment::default() };
         let reset = segment_arrives(&syn).0.unwrap();
         assert_eq!((reset.seq, reset.ack, reset.flags), (Seq(0), Seq(101), Flags::RST | Flags::ACK));

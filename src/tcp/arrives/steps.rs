@@ -5,8 +5,10 @@ use super::synchronized::Room;
 use crate::base::drop_reason::DropReason;
 use crate::tcp::Ctx;
 use crate::tcp::config::{RTO_AFTER_SYN_LOSS_MS, TS_RECENT_AGE_US};
-use crate::tcp::congestion::Congestion;
+use crate::tcp::congestion::{Congestion, Marked};
 use crate::tcp::outcome::{End, Outcome, SynAgain};
+use crate::tcp::recovery::Recovery;
+use crate::tcp::recovery::delivery::Before;
 use crate::tcp::segment::reset_for;
 use crate::tcp::state::State;
 use crate::tcp::tcb::{Owed, Tcb, Waiting, fact};
@@ -21,6 +23,8 @@ pub(in crate::tcp) struct Arrival<'a> {
     pub room: Room,
     /// Time and settings.
     pub ctx: Ctx<'a>,
+    /// What is known of what is in flight.
+    pub rec: Option<&'a mut Recovery>,
     /// What the segment did.
     pub out: Outcome,
     /// Octets cut from the front of the text.
@@ -196,11 +200,22 @@ impl Tcb {
             self.refuse_impossible_ack(a)?;
         }
         self.take_timestamp(a);
-        if a.seg.ack.after(self.snd.una) {
-            self.acknowledge(a);
-        }
+        let (una, wnd) = (self.snd.una, self.snd.wnd);
+        let advances = a.seg.ack.after(una);
+        let measured = advances && self.acknowledge(a);
         self.take_window(a);
-        self.take_congestion_echo(a);
+        if let Some(rec) = a.rec.take() {
+            self.take_delivery(rec, a, Before { una, wnd, measured });
+            a.rec = Some(rec);
+        } else if advances && !a.out.opened && !self.is_marked(a) {
+            //= CC-14
+            self.congestion.on_ack(self.snd.una.since(una), u32::from(self.mss));
+        }
+        // The SYN-ACK is no packet that could have been marked.
+        let flight = if a.out.opened { 0 } else { self.snd.nxt.since(una) };
+        self.take_congestion_echo(a, flight);
+        self.take_congestion_mark(a);
+        self.arm(a.rec.as_deref(), advances, a.ctx);
         self.fin_acknowledged(a);
         Ok(())
     }
@@ -269,16 +284,20 @@ impl Tcb {
         }
     }
 
-    /// SND.UNA advances (COM-13).
-    pub(super) fn acknowledge(&mut self, a: &mut Arrival<'_>) {
+    /// The segment echoes a congestion mark.
+    fn is_marked(&self, a: &Arrival<'_>) -> bool {
+        a.seg.flags.has(Flags::ECE) && self.facts.has(fact::ECN)
+    }
+
+    /// SND.UNA advances (COM-13). Says whether a round trip was measured.
+    pub(super) fn acknowledge(&mut self, a: &mut Arrival<'_>) -> bool {
         //= COM-13
-        let ctx = a.ctx;
-        let acked = a.seg.ack.since(self.snd.una);
         let queued_before = self.queued();
         let handshake = a.out.opened;
-        if self.measure(a) || handshake {
+        let measured = self.measure(a);
+        if measured || handshake {
             self.timers.kept = 0;
-        } else if self.timers.waiting == Waiting::Retransmit {
+        } else if self.timers.waiting.is_for_flight() {
             //= RTO-11
             self.timers.kept = self.timers.kept.saturating_add(self.timers.expiries);
         }
@@ -287,22 +306,18 @@ impl Tcb {
             self.ack_floor = self.snd.una - (1 << 30);
         }
         a.out.acked = if handshake { 0 } else { queued_before - self.queued() };
-        //= CC-14
-        if !handshake && (!a.seg.flags.has(Flags::ECE) || !self.facts.has(fact::ECN)) {
-            self.congestion.on_ack(acked, u32::from(self.mss));
-        }
         self.resend = self.resend.later(self.snd.una);
         if self.resend.at_or_after(self.snd.nxt) {
             self.facts.clear(fact::RESENDING);
         }
         self.short_end = self.short_end.later(self.snd.una);
-        self.cwr_end = self.cwr_end.later(self.snd.una);
+        self.cwr_end = self.cwr_end.later(self.snd.una - 1);
         self.timers.expiries = 0;
-        self.progress_at = ctx.now.tick();
+        self.progress_at = a.ctx.now.tick();
         self.owed.0 |= Owed::SEND;
         //= RTO-8
         self.timers.waiting = Waiting::Nothing;
-        self.arm(ctx);
+        measured
     }
 
     /// Takes a round-trip sample, at most one in a round trip (RTO-9, TS-8); says whether it did.
@@ -330,7 +345,7 @@ impl Tcb {
     }
 
     /// SND.WND (COM-16). A window that opens sends; one that closes is probed.
-    fn take_window(&mut self, a: &Arrival<'_>) {
+    fn take_window(&mut self, a: &mut Arrival<'_>) {
         let (seq, ack) = (a.seg.seq - u32::from(a.text_at), a.seg.ack);
         if self.timers.waiting == Waiting::Persist {
             //= MUST-37
@@ -361,28 +376,49 @@ impl Tcb {
         if before == 0 && self.flight() > 0 && self.snd.wnd >= worth {
             // Whatever was sent as a probe was refused; it goes again as data. Into a silly window it goes by
             // the timer, so that one that flaps draws no stream of small segments (ATK-29).
-            self.resend = self.snd.una;
-            self.facts.set(fact::RESENDING);
+            match a.rec.as_deref_mut() {
+                Some(rec) => rec.resend_all(),
+                None => {
+                    self.resend = self.snd.una;
+                    self.facts.set(fact::RESENDING);
+                }
+            }
         }
         if before == 0 || self.snd.wnd == 0 {
             self.timers.waiting = Waiting::Nothing;
             self.timers.expiries = 0;
-            self.arm(a.ctx);
         }
         //= EST-8
         self.owed.0 |= Owed::SEND;
     }
 
-    /// The peer echoes a congestion mark (ECN-8), or says that it has reacted to ours (ECN-6).
-    fn take_congestion_echo(&mut self, a: &Arrival<'_>) {
-        if !self.facts.has(fact::ECN) {
+    /// The peer echoes a congestion mark on one of the `flight` octets that were in flight when it came: less goes
+    /// out, and nothing goes again; once in a window (ECN-8).
+    fn take_congestion_echo(&mut self, a: &mut Arrival<'_>, flight: u32) {
+        if !self.is_marked(a) || flight == 0 || !self.cwr_end.before(self.snd.una) {
             return;
         }
-        if a.seg.flags.has(Flags::ECE) && self.flight() > 0 && self.cwr_end.at_or_before(self.snd.una) {
-            //= ECN-8
-            self.congestion.on_mark(self.flight(), u32::from(self.mss));
-            self.cwr_end = self.snd.nxt;
-            self.facts.set(fact::CWR_DUE);
+        //= ECN-8
+        let mss = u32::from(self.mss);
+        let marked = match a.rec.as_deref_mut() {
+            Some(rec) if rec.is_open() => rec.marked(&mut self.congestion, flight, mss),
+            Some(_) => Marked::Reduced,
+            None => self.congestion.on_mark(flight, mss),
+        };
+        if marked == Marked::Held {
+            //= ECN-10
+            // Nothing more until the timer says so: see `Tcb::arm`.
+            let delay = self.rto_ms(a.ctx);
+            self.restart_rto(delay, a.ctx);
+        }
+        self.cwr_end = self.snd.nxt;
+        self.facts.set(fact::CWR_DUE);
+    }
+
+    /// A packet was marked on its way here, or the peer has reacted to our telling it (ECN-6).
+    fn take_congestion_mark(&mut self, a: &Arrival<'_>) {
+        if !self.facts.has(fact::ECN) {
+            return;
         }
         if a.seg.flags.has(Flags::CWR) {
             //= ECN-6

@@ -78,6 +78,7 @@ impl Tcb {
         self.rcv.edge = self.rcv.nxt + self.receive_buffer.min(0xffff);
         self.become_established(a);
         self.acknowledge(a);
+        self.arm(None, true, a.ctx);
         self.snd.wl2 = a.seg.ack;
         self.owe_ack();
         //= SYS-8

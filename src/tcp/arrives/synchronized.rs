@@ -5,6 +5,7 @@ use super::steps::Arrival;
 use crate::base::drop_reason::DropReason;
 use crate::tcp::Ctx;
 use crate::tcp::outcome::Outcome;
+use crate::tcp::recovery::Recovery;
 use crate::tcp::state::State;
 use crate::tcp::tcb::Tcb;
 use crate::wire::tcp::Segment;
@@ -19,10 +20,17 @@ pub struct Room {
 }
 
 impl Tcb {
-    /// One segment arrives. What the connection then owes is paid by [`Tcb::output`].
-    pub fn segment_arrives(&mut self, segment: &Segment, room: Room, ctx: Ctx<'_>) -> Outcome {
+    /// One segment arrives. `rec` is the connection's record of what is in flight, if it has one. What the
+    /// connection then owes is paid by [`Tcb::output`].
+    pub fn segment_arrives(
+        &mut self,
+        segment: &Segment,
+        room: Room,
+        rec: Option<&mut Recovery>,
+        ctx: Ctx<'_>,
+    ) -> Outcome {
         let mut arrival =
-            Arrival { seg: *segment, room, ctx, out: Outcome::default(), text_at: 0, refused: None };
+            Arrival { seg: *segment, room, ctx, rec, out: Outcome::default(), text_at: 0, refused: None };
         let verdict = match self.state() {
             State::SynSent => self.syn_sent(&mut arrival),
             _ => self.walk(&mut arrival),

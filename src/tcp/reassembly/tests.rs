@@ -20,7 +20,7 @@ fn blocks_are_reported_as_rfc_2018_shows() {
     //= SACK-3
     //= SACK-4
     //= SACK-5
-    // VEC-SACK-1.
+    //= VEC-SACK-1
     let mut pool = Pool::new(1 << 20);
     let mut held = Reassembly::default();
     for right in 1..=7 {
@@ -28,7 +28,7 @@ fn blocks_are_reported_as_rfc_2018_shows() {
         assert_eq!(blocks(&held), [(5_500, 5_500 + 500 * right)]);
     }
     held.clear(&mut pool);
-    // VEC-SACK-2 and 3.
+    //= VEC-SACK-2..3
     insert(&mut held, &mut pool, 6_000, 500);
     insert(&mut held, &mut pool, 7_000, 500);
     assert_eq!(blocks(&held), [(7_000, 7_500), (6_000, 6_500)]);
@@ -47,7 +47,8 @@ fn blocks_are_reported_as_rfc_2018_shows() {
 fn what_is_held_already_is_named_and_moves_to_the_front() {
     //= DSACK-2
     //= DSACK-4
-    // VEC-DSACK-3: 4500-5499 held, 5000-5499 again.
+    //= VEC-DSACK-3
+    // 4500-5499 held, 5000-5499 again.
     let mut pool = Pool::new(1 << 20);
     let mut held = Reassembly::default();
     insert(&mut held, &mut pool, 4_500, 1_000);

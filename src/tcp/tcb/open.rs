@@ -69,11 +69,13 @@ impl Tcb {
             cwr_end: seed.iss,
             timed_end: nxt,
             timed_at: ctx.now,
+            sent_at: ctx.now,
             rtt: RttEstimator::default(),
             congestion: Congestion::new(536, 0),
             timers: Timers {
                 waiting: Waiting::Nothing,
                 retransmit_at: now,
+                rto_at: now,
                 ack_at: None,
                 life_at: None,
                 expiries: 0,

@@ -105,7 +105,8 @@ fn a_half_closed_connection_still_receives_and_the_other_half_still_sends() {
 fn fins_that_cross_end_in_time_wait() {
     //= FW1-4
     //= CLG-2
-    // VEC-FSM-7 with us as A.
+    //= VEC-FSM-7
+    // With us as A.
     for start in Start::ALL {
         let mut reached = reach(start, State::FinWait1);
         let (world, peer) = (&mut reached.world, &reached.peer);
@@ -126,7 +127,8 @@ fn we_close_second_and_keep_nothing() {
     //= EST-9
     //= CLW-6
     //= LAK-2
-    // VEC-FSM-6 with us as B.
+    //= VEC-FSM-6
+    // With us as B.
     let mut reached = reach(Start::AtHalf, State::Established);
     let (world, peer) = (&mut reached.world, &reached.peer);
     world.inject(&[peer.seg(FIN_ACK)]);

@@ -144,7 +144,8 @@ fn acknowledgments_are_believed_within_the_window_that_the_peer_ever_offered() {
     //= MAY-12
     //= ATK-6
     //= ATK-38
-    // VEC-ACC-4, relative to ISS: ISS = 0, SND.UNA = 100, SND.NXT = 600, MAX.SND.WND = 300 (and, for the lower
+    //= VEC-ACC-4
+    // Relative to ISS: ISS = 0, SND.UNA = 100, SND.NXT = 600, MAX.SND.WND = 300 (and, for the lower
     // limit of the window, SND.UNA = 1000).
     for (una, ack, believed) in [
         (100u32, -100i64, false),

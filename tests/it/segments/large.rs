@@ -66,7 +66,13 @@ fn a_device_that_cuts_segments_cannot_be_told_from_one_that_does_not() {
         for step in 0..40u32 {
             let (kind, amount) = (rng.below(8), rng.below(60_000));
             let flags = ACK | Flags::when(rng.below(9) == 0, Flags::ECE);
-            let ack = Seg { ack: peer.ack + rng.below(sent + 1), ..peer.seg(flags) };
+            let mut ack = Seg { ack: peer.ack + rng.below(sent + 1), ..peer.seg(flags) };
+            if rng.below(3) == 0 {
+                // Something was lost: later octets are reported, the first ones are not.
+                let (left, right) = (peer.ack + rng.below(sent + 1), peer.ack + rng.below(sent + 1));
+                ack.ack = peer.ack;
+                ack.options.sack.push(left.earlier(right), left.later(right));
+            }
             let ack = ack.ts(3 + step, 0).wnd([0x4000, 0x4000, 300, 3][rng.below(4) as usize]);
             let frames = worlds.each_mut().map(|world| {
                 match kind {

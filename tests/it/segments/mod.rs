@@ -13,6 +13,7 @@ mod rcv_syn;
 mod rcv_syn_ack;
 mod rcv_syn_fin;
 mod sending;
+mod syn_sent;
 mod timestamps;
 mod urgent;
 mod windows;

@@ -10,18 +10,26 @@ use dpdk_tcp::wire::tcp::Flags;
 use super::matrix::At::{Edge, Nxt};
 use super::matrix::{Kind, Reply, Row, WRAPS, row, run};
 use crate::reach::Told;
+use crate::states::Opening;
 
 /// Rows that hold with and without an ACK field, since nothing looks at it.
 pub fn common_rows() -> Vec<Row> {
     let (near, outside) = (DropReason::RstNotExact, DropReason::RstOutsideWindow);
     let reset = [Told::Closed(CloseReason::Reset)];
+    let refused = [Told::Closed(CloseReason::Refused)];
     let mut rows = vec![
         row(Closed, "CLD-1", Nxt(0)).drops(DropReason::RstNoConnection),
         row(Closed, "CLD-1 with text", Nxt(0)).text(8).drops(DropReason::RstNoConnection),
         row(Listen, "LIS-1", Nxt(0)).drops(DropReason::ListenRst),
         row(Listen, "LIS-1 with SYN", Nxt(0)).plus(Flags::SYN).drops(DropReason::ListenRst),
-        row(SynReceived, "SYR-1 silently back to LISTEN", Nxt(0)).to(Closed),
-        row(SynReceived, "SYR-1 with text", Nxt(0)).text(5).to(Closed),
+        row(SynReceived, "SYR-1 silently back to LISTEN", Nxt(0)).to(Closed).opened(Opening::Passive),
+        row(SynReceived, "SYR-1 with text", Nxt(0)).text(5).to(Closed).opened(Opening::Passive),
+        row(SynReceived, "SYR-2", Nxt(0)).to(Closed).tells(&refused).opened(Opening::Active),
+        row(SynReceived, "SYR-2 with text", Nxt(0))
+            .text(5)
+            .to(Closed)
+            .tells(&refused)
+            .opened(Opening::Active),
         row(TimeWait, "TMW-1 exact", Nxt(0)).drops(DropReason::TimeWaitRst),
         row(TimeWait, "TMW-1 in the window", Nxt(9)).drops(DropReason::TimeWaitRst),
         row(TimeWait, "TMW-1 old", Nxt(-1)).drops(DropReason::TimeWaitRst),
@@ -55,6 +63,8 @@ fn only_an_exact_reset_resets() {
     //= CLD-1
     //= LIS-1
     //= SYR-1
+    //= SYR-2
+    //= MUST-11
     //= COM-3
     //= COM-5
     //= COM-6

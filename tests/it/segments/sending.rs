@@ -37,7 +37,7 @@ fn one_short_segment_is_in_flight_at_a_time() {
     //= SHLD-7
     //= NAG-1
     //= NAG-2
-    // VEC-NAG-1.
+    //= VEC-NAG-1
     let (mut world, peer) = offered(0xffff, 0xffff);
     assert_eq!(write(&mut world, 100), [100]);
     assert_eq!(write(&mut world, 100), []);
@@ -51,7 +51,7 @@ fn a_short_end_follows_full_segments_by_minshall_and_holds_the_next_short_one() 
     //= NAG-2
     //= SHLD-28
     //= MUST-61
-    // VEC-NAG-2, VEC-NAG-3.
+    //= VEC-NAG-2..3
     let (mut world, peer) = offered(0xffff, 0xffff);
     assert_eq!(write(&mut world, 3_000), [1_460, 1_460, 80]);
     assert_eq!(write(&mut world, 50), []);
@@ -111,7 +111,8 @@ fn silly_windows_are_waited_for_and_half_of_the_largest_is_used() {
     //= TMR-10
     //= MUST-60
     //= ATK-29
-    // VEC-SWS-2: U=500 of D=5000 is held until the override timer; U=1460 and U=40000 are sent.
+    //= VEC-SWS-2
+    // U=500 of D=5000 is held until the override timer; U=1460 and U=40000 are sent.
     let (mut world, peer) = offered(0xffff, 500);
     assert_eq!(write(&mut world, 5_000), []);
     let overridden = world.watch_ms(1_000);
@@ -121,7 +122,8 @@ fn silly_windows_are_waited_for_and_half_of_the_largest_is_used() {
     assert_eq!(world.one().text.len(), 1_460);
     let (mut world, _) = offered(0xffff, 40_000);
     assert!(write(&mut world, 33_000).iter().all(|octets| *octets == 1_460));
-    // VEC-SWS-3: a window never above 800, of which 400 are usable.
+    //= VEC-SWS-3
+    // A window never above 800, of which 400 are usable.
     let (mut world, _) = offered(800, 400);
     assert_eq!(write(&mut world, 1_000), [400]);
     // Even without Nagle a silly window is not used.

@@ -77,7 +77,7 @@ fn older_timestamps_are_refused_by_the_vectors() {
     //= PAWS-2
     //= COM-2
     //= ATK-45
-    // VEC-PAWS-1..7; 8 is undefined.
+    //= VEC-PAWS-1..7
     for (recent, val, accepted) in [
         (0x64, 0x64, true),
         (0x64, 0x65, true),
@@ -121,7 +121,8 @@ fn only_what_begins_at_the_last_acknowledgment_moves_ts_recent() {
     //= COM-12
     //= TS-7
     //= ATK-28
-    // VEC-PAWS-10: stored at the left edge, kept at a hole.
+    //= VEC-PAWS-10
+    // Stored at the left edge, kept at a hole.
     let (mut world, peer) = stamped(10);
     let hole = Seg { seq: peer.seq + 1, ..peer.seg(ACK).text(b"x").ts(20, 0) };
     world.inject(&[hole]);
@@ -146,7 +147,8 @@ fn only_what_begins_at_the_last_acknowledgment_moves_ts_recent() {
 #[test]
 fn a_delayed_acknowledgment_echoes_the_oldest() {
     //= TS-7
-    // VEC-PAWS-11: one ACK for A(1), B(2), C(3).
+    //= VEC-PAWS-11
+    // One ACK for A(1), B(2), C(3).
     let (mut world, peer) = stamped(0);
     let text = |n: u32| Seg { seq: peer.seq + n, ..peer.seg(ACK).text(b"x").ts(n + 1, 0) };
     world.inject(&[text(0), text(1), text(2)]);
@@ -158,7 +160,8 @@ fn a_delayed_acknowledgment_echoes_the_oldest() {
 #[test]
 fn a_hole_echoes_the_last_in_order_and_what_fills_it_itself() {
     //= TS-7
-    // VEC-PAWS-12: A(1), a hole at B, C(3) held, B(2) fills; then E(5) held and D(4) fills.
+    //= VEC-PAWS-12
+    // A(1), a hole at B, C(3) held, B(2) fills; then E(5) held and D(4) fills.
     let (mut world, peer) = stamped(0);
     let text = |n: u32, val| Seg { seq: peer.seq + n, ..peer.seg(ACK).text(b"x").ts(val, 0) };
     for (segment, ack, expected) in
@@ -175,7 +178,8 @@ fn a_hole_echoes_the_last_in_order_and_what_fills_it_itself() {
 fn after_24_days_of_silence_a_timestamp_proves_nothing() {
     //= PAWS-3
     //= PAWS-6
-    // VEC-PAWS-9, at 24 days and beyond 24.86 days: there the clock of 1 ms itself changes its sign.
+    //= VEC-PAWS-9
+    // At 24 days and beyond 24.86 days: there the clock of 1 ms itself changes its sign.
     for (days, hours, accepted) in
         [(23, 0, false), (24, 1, true), (25, 0, true), (30, 0, true), (52, 0, true)]
     {

@@ -196,7 +196,8 @@ fn windows_are_scaled_after_the_handshake_and_never_retracted() {
     //= SHLD-14
     //= X-4
     //= REC-1
-    // VEC-WS-4: 262144 octets need a shift of 3, and the SYN-ACK's field is not scaled.
+    //= VEC-WS-4
+    // 262144 octets need a shift of 3, and the SYN-ACK's field is not scaled.
     let mut world = World::new();
     let options = Options { window_scale: Some(7), ..plain() };
     let (mut peer, syn_ack) = world.establish_with(options, 1_000);
@@ -222,7 +223,8 @@ fn a_peer_s_window_is_scaled_by_its_shift_but_not_on_its_syn() {
     //= WS-4
     //= WS-5
     //= ATK-29
-    // VEC-WS-1: a shift of 15 counts as 14. 1 << 14 octets may be in flight, if the congestion window allows.
+    //= VEC-WS-1
+    // A shift of 15 counts as 14. 1 << 14 octets may be in flight, if the congestion window allows.
     for (shift, field, room) in [(0, 3_000, 3_000), (2, 1_000, 4_000), (14, 1, 14_600), (15, 1, 14_600)] {
         let mut world = World::new();
         let options = Options { window_scale: Some(shift), ..plain() };
@@ -240,7 +242,8 @@ fn without_an_offer_windows_are_not_scaled() {
     //= WS-1
     //= WS-2
     //= WS-6
-    // VEC-WS-5 seen from the passive side, and a shift on a segment without SYN.
+    //= VEC-WS-5
+    // Seen from the passive side, and a shift on a segment without SYN.
     let mut world = World::new();
     let (peer, syn_ack) = world.establish_with(plain(), 4_000);
     assert_eq!(syn_ack.segment.options.window_scale, None);

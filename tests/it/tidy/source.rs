@@ -47,9 +47,14 @@ impl Source {
 
 /// All Rust files below some folders of the project.
 pub fn sources(folders: &[&str]) -> Vec<Source> {
+    texts(folders, "rs")
+}
+
+/// All files below some folders of the project whose names end in `.ending`.
+pub fn texts(folders: &[&str], ending: &str) -> Vec<Source> {
     let mut paths = Vec::new();
     for folder in folders {
-        collect(&root().join(folder), &mut paths);
+        collect(&root().join(folder), ending, &mut paths);
     }
     paths.sort();
     assert!(!paths.is_empty(), "there are files in {folders:?}");
@@ -60,12 +65,12 @@ pub fn sources(folders: &[&str]) -> Vec<Source> {
     paths.iter().map(read).collect()
 }
 
-fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
+fn collect(folder: &Path, ending: &str, paths: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
-            collect(&path, paths);
-        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            collect(&path, ending, paths);
+        } else if path.extension().is_some_and(|found| found == ending) {
             paths.push(path);
         }
     }

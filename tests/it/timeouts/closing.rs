@@ -78,7 +78,7 @@ fn two_msl_are_a_minute_and_start_again_with_each_fin() {
     //= TMW-3
     //= TMW-10
     //= TMW-2
-    // VEC-FSM-9.
+    //= VEC-FSM-9
     let mut reached = reach(Start::AtWrap, State::TimeWait);
     reached.world.watch_ms(40_000);
     let fin = Seg { seq: reached.peer.seq - 1, ..reached.peer.seg(FIN_ACK) };

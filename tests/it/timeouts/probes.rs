@@ -27,7 +27,7 @@ fn probes_follow_at_doubling_intervals_up_to_a_minute() {
     //= MUST-36
     //= SHLD-29
     //= SHLD-30
-    // VEC-ZWP-1.
+    //= VEC-ZWP-1
     let (mut world, peer) = blocked(100);
     let mut at = 0;
     let mut times = Vec::new();

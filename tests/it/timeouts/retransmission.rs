@@ -35,7 +35,7 @@ fn what_is_lost_goes_again_after_1_3_7_15_31_and_63_seconds() {
     //= TMR-1
     //= MUST-18
     //= MUST-19
-    // VEC-RTO-8.
+    //= VEC-RTO-8
     let mut reached = reach(Start::BelowWrap, State::Established);
     let (world, peer) = (&mut reached.world, &reached.peer);
     send(world, 100);
@@ -139,7 +139,7 @@ fn an_echo_of_what_we_never_sent_measures_nothing() {
 fn a_lossy_handshake_starts_data_with_three_seconds_unless_a_timestamp_measures() {
     //= RTO-10
     //= TS-14
-    // VEC-SYN-3.
+    //= VEC-SYN-3
     for stamped in [false, true] {
         let mut world = World::new();
         let timestamps = stamped.then_some(Timestamps { val: 1, ecr: 0 });

@@ -1,0 +1,4 @@
+//! Frames into the parsers, by libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| dpdk_tcp_fuzz::parsers::frame(data));

@@ -1,0 +1,46 @@
+//! The congestion window besides losses: idle times, marks.
+
+use dpdk_tcp::stats::counters::Counter;
+use dpdk_tcp::wire::tcp::Flags;
+
+use super::lab::{Lab, Offer, SACK};
+use crate::reach::Setup;
+use dpdk_tcp::tcp::congestion::Algorithm;
+
+#[test]
+fn after_an_idle_time_longer_than_the_timeout_the_window_is_the_initial_one() {
+    //= CC-13
+    let mut setup = Setup::default();
+    setup.cfg.congestion = Algorithm::Reno;
+    setup.limits.buffers = 64 << 20;
+    setup.limits.send_buffer = 1 << 20;
+    let mut lab = Lab::with(setup, SACK);
+    let mut left = lab.send(40).len() as u32;
+    for upto in 1..=40 {
+        left += lab.ack(upto, &[]).len() as u32;
+    }
+    assert_eq!(left, 40);
+    lab.world.pass_ms(100);
+    let at_once = lab.send(40).len();
+    assert!(at_once > 20, "the window has grown: {at_once}");
+    (41..=80).for_each(|upto| drop(lab.ack(upto, &[])));
+    lab.world.pass_ms(5_000);
+    assert_eq!(lab.send(40).len(), 10);
+}
+
+#[test]
+fn a_mark_with_a_window_of_one_segment_waits_for_the_timer() {
+    //= ECN-8
+    //= ECN-10
+    let mut lab = Lab::new(Offer { sack: true, timestamps: false, ecn: true });
+    lab.send(40);
+    // A timeout leaves a window of one segment.
+    lab.watch(1_400);
+    assert!(lab.count(Counter::RtoExpired) >= 1);
+    let mut seg = lab.ack_of(10, &[], None);
+    seg.flags = seg.flags | Flags::ECE;
+    // Everything in flight is acknowledged, with a mark.
+    lab.world.inject(&[seg]);
+    let at_once = lab.sent();
+    assert!(at_once.len() <= 2, "{at_once:?}");
+}
