@@ -287,8 +287,12 @@ impl Pool {
         self.free_count += 1;
     }
 
-    /// Puts all of `back` behind `front`; `back` is empty afterwards. Costs nothing but two links.
+    /// Puts all of `back` behind `front`; `back` is empty afterwards. Costs two links, and a copy of what of the seam
+    /// fits into the last chunk of `front`: however small the pieces were, two neighbours hold more than a chunk
+    /// together, so that a queue takes at most twice its length (ATK-13).
     pub fn join(&mut self, front: &mut Queue, back: &mut Queue) {
+        //= ATK-13
+        self.close_seam(front, back);
         let back = std::mem::take(back);
         if front.head == NONE {
             *front = back;
@@ -300,6 +304,27 @@ impl Pool {
             front.len += back.len;
             front.lent_len += back.lent_len;
             front.lent += back.lent;
+        }
+    }
+
+    /// Moves pieces of `back` as a whole into the last chunk of `front`, as long as they fit.
+    fn close_seam(&mut self, front: &mut Queue, back: &mut Queue) {
+        while let (Some(tail), Some(head)) =
+            (self.pieces.get(front.tail as usize), self.pieces.get(back.head as usize))
+        {
+            let len = head.end - head.start;
+            let fits =
+                !tail.source.is_lent() && !head.source.is_lent() && len as usize <= CHUNK - tail.end as usize;
+            if !fits {
+                return;
+            }
+            let mut bytes = [0; CHUNK];
+            let Some(place) = bytes.get_mut(..len as usize) else { return };
+            place.copy_from_slice(self.bytes_of(back.head));
+            self.fill_tail(front.tail, place);
+            front.len += len;
+            back.len -= len;
+            self.release_head(back);
         }
     }
 
@@ -400,6 +425,26 @@ mod tests {
         assert_eq!(content(&pool, &queue), [5; 620]);
         pool.clear(&mut queue);
         assert_eq!(Arc::strong_count(&bytes), 1);
+    }
+
+    #[test]
+    fn small_pieces_that_are_joined_take_no_chunk_each() {
+        //= ATK-13
+        let mut pool = Pool::new(600 * CHUNK);
+        let mut all = Queue::default();
+        for n in 0..5_000u32 {
+            let mut one = Queue::default();
+            pool.push(&mut one, &[n as u8; 3][..1 + n as usize % 3]);
+            pool.join(&mut all, &mut one);
+        }
+        assert_eq!(pool.pieces_in(&all) as usize, (all.len() as usize).div_ceil(CHUNK));
+        // Whole chunks are linked, not copied.
+        let mut chunk = Queue::default();
+        pool.push(&mut chunk, &[7; CHUNK]);
+        let before = pool.pieces_in(&all);
+        pool.join(&mut all, &mut chunk);
+        assert_eq!((pool.pieces_in(&all), chunk.len()), (before + 1, 0));
+        assert_eq!(content(&pool, &all).len(), all.len() as usize);
     }
 
     #[test]

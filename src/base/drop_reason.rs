@@ -74,6 +74,7 @@ drop_reasons! {
     ListenOther = "listen_other", "Neither SYN, ACK nor RST for a listener (LIS-12).";
     SynQueueFull = "syn_queue_full", "The half-open queue is full (LIS-8).";
     AcceptQueueFull = "accept_queue_full", "Too many connections wait for the application (LIS-9, SYR-10).";
+    AddressFull = "address_full", "The remote address has as many connections as it may have (LIM-3).";
     NoTcb = "no_tcb", "Every connection slot is in use (LIM-4).";
     // TCP with a connection.
     TimestampMissing = "timestamp_missing", "Timestamps were negotiated and are missing (TS-6).";

@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::app::Service;
 use crate::config::ConfigError;
 use crate::config::address::{self, InterfaceAddr};
+use crate::config::connection;
 use crate::config::serve::{self, Listen, RateLimit, ServeOptions, SynCookies};
 
 /// The first words that are ours, with which the line needs no `--`.
@@ -182,6 +183,48 @@ struct ServeArgs {
     #[arg(help = "Memory for data queued by or for services, 1M to 1T")]
     buffers: u64,
 
+    #[arg(long, value_name = "COUNT", help_heading = "Limits", value_parser = connection::per_address)]
+    #[arg(help = "Connections of each remote address [default: any number]")]
+    per_address: Option<u32>,
+
+    #[arg(long, value_name = "SIZE", help_heading = "Connections", default_value = "256k")]
+    #[arg(value_parser = connection::send_buffer)]
+    #[arg(help = "Data that one connection may have queued for sending, 1k to 1G")]
+    send_buffer: u32,
+
+    #[arg(long, value_name = "SIZE", help_heading = "Connections", default_value = "256k")]
+    #[arg(value_parser = connection::receive_buffer)]
+    #[arg(help = "Largest receive window of a connection, 1k to 512M")]
+    receive_buffer: u32,
+
+    #[arg(long, value_name = "IDLE[,INTERVAL[,PROBES]]", help_heading = "Connections")]
+    #[arg(value_parser = connection::keep_alive)]
+    #[arg(help = "Ask a peer that was silent for IDLE whether it is there, every\n\
+                  INTERVAL (75s), and give it up after PROBES (9) without an\n\
+                  answer [default: never]")]
+    keep_alive: Option<connection::KeepAlive>,
+
+    #[arg(long, value_name = "DURATION", help_heading = "Connections", default_value = "5m")]
+    #[arg(value_parser = connection::user_timeout)]
+    #[arg(help = "Give a connection up when what was sent is not acknowledged for\n\
+                  so long, 1s to 12d")]
+    user_timeout: Duration,
+
+    #[arg(long, value_name = "HOPS", help_heading = "Connections", default_value = "64")]
+    #[arg(value_parser = connection::ttl)]
+    #[arg(help = "Time to live of packets, 1 to 255")]
+    ttl: std::num::NonZeroU8,
+
+    #[arg(long, value_name = "CODE", help_heading = "Connections", default_value = "0")]
+    #[arg(value_parser = connection::dscp)]
+    #[arg(help = "Diffserv codepoint of packets, 0 to 63")]
+    dscp: u8,
+
+    #[arg(long, value_name = "HOW", help_heading = "Connections", default_value = "cubic")]
+    #[arg(value_parser = connection::congestion)]
+    #[arg(help = "How windows grow: cubic or reno")]
+    congestion: connection::Congestion,
+
     #[arg(long, value_name = "DURATION", help_heading = "Limits", default_value = "60s")]
     #[arg(value_parser = serve::time_wait)]
     #[arg(help = "How long TIME-WAIT lasts (2 MSL), 1ms to 1h")]
@@ -245,6 +288,14 @@ impl ServeArgs {
             syn_cookies: self.syn_cookies,
             rst_rate: self.rst_rate,
             buffers: self.buffers,
+            per_address: self.per_address,
+            send_buffer: self.send_buffer,
+            receive_buffer: self.receive_buffer,
+            keep_alive: self.keep_alive,
+            user_timeout: self.user_timeout,
+            ttl: self.ttl,
+            dscp: self.dscp,
+            congestion: self.congestion,
             duration: self.duration,
             stats_interval: Some(self.stats_interval).filter(|interval| !interval.is_zero()),
             drain: self.drain,
@@ -272,14 +323,12 @@ pub fn parse(words: Vec<String>) -> Result<Command, Exit> {
         Words::Serve(args) => args.checked().map(Command::Serve),
         Words::Check(args) => args.checked().map(Command::Check),
     };
-    checked.map_err(|error| wrong_use(&error.to_string(), command.as_deref()))
+    checked.map_err(|error| wrong_use(&error.to_string()))
 }
 
-/// Wrong use: status 2, one sentence, and where to look.
-fn wrong_use(sentence: &str, command: Option<&str>) -> Exit {
-    let command = command.unwrap_or("serve");
-    let text = format!("dpdk-tcp: {sentence}.\nTry `dpdk-tcp {command} --help`.\n");
-    Exit { status: 2, text, to_stdout: false }
+/// Wrong use: status 2, and one sentence that says what is wrong and what to do.
+fn wrong_use(sentence: &str) -> Exit {
+    Exit { status: 2, text: format!("dpdk-tcp: {sentence}\n"), to_stdout: false }
 }
 
 fn explain(error: &clap::Error, command: Option<&str>) -> Exit {
@@ -317,9 +366,13 @@ fn explain(error: &clap::Error, command: Option<&str>) -> Exit {
                 COMMANDS.join(" or ")
             )
         }
-        _ => error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned(),
+        _ => {
+            let words = error.to_string();
+            let first = words.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            format!("{first}; `dpdk-tcp {} --help` lists the options", command.unwrap_or("serve"))
+        }
     };
-    wrong_use(&sentence, command)
+    wrong_use(&sentence)
 }
 
 #[cfg(test)]

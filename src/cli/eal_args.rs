@@ -41,6 +41,11 @@ pub enum SplitError {
     /// An option without the value that it needs.
     #[error("the EAL option `{0}` needs a value: give it one, as in `-l 0`")]
     ValueMissing(String),
+    /// EAL refuses the two together, in words about a third option that nobody wrote.
+    #[error(
+        "`--no-huge` and `--in-memory` exclude one another: leave out `--in-memory`; with `--no-shconf` several programs run side by side"
+    )]
+    NoHugeInMemory,
 }
 
 /// Whether an option of EAL takes a value.
@@ -267,6 +272,10 @@ pub fn split(words: &[String], commands: &[&str]) -> Result<Words, SplitError> {
         return Err(error);
     }
     let (eal, rest) = words.split_at(walk.at.min(words.len()));
+    let given = options(eal);
+    if ["no-huge", "in-memory"].iter().all(|wanted| given.iter().any(|(name, _)| name == wanted)) {
+        return Err(SplitError::NoHugeInMemory);
+    }
     let ours = rest.get(1..).unwrap_or_default();
     Ok(Words::Split { eal: eal.to_vec(), ours: ours.to_vec() })
 }

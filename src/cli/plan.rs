@@ -1,10 +1,15 @@
 //! From options to a plan: which loop serves which port, what each shard may hold, what memory that takes. Pure.
 
+use std::time::Duration;
+
 use crate::cli::args::Serve;
+use crate::config::connection::Congestion;
 use crate::config::serve::SynCookies;
 use crate::engine::limits::{Limits, MemoryPlan};
 use crate::tcp::arrives::listen::CookieMode;
 use crate::tcp::config::Config;
+use crate::tcp::congestion::Algorithm;
+use crate::tcp::settings::{Dscp, ForIp, KeepAlive, Settings};
 
 /// Which port (by place in the list of ports) is served by which core (by place in the list of cores).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,7 +45,10 @@ fn share(all: u32, loops: usize) -> u32 {
 pub fn limits(options: &Serve, loops: usize) -> Limits {
     Limits {
         connections: share(options.max_connections, loops),
+        listeners: u16::try_from(options.listen.len()).unwrap_or(u16::MAX),
         backlog: options.backlog,
+        per_address: options.per_address,
+        send_buffer: options.send_buffer,
         time_wait_max: share(options.time_wait_max, loops),
         buffers: usize::try_from(options.buffers).unwrap_or(usize::MAX) / loops.max(1),
         resets_per_second: share(options.rst_rate.per_second, loops),
@@ -57,7 +65,24 @@ pub fn limits(options: &Serve, loops: usize) -> Limits {
 
 /// The protocol's settings.
 pub fn config(options: &Serve) -> Config {
-    Config::default().with_time_wait(options.time_wait)
+    let ip = ForIp { dscp: Dscp::new(options.dscp).unwrap_or_default(), ttl: options.ttl };
+    let keep_alive = options.keep_alive.and_then(|asked| {
+        KeepAlive::new(milliseconds(asked.idle), milliseconds(asked.interval), asked.probes)
+    });
+    Config {
+        congestion: match options.congestion {
+            Congestion::Cubic => Algorithm::Cubic,
+            Congestion::Reno => Algorithm::Reno,
+        },
+        receive_buffer: options.receive_buffer,
+        user_timeout_ms: milliseconds(options.user_timeout),
+        settings: Settings { ip, keep_alive, ..Settings::default() },
+        ..Config::default().with_time_wait(options.time_wait)
+    }
+}
+
+fn milliseconds(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 
 /// Lines for the banner on the memory of all shards.
@@ -93,6 +118,32 @@ mod tests {
         assert_eq!(Cores::deal(1, 3).ports, [vec![0, 1, 2]]);
         assert_eq!(Cores::deal(2, 3).ports, [vec![0, 2], vec![1]]);
         assert_eq!((Cores::deal(4, 2).busy(), Cores::deal(2, 3).busy()), (2, 2));
+    }
+
+    #[test]
+    fn settings_of_connections_arrive() {
+        //= MUST-27
+        //= MUST-48
+        //= MUST-49
+        let line = "--keep-alive 10m,30s,5 --user-timeout 2m --ttl 3 --dscp 46 --receive-buffer 1M --send-buffer 2k --congestion reno";
+        let Ok(Command::Serve(options)) = parse(line.split(' ').map(str::to_owned).collect()) else {
+            panic!()
+        };
+        let config = config(&options);
+        assert_eq!(config.settings.keep_alive, KeepAlive::new(600_000, 30_000, 5));
+        assert_eq!((config.user_timeout_ms, config.receive_buffer), (120_000, 1 << 20));
+        assert_eq!(config.congestion, Algorithm::Reno);
+        let ip = config.settings.ip;
+        assert_eq!((ip.ttl.get(), Some(ip.dscp)), (3, Dscp::new(46)));
+        assert_eq!(limits(&options, 1).send_buffer, 2 << 10);
+        let Ok(Command::Serve(options)) = parse(Vec::new()) else { panic!() };
+        let (ours, theirs) = (super::config(&options), Config::default());
+        assert_eq!(ours.congestion, theirs.congestion);
+        assert_eq!((ours.settings, ours.user_timeout_ms), (theirs.settings, theirs.user_timeout_ms));
+        assert_eq!(
+            (ours.receive_buffer, limits(&options, 1).send_buffer),
+            (theirs.receive_buffer, 256 << 10)
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod assign;
+pub mod connection;
 pub mod serve;
 pub mod units;
 
@@ -14,6 +15,9 @@ use thiserror::Error;
 /// and value are put in front by whoever prints it, unless the message names them itself.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum ConfigError {
+    /// `--congestion` with another word than the two.
+    #[error("'{0}' is not a way for windows to grow; take cubic or reno")]
+    Congestion(String),
     /// Another word for `--syn-cookies`.
     #[error("'{0}' is no way to use SYN cookies; take auto, always or never")]
     SynCookies(String),

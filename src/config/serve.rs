@@ -3,10 +3,12 @@
 
 use std::fmt::Display;
 use std::net::IpAddr;
+use std::num::NonZeroU8;
 use std::str::FromStr;
 use std::time::Duration;
 
 use super::address::InterfaceAddr;
+use super::connection::{Congestion, KeepAlive};
 use super::{ConfigError, assign, units};
 use crate::base::burst::BURST_MAX;
 
@@ -65,6 +67,22 @@ pub struct ServeOptions<S> {
     pub rst_rate: RateLimit,
     /// `--buffers`: bytes of memory for data queued by or for applications.
     pub buffers: u64,
+    /// `--per-address`: connections of each remote address (LIM-3); `None` for any number.
+    pub per_address: Option<u32>,
+    /// `--send-buffer`: octets that one connection may have queued for sending (LIM-5).
+    pub send_buffer: u32,
+    /// `--receive-buffer`: octets that one connection may hold, its largest window (LIM-6).
+    pub receive_buffer: u32,
+    /// `--keep-alive`: when silent peers are asked whether they are there; `None` for never.
+    pub keep_alive: Option<KeepAlive>,
+    /// `--user-timeout`: how long a connection lives without progress (R2).
+    pub user_timeout: Duration,
+    /// `--ttl`: time to live of TCP's packets.
+    pub ttl: NonZeroU8,
+    /// `--dscp`: Diffserv codepoint of connections' packets, 0 to 63.
+    pub dscp: u8,
+    /// `--congestion`: how connections' windows grow.
+    pub congestion: Congestion,
     /// `--duration`: serve for so long and end; `None` serves until a signal.
     pub duration: Option<Duration>,
     /// `--stats-interval`: time between reports; `None` reports only at the end.
@@ -126,7 +144,7 @@ impl<S> ServeOptions<S> {
 
 /// How a number is written.
 #[derive(Clone, Copy)]
-enum Notation {
+pub(super) enum Notation {
     Count,
     Size,
     /// The number is microseconds.
@@ -134,7 +152,7 @@ enum Notation {
 }
 
 /// The range of one number.
-struct Bounds {
+pub(super) struct Bounds {
     what: &'static str,
     notation: Notation,
     min: u64,
@@ -143,10 +161,16 @@ struct Bounds {
     usual: &'static str,
 }
 
-const HOUR_US: u64 = 3_600_000_000;
+pub(super) const HOUR_US: u64 = 3_600_000_000;
 
 impl Bounds {
-    const fn of(what: &'static str, notation: Notation, min: u64, max: u64, usual: &'static str) -> Self {
+    pub(super) const fn of(
+        what: &'static str,
+        notation: Notation,
+        min: u64,
+        max: u64,
+        usual: &'static str,
+    ) -> Self {
         Bounds { what, notation, min, max, why: "", usual }
     }
 
@@ -163,7 +187,7 @@ impl Bounds {
     }
 
     /// Reads a number within the range, in the target's type; the ranges below fit their types.
-    fn read<T: TryFrom<u64>>(&self, text: &str) -> Result<T, ConfigError> {
+    pub(super) fn read<T: TryFrom<u64>>(&self, text: &str) -> Result<T, ConfigError> {
         let value = match self.notation {
             Notation::Count => units::count(text)?,
             Notation::Size => units::size(text)?,
@@ -179,7 +203,7 @@ impl Bounds {
         })
     }
 
-    fn read_duration(&self, text: &str) -> Result<Duration, ConfigError> {
+    pub(super) fn read_duration(&self, text: &str) -> Result<Duration, ConfigError> {
         self.read::<u64>(text).map(Duration::from_micros)
     }
 }
@@ -427,8 +451,16 @@ mod tests {
             time_wait: Duration::from_secs(60),
             time_wait_max: time_wait_max_default(1),
             syn_cookies: SynCookies::Auto,
+            congestion: Congestion::Cubic,
             rst_rate: RateLimit { per_second: 0, burst: 0 },
             buffers: 1 << 20,
+            per_address: None,
+            send_buffer: 1 << 18,
+            receive_buffer: 1 << 18,
+            keep_alive: None,
+            user_timeout: Duration::from_secs(300),
+            ttl: NonZeroU8::MAX,
+            dscp: 0,
             duration: None,
             stats_interval: None,
             drain: Duration::ZERO,

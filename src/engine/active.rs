@@ -12,6 +12,7 @@ use crate::flow::key::Key;
 use crate::flow::table::Place;
 use crate::flow::time_wait_ring::Record;
 use crate::stats::counters::Counter;
+use crate::tcp::settings::Settings;
 use crate::tcp::tcb::Tcb;
 use crate::tcp::time_wait::TimeWait;
 use crate::wire::ipv4;
@@ -53,6 +54,7 @@ impl Shard {
         local: Option<IpAddr>,
         local_port: Option<u16>,
         remote: SocketAddr,
+        settings: Settings,
     ) -> Result<ConnId, OpenError> {
         //= CALL-2
         //= MUST-46
@@ -80,7 +82,7 @@ impl Shard {
         if opened >= self.limits.connections {
             return Err(OpenError::NoTcb);
         }
-        let tcb = Tcb::open_active(self.seed(&key, old), self.ctx());
+        let tcb = Tcb::open_active(self.seed(&key, old, settings), self.ctx());
         let hash = self.hash(&key);
         let id = self.insert(key, hash, tcb, Origin::Active, Owner::Opener).ok_or(OpenError::NoTcb)?;
         self.count(Counter::SynSent);

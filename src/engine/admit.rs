@@ -15,6 +15,7 @@ use crate::flow::table::Place;
 use crate::stats::counters::Counter;
 use crate::tcp::arrives::{closed, listen};
 use crate::tcp::segment::{SegmentOut, reset_for};
+use crate::tcp::settings::Settings;
 use crate::tcp::tcb::{Seed, Tcb};
 use crate::tcp::time_wait::TimeWait;
 use crate::tcp::{isn, mss, syn_cookie};
@@ -51,7 +52,15 @@ impl Shard {
             listen::Disposition::Open | listen::Disposition::Cookie | listen::Disposition::Prove
         );
         //= LIM-4
-        let decided = if opens && no_room { listen::Disposition::Ignore(DropReason::NoTcb) } else { decided };
+        let decided = match opens {
+            true if no_room => listen::Disposition::Ignore(DropReason::NoTcb),
+            //= LIM-3
+            //= ATK-15
+            true if self.per_address.is_full(arrived.key.remote) => {
+                listen::Disposition::Ignore(DropReason::AddressFull)
+            }
+            _ => decided,
+        };
         Verdict::Listener(ListenerId(number), decided)
     }
 
@@ -99,13 +108,13 @@ impl Shard {
     fn refuse(&mut self, key: Key, reset: Option<SegmentOut>, reason: DropReason) {
         self.drop_one(reason);
         if let Some(reset) = reset {
-            self.reply(key, reset);
+            self.reply(key, reset, self.cfg.settings.ip);
         }
     }
 
     /// A SYN opens a half-open connection.
     fn open_passive(&mut self, listener: ListenerId, arrived: &Arrived, old: Option<TimeWait>) {
-        let seed = self.seed(&arrived.key, old);
+        let seed = self.seed(&arrived.key, old, self.settings_of(listener));
         let tcb = Tcb::open_passive(&arrived.segment, seed, self.ctx());
         if self.insert_half_open(listener, arrived, tcb).is_some() {
             self.count(Counter::Syn);
@@ -134,13 +143,14 @@ impl Shard {
         let secret = &self.secrets.cookies;
         let cookie =
             syn_cookie::make(secret, self.now, &self.tuple_bytes(&arrived.key), syn.seq, syn.options.mss);
-        let seed = self.seed(&arrived.key, None);
+        let settings = self.settings_of(listener);
+        let seed = self.seed(&arrived.key, None, settings);
         let syn_ack = syn_cookie::syn_ack(syn, cookie, seed, self.ctx());
         if let Some(listening) = self.listening.get_mut(usize::from(listener.0)) {
             listening.queues.cookie_sent = Some(self.now);
         }
         self.count(Counter::CookiesSent);
-        self.reply(arrived.key, syn_ack);
+        self.reply(arrived.key, syn_ack, settings.ip);
     }
 
     /// An acknowledgment that may prove a cookie: it opens the connection and arrives on it, or is refused.
@@ -158,7 +168,7 @@ impl Shard {
         if full {
             return self.drop_one(DropReason::AcceptQueueFull);
         }
-        let seed = Seed { iss: cookie, ..self.seed(&arrived.key, None) };
+        let seed = Seed { iss: cookie, ..self.seed(&arrived.key, None, self.settings_of(listener)) };
         let tcb = Tcb::open_by_cookie(ack, mss, seed, self.ctx());
         if let Some(id) = self.insert_half_open(listener, arrived, tcb) {
             self.count(Counter::CookiesGood);
@@ -210,8 +220,13 @@ impl Shard {
         Some(id)
     }
 
+    /// What a listener's connections start with.
+    fn settings_of(&self, listener: ListenerId) -> Settings {
+        self.listening.get(usize::from(listener.0)).map_or(self.cfg.settings, |found| found.settings)
+    }
+
     /// What the tables and secrets give to a new connection.
-    pub(super) fn seed(&self, key: &Key, old: Option<TimeWait>) -> Seed {
+    pub(super) fn seed(&self, key: &Key, old: Option<TimeWait>, settings: Settings) -> Seed {
         let local = (self.local_addr(key.local), key.local_port);
         let remote = (IpAddr::V4(key.remote.into()), key.remote_port);
         let generated = isn::initial(&self.secrets.isn, self.now, local, remote);
@@ -222,6 +237,7 @@ impl Shard {
             ts_offset: self.timestamp_offset(key),
             mtu: self.mtus.get(interface).copied().unwrap_or(MTU_MIN),
             ip_header: mss::IPV4_HEADER,
+            settings,
         }
     }
 }

@@ -10,8 +10,11 @@ use super::active::OpenError;
 use super::shard::Shard;
 use super::slot::{Origin, Owner, Slot};
 use crate::tcp::Ctx;
-use crate::tcp::calls::AfterClose;
+use crate::tcp::calls::{AfterClose, CallError};
+use crate::tcp::outcome::Soft;
+use crate::tcp::settings::Settings;
 use crate::tcp::state::State;
+use crate::tcp::tcb::Tcb;
 
 /// Names one connection of one shard for as long as it lives; a later connection in the same slot has another
 /// generation. `index` is below [`Shard::slots`], so an application can keep its state in an array.
@@ -47,6 +50,8 @@ pub enum CloseReason {
     Aborted,
     /// Data or a FIN was not acknowledged within the user timeout (R2), or the peer never closed its side.
     TimedOut,
+    /// The peer answered no keep-alive probe ([`Conn::set_keep_alive`]).
+    Silent,
     /// Data arrived after the application had closed (RFC 9293 3.6.1, SHLD-3).
     DataAfterClose,
     /// The peer answered our SYN by a reset: nobody listens there.
@@ -82,6 +87,10 @@ pub trait App {
     /// The peer announced urgent data, or more of it (MUST-32). [`Conn::urgent`] says how much is left.
     fn on_urgent(&mut self, _conn: &mut Conn<'_>) {}
 
+    /// The connection is in trouble, and goes on all the same (MUST-47, SHLD-9, SHLD-25): the ERROR report of RFC
+    /// 9293 3.9.1.8. Also told while the application opens the connection.
+    fn on_trouble(&mut self, _conn: &mut Conn<'_>, _trouble: Soft) {}
+
     /// The program ends soon: what is open should be brought to an end. The default finishes at once.
     fn on_drain(&mut self, conn: &mut Conn<'_>) {
         conn.finish();
@@ -109,7 +118,21 @@ impl Api<'_> {
         local_port: Option<u16>,
         remote: SocketAddr,
     ) -> Result<ConnId, OpenError> {
-        self.shard.open_active(local, local_port, remote)
+        self.shard.open_active(local, local_port, remote, self.shard.cfg.settings)
+    }
+
+    /// As [`Api::open`], with settings of its own.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; nothing was sent then.
+    pub fn open_with(
+        &mut self,
+        local: Option<IpAddr>,
+        local_port: Option<u16>,
+        remote: SocketAddr,
+        settings: Settings,
+    ) -> Result<ConnId, OpenError> {
+        self.shard.open_active(local, local_port, remote, settings)
     }
 }
 
@@ -160,6 +183,17 @@ impl Conn<'_> {
     /// Queues bytes to be sent; returns how many were taken. Fewer than given when the connection's send
     /// buffer (LIM-5) or the shard's memory is full; 0 after the sending direction was closed.
     pub fn send(&mut self, data: &[u8]) -> usize {
+        self.queue(data, Tcb::send)
+    }
+
+    /// As [`Conn::send`], and the peer is told that what was taken is urgent, even through a closed window. The mark
+    /// is one place in the stream, not a message of its own; new applications should not use it (SHLD-13, RFC 6093).
+    pub fn send_urgent(&mut self, data: &[u8]) -> usize {
+        //= MUST-30
+        self.queue(data, Tcb::send_urgent)
+    }
+
+    fn queue(&mut self, data: &[u8], send: fn(&mut Tcb, u32) -> Result<(), CallError>) -> usize {
         let wanted = data.len().min(self.own_room());
         let fits = data.len().min(self.room());
         let shard = &mut *self.shard;
@@ -169,7 +203,7 @@ impl Conn<'_> {
             shard.starve(self.index);
         }
         let Some(slot) = shard.slots.get_mut(self.index) else { return 0 };
-        match slot.tcb.send(taken as u32) {
+        match send(&mut slot.tcb, taken as u32) {
             Ok(()) => taken,
             // Not reached: room() is 0 whenever the call is refused.
             Err(_) => 0,
@@ -235,7 +269,8 @@ impl Conn<'_> {
     /// What the connection's own limits leave.
     fn own_room(&self) -> usize {
         let Some(slot) = self.slot().filter(|slot| slot.tcb.may_send(1)) else { return 0 };
-        self.shard.limits.send_buffer.saturating_sub(slot.outgoing.len()) as usize
+        let limit = slot.tcb.settings().send_buffer.unwrap_or(self.shard.limits.send_buffer);
+        limit.saturating_sub(slot.outgoing.len()) as usize
     }
 
     /// Octets queued and not yet acknowledged.
@@ -246,13 +281,6 @@ impl Conn<'_> {
     /// Octets that were offered and not taken.
     pub fn unread(&self) -> usize {
         self.slot().map_or(0, |slot| slot.incoming.len() as usize)
-    }
-
-    /// Sends small segments at once (true) or by Nagle's rule (false, the default; MUST-17).
-    pub fn set_nodelay(&mut self, nodelay: bool) {
-        if let Some(slot) = self.shard.slots.get_mut(self.index) {
-            slot.tcb.set_nodelay(nodelay);
-        }
     }
 
     /// Closes our direction: a FIN after what is queued. The peer may go on sending (half-close).
@@ -286,6 +314,7 @@ impl Conn<'_> {
         if after != AfterClose::Deliver {
             if slot.owner == Owner::Taken {
                 slot.owner = Owner::Finished;
+                shard.closing.push_back(self.index);
             }
             shard.pool.clear(&mut slot.incoming);
             slot.tcb.set_held(0);
@@ -298,10 +327,10 @@ impl Conn<'_> {
         let shard = &mut *self.shard;
         let ctx = Ctx { now: shard.now, cfg: &shard.cfg };
         let Some(slot) = shard.slots.get_mut(self.index) else { return };
-        let key = slot.key;
+        let (key, ip) = (slot.key, slot.tcb.settings().ip);
         let (reset, _) = slot.tcb.abort(ctx);
         if let Some(reset) = reset {
-            shard.tell(key, reset);
+            shard.tell(key, reset, ip);
         }
     }
 

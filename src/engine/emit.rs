@@ -2,14 +2,13 @@
 
 use crate::link::{Caps, Frame, TxOffload};
 use crate::tcp::segment::SegmentOut;
+use crate::tcp::settings::ForIp;
 use crate::wire::checksum::{self, Sum};
 use crate::wire::ethernet::{self, ETHERTYPE_IPV4, Mac};
 use crate::wire::ipv4::{self, Ipv4Fields};
-use crate::wire::tcp::{self, Header};
+use crate::wire::tcp::{self, Flags, Header};
 use crate::wire::tcp_options;
 
-/// TTL of what we send (IP4-9).
-const TTL: u8 = 64;
 /// The codepoint ECT(0) in the lower two bits of the traffic class.
 const ECT_0: u8 = 0b10;
 
@@ -21,6 +20,8 @@ pub(super) struct Addressing {
     pub destination: [u8; 4],
     /// Source and destination port.
     pub ports: (u16, u16),
+    /// What the connection asks of IP.
+    pub ip: ForIp,
 }
 
 /// Writes the frame of one segment. `text` fills in the octets that the segment carries from an offset on; what the
@@ -55,8 +56,10 @@ pub(super) fn segment<F: Frame>(
         source: to.source,
         destination: to.destination,
         protocol: ipv4::PROTOCOL_TCP,
-        ttl: TTL,
-        tos: if segment.ect { ECT_0 } else { 0 },
+        //= MUST-48
+        //= MUST-49
+        ttl: to.ip.ttl.get(),
+        tos: to.ip.dscp.in_traffic_class() | if segment.ect { ECT_0 } else { 0 },
         payload_len: tcp_len as u16,
         id: 0,
         dont_fragment: true,
@@ -70,7 +73,7 @@ pub(super) fn segment<F: Frame>(
         ack: segment.ack,
         flags: segment.flags,
         wnd: segment.wnd,
-        up: 0,
+        up: segment.up,
     };
     header.emit(fixed, header_len);
     let Some((option_place, text_place)) = behind.split_at_mut_checked(options_len) else { return false };
@@ -144,6 +147,15 @@ fn finish_checksum<F: Frame>(frame: &mut F, caps: &Caps, to: &Addressing, header
             ipv6: false,
         });
     }
+}
+
+/// The control bits of a frame that [`segment`] built; `None` for any other frame of ours.
+pub(super) fn tcp_flags(frame: &[u8]) -> Option<Flags> {
+    const IP: usize = ethernet::HEADER_LEN;
+    let ethertype = frame.get(IP - 2..IP)?;
+    let is_tcp = ethertype == ETHERTYPE_IPV4.to_be_bytes() && *frame.get(IP + 9)? == ipv4::PROTOCOL_TCP;
+    let flags = frame.get(IP + ipv4::HEADER_LEN + tcp::FLAGS_AT).copied();
+    flags.filter(|_| is_tcp).map(Flags)
 }
 
 /// Fills in the destination MAC address of a frame that is otherwise complete.

@@ -2,10 +2,11 @@
 //! work each pass (LIM-13); the rest comes next time.
 
 use super::api::App;
-use super::limits::{EXPIRE_MAX, FEED_MAX};
+use super::limits::{EXPIRE_MAX, FEED_MAX, MOVES_MAX};
 use super::shard::Shard;
 use super::slot::Owner;
 use crate::base::bytes::CHUNK;
+use crate::stats::counters::Counter;
 use crate::tcp::Ctx;
 
 impl Shard {
@@ -13,9 +14,9 @@ impl Shard {
     pub(super) fn expire<A: App>(&mut self, app: &mut A) -> usize {
         //= ATK-44
         let now = self.now.tick();
-        let mut count = 0;
+        let (mut count, mut moves) = (0, MOVES_MAX);
         while count < EXPIRE_MAX
-            && let Some(index) = self.wheel.pop_due(now)
+            && let Some(index) = self.wheel.pop_due(now, &mut moves)
         {
             count += 1;
             self.timer_expired(app, index);
@@ -29,7 +30,27 @@ impl Shard {
             self.drop_record(index);
         }
         self.offer_waiting(app);
-        count + self.feed(app)
+        count + self.feed(app) + self.thin_out(app)
+    }
+
+    /// Where places for connections run out, those that only wait for their peers to close may have so many of them
+    /// (LIM-8); beyond, the oldest are reset. As long as there are places they harm nobody, and may still be
+    /// delivering what their applications sent.
+    fn thin_out<A: App>(&mut self, app: &mut A) -> usize {
+        //= LIM-8
+        //= ATK-14
+        let opened = self.slots.len().saturating_sub(self.half_open);
+        if opened < self.limits.crowded() {
+            return 0;
+        }
+        let surplus = self.closing.len().saturating_sub(self.limits.closing() as usize).min(EXPIRE_MAX);
+        for _ in 0..surplus {
+            if let Some(index) = self.closing.pop_front() {
+                self.count(Counter::ClosingReset);
+                self.abort(app, index);
+            }
+        }
+        surplus
     }
 
     /// Connections that found no memory try again while there is some.
@@ -115,10 +136,10 @@ impl Shard {
     fn abort<A: App>(&mut self, app: &mut A, index: u32) {
         let ctx = Ctx { now: self.now, cfg: &self.cfg };
         let Some(slot) = self.slots.get_mut(index) else { return };
-        let key = slot.key;
+        let (key, ip) = (slot.key, slot.tcb.settings().ip);
         let (reset, out) = slot.tcb.abort(ctx);
         if let Some(reset) = reset {
-            self.tell(key, reset);
+            self.tell(key, reset, ip);
         }
         self.carry_out(app, index, key, &out, &[]);
     }

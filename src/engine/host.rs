@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::emit;
 use super::port::Port;
-use super::shard::Shard;
+use super::shard::{Doubt, Shard};
 use crate::base::drop_reason::DropReason;
 use crate::base::hash::Secrets;
 use crate::base::ids::{LocalIdx, NeighbourIdx};
@@ -107,6 +107,15 @@ impl<F: Frame> Host<F> {
         let due = self.polled != tick;
         self.polled = tick;
         due
+    }
+
+    /// A connection gets no answer (R1): whether its next hop is there is asked again (RFC 1122 2.3.2.1).
+    pub(super) fn doubt(&mut self, locals: &Locals, doubt: &Doubt) {
+        //= MUST-20
+        let remote = IpAddr::V4(doubt.remote.into());
+        if let Some(hop) = self.routes.next_hop(locals, doubt.interface, remote) {
+            self.neighbours.doubt(doubt.neighbour, doubt.interface, hop);
+        }
     }
 
     /// Announcements, and requests for neighbours.
@@ -315,7 +324,7 @@ impl<F: Frame> Host<F> {
         frame: F,
     ) {
         let Some(slot) = shard.slots.get(index) else { return };
-        let progress = slot.tcb.progressed_within(PROGRESS_MS, shard.now);
+        let progress = slot.tcb.progressed_within(PROGRESS_MS, shard.ctx());
         let memory = (slot.neighbour, progress);
         let found = self.send_hinted(ports, shard, interface, slot.key.remote, frame, memory);
         if let (Some(found), Some(slot)) = (found, shard.slots.get_mut(index)) {

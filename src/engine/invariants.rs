@@ -54,7 +54,9 @@ impl Shard {
             (
                 (0..self.slots()).all(|index| {
                     self.slots.get(index).is_some()
-                        || !self.owing.contains(index) && !self.starved.contains(index)
+                        || ![&self.owing, &self.starved, &self.closing]
+                            .iter()
+                            .any(|list| list.contains(index))
                 }),
                 "only connections are on lists",
             ),

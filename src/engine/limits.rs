@@ -1,11 +1,13 @@
 //! A shard's limits (requirements 4.1) and the memory that follows from them, all of it taken at start.
 
+use super::api::ConnId;
 use super::recoveries::Recoveries;
 use super::slot::Slot;
 use super::wheel::Wheel;
 use crate::base::bytes::Pool;
 use crate::base::list::IndexList;
 use crate::base::slab::Slab;
+use crate::flow::per_address::PerAddress;
 use crate::flow::table::Table;
 use crate::flow::time_wait_ring::TimeWaitRing;
 use crate::inet::reassembly;
@@ -19,6 +21,12 @@ pub(super) const REPLIES_MAX: usize = 512;
 
 /// Timers and records looked at in one pass (LIM-13).
 pub(super) const EXPIRE_MAX: usize = 256;
+
+/// Timers that change their level in the wheel in one pass (LIM-13).
+pub(super) const MOVES_MAX: usize = 1_024;
+
+/// Connections that are offered to applications again in one pass (LIM-13).
+pub(super) const OFFERS_MAX: usize = 256;
 
 /// Connections without memory that try again in one pass: few, since most of them will fail again.
 pub(super) const FEED_MAX: usize = 8;
@@ -35,6 +43,10 @@ pub(super) const CUTS_MAX: u16 = 44;
 pub struct Limits {
     /// Established and closing connections (LIM-4).
     pub connections: u32,
+    /// Listeners at a time, before the loop starts and while it runs.
+    pub listeners: u16,
+    /// Connections of each remote address that listeners take (LIM-3); any number without it.
+    pub per_address: Option<u32>,
     /// Most connections of one listener that wait for the application; twice as many may be half-open.
     pub backlog: u32,
     /// TIME-WAIT records (LIM-7).
@@ -61,6 +73,8 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             connections: 262_144,
+            listeners: 16,
+            per_address: None,
             backlog: 4_096,
             time_wait_max: 4 * 262_144,
             buffers: 64 << 20,
@@ -78,7 +92,7 @@ impl Default for Limits {
 /// What a shard's memory is made of, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MemoryPlan {
-    /// For each connection: slot, timer, place in the index, in the owing list and in that of the starved.
+    /// For each connection: slot, timer, place in the index and in the lists of those that owe, starve or close.
     pub per_connection: usize,
     /// For each half-open connection; it is the same slot.
     pub per_half_open: usize,
@@ -100,6 +114,18 @@ impl Limits {
     /// Half-open connections in all (LIM-1): a quarter of the connections.
     pub fn half_open_total(&self) -> u32 {
         (self.connections / 4).max(1)
+    }
+
+    /// Connections that their applications have closed for good and that are not over, where places are scarce
+    /// (LIM-8): a quarter of all.
+    pub fn closing(&self) -> u32 {
+        //= LIM-8
+        (self.connections / 4).max(1)
+    }
+
+    /// From so many connections on places are scarce: seven eighths of all.
+    pub fn crowded(&self) -> u32 {
+        self.connections - self.connections / 8
     }
 
     /// Slots: half-open connections have some of their own, so that a flood of SYNs takes none away from
@@ -128,15 +154,19 @@ impl Limits {
     pub fn memory(&self) -> MemoryPlan {
         let index = Table::memory(self.table_entries());
         let index_entry = index / self.table_entries().max(1) as usize;
-        let slot = Slab::<Slot>::slot_bytes() + Wheel::node_bytes() + 2 * IndexList::link_bytes();
+        let slot = Slab::<Slot>::slot_bytes() + Wheel::node_bytes() + 3 * IndexList::link_bytes();
         let record = TimeWaitRing::<TimeWait>::record_bytes();
         let buffers = Pool::memory(self.buffers);
         let held = self.reassemblies() as usize * Slab::<Reassembly>::slot_bytes();
+        let waiting = usize::from(self.listeners) * self.backlog as usize * size_of::<ConnId>();
+        let counts = PerAddress::memory(self.per_address, self.slots());
         let recoveries = self.recoveries() as usize * Recoveries::record_bytes();
         let total = recoveries
             + self.reassembly.memory()
             + ipv4::PACKET_MAX
             + held
+            + waiting
+            + counts
             + self.slots() as usize * slot
             + self.time_wait_max as usize * record
             + index

@@ -6,6 +6,7 @@
 pub mod active;
 mod admit;
 pub mod api;
+mod choices;
 mod classify;
 pub mod control;
 mod emit;
@@ -15,6 +16,7 @@ mod held;
 pub mod host;
 pub mod invariants;
 pub mod limits;
+mod listen;
 mod port;
 mod process;
 mod recoveries;

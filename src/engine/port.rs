@@ -1,11 +1,13 @@
 //! One port of a loop: its queue pair, the burst it received, the frames that wait to be sent, and spare ones.
 
+use super::emit;
 use crate::base::burst::{BURST_MAX, Burst};
 use crate::base::drop_reason::DropReason;
 use crate::link::{Caps, Frame, QueuePair};
 use crate::stats::counters::{Counter, Counters};
 use crate::tcp::output::Budget;
 use crate::wire::ethernet::Mac;
+use crate::wire::tcp::Flags;
 
 /// A queue pair with its bursts.
 pub(super) struct Port<Q: QueuePair> {
@@ -16,6 +18,29 @@ pub(super) struct Port<Q: QueuePair> {
     tx: Burst<Q::Frame>,
     /// Fresh frames, so that it is known before a debt is paid whether it can be.
     spare: Burst<Q::Frame>,
+}
+
+/// What waits to be sent, in numbers: what the device has taken is the difference of two of them.
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    frames: u64,
+    bytes: u64,
+    segments: u64,
+    resets: u64,
+}
+
+impl Tally {
+    fn of<F: Frame>(waiting: &[F]) -> Tally {
+        waiting.iter().fold(Tally::default(), |sum, frame| {
+            let flags = emit::tcp_flags(frame.bytes());
+            Tally {
+                frames: sum.frames + 1,
+                bytes: sum.bytes + frame.total_len() as u64,
+                segments: sum.segments + u64::from(flags.is_some()),
+                resets: sum.resets + u64::from(flags.is_some_and(|flags| flags.has(Flags::RST))),
+            }
+        })
+    }
 }
 
 impl<Q: QueuePair> Port<Q> {
@@ -86,14 +111,14 @@ impl<Q: QueuePair> Port<Q> {
         if self.tx.is_empty() {
             return 0;
         }
-        let bytes: usize = self.tx.iter().map(Frame::total_len).sum();
-        let before = self.tx.len();
+        let before = Tally::of(&self.tx);
         self.queue.tx_burst(&mut self.tx);
-        let left: usize = self.tx.iter().map(Frame::total_len).sum();
-        let sent = before - self.tx.len();
-        counters.add(Counter::TxFrames, sent as u64);
-        counters.add(Counter::TxBytes, (bytes - left) as u64);
-        sent
+        let left = Tally::of(&self.tx);
+        counters.add(Counter::TxFrames, before.frames - left.frames);
+        counters.add(Counter::TxBytes, before.bytes - left.bytes);
+        counters.add(Counter::TxSegments, before.segments - left.segments);
+        counters.add(Counter::RstSent, before.resets - left.resets);
+        (before.frames - left.frames) as usize
     }
 
     /// Nothing waits to be sent.

@@ -3,7 +3,8 @@
 
 use super::admit::Verdict;
 use super::api::{Accept, App, ListenerId};
-use super::shard::{SCRATCH, Shard};
+use super::listen::is_waiting;
+use super::shard::{Doubt, SCRATCH, Shard};
 use super::slot::{Origin, Owner, Slot};
 use crate::base::bytes::CHUNK;
 use crate::flow::key::Key;
@@ -11,7 +12,7 @@ use crate::flow::table::Place;
 use crate::stats::counters::Counter;
 use crate::tcp::arrives::listen;
 use crate::tcp::arrives::synchronized::Room;
-use crate::tcp::outcome::{End, Outcome, Repair, Repairs, SynAgain};
+use crate::tcp::outcome::{End, Outcome, Repair, Repairs, Soft, SynAgain};
 use crate::tcp::state::State;
 use crate::tcp::time_wait::{self, TimeWait};
 use crate::wire::tcp::Segment;
@@ -57,7 +58,9 @@ impl Shard {
         }
         let accept_full = match (slot.tcb.state(), slot.origin) {
             (State::SynReceived, Origin::Listener(listener)) => {
-                self.listening.get(usize::from(listener.0)).is_none_or(|l| l.queues.is_full())
+                //= LIM-3
+                self.per_address.is_full(slot.key.remote)
+                    || self.listening.get(usize::from(listener.0)).is_none_or(|l| l.queues.is_full())
             }
             _ => false,
         };
@@ -107,7 +110,8 @@ impl Shard {
     ) {
         self.count_outcome(out);
         if let Some(segment) = out.reply {
-            self.reply(key, segment);
+            let ip = self.slots.get(index).map_or(self.cfg.settings.ip, |slot| slot.tcb.settings().ip);
+            self.reply(key, segment, ip);
         }
         if let Some(end) = out.end {
             return self.finish(app, index, end);
@@ -138,6 +142,9 @@ impl Shard {
         self.fill(index);
         if out.urgent && self.hears(index) {
             app.on_urgent(&mut self.conn(index));
+        }
+        if let Some(trouble) = out.soft {
+            self.report(app, index, trouble);
         }
         if out.peer_closed
             && let Some(slot) = self.slots.get_mut(index)
@@ -192,6 +199,9 @@ impl Shard {
         if out.probe {
             self.count(Counter::Probes);
         }
+        if out.keep_alive {
+            self.count(Counter::KeepAlives);
+        }
         if !out.repairs.is_empty() {
             self.count_repairs(out.repairs);
         }
@@ -223,6 +233,22 @@ impl Shard {
         self.slots.get(index).is_some_and(Slot::hears)
     }
 
+    /// Tells the application of a soft error, if it has the connection or opens it and wants to know; and, beyond R1,
+    /// the lower layer.
+    pub(super) fn report<A: App>(&mut self, app: &mut A, index: u32, trouble: Soft) {
+        //= MUST-47
+        //= SHLD-9
+        //= SHLD-20
+        let Some(slot) = self.slots.get(index) else { return };
+        if trouble == Soft::Retransmitting && !self.doubts.is_full() {
+            let interface = self.locals.get(slot.key.local).interface;
+            self.doubts.push(Doubt { interface, remote: slot.key.remote, neighbour: slot.neighbour });
+        }
+        if slot.tcb.settings().reports && (slot.owner == Owner::Opener || slot.hears()) {
+            app.on_trouble(&mut self.conn(index), trouble);
+        }
+    }
+
     /// The handshake is complete: the application that opened is told, or is offered the connection.
     fn opened<A: App>(&mut self, app: &mut A, index: u32) {
         self.count(Counter::Established);
@@ -237,6 +263,7 @@ impl Shard {
         };
         slot.owner = Owner::Waiting;
         self.half_open -= 1;
+        self.count_address(index);
         let Some(listening) = self.listening.get_mut(usize::from(listener.0)) else { return };
         listening.queues.half_open -= 1;
         listening.queues.waiting += 1;
@@ -283,25 +310,6 @@ impl Shard {
         }
         if listening.waiting.len() < listening.waiting.capacity() {
             listening.waiting.push_back(id);
-        }
-    }
-
-    /// Offers the connections that wait to the application again, oldest first, until it wants no more.
-    pub(super) fn offer_waiting<A: App>(&mut self, app: &mut A) {
-        for number in 0..self.listening.len() {
-            let listener = ListenerId(number as u16);
-            while let Some(id) = self.listening.get(number).and_then(|l| l.waiting.front().copied()) {
-                if is_waiting(self.slots.get(id.index), id.generation) {
-                    let answer = self.offer(app, id.index, listener);
-                    self.after_callbacks(app, id.index);
-                    if answer == Accept::Later && is_waiting(self.slots.get(id.index), id.generation) {
-                        break;
-                    }
-                }
-                if let Some(listening) = self.listening.get_mut(number) {
-                    listening.waiting.pop_front();
-                }
-            }
         }
     }
 
@@ -448,7 +456,7 @@ impl Shard {
 
     fn answer_old(&mut self, key: Key, old: TimeWait) {
         let offset = self.timestamp_offset(&key);
-        self.reply(key, old.ack(offset, self.ctx()));
+        self.reply(key, old.ack(offset, self.ctx()), self.cfg.settings.ip);
     }
 }
 
@@ -457,11 +465,6 @@ impl Shard {
 /// 1/(1 + n/8) of it to the others. Always two chunks: an answer must be possible.
 fn share(free: usize, all: usize) -> usize {
     (free / 8).saturating_mul(free).checked_div(all).unwrap_or(0).max(2 * CHUNK)
-}
-
-/// The connection waits in its accept queue.
-fn is_waiting(slot: Option<&Slot>, generation: u32) -> bool {
-    slot.is_some_and(|slot| slot.generation == generation && slot.owner == Owner::Waiting)
 }
 
 const _: () = assert!(SCRATCH >= 16 * 1024, "applications are promised so many contiguous bytes");

@@ -5,22 +5,24 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::api::{App, CloseReason, Conn, ConnId, ListenerId};
+use super::api::{App, CloseReason, Conn, ConnId};
 use super::limits::{Limits, REPLIES_MAX};
 use super::recoveries::Recoveries;
 use super::slot::{Origin, Owner, Slot};
 use super::wheel::Wheel;
+use crate::base::burst::Burst;
 use crate::base::bytes::Pool;
 use crate::base::drop_reason::DropReason;
 use crate::base::hash::Secrets;
-use crate::base::ids::LocalIdx;
+use crate::base::ids::{LocalIdx, NeighbourIdx};
 use crate::base::list::IndexList;
 use crate::base::rate::TokenBucket;
 use crate::base::rng::Rng;
 use crate::base::slab::Slab;
 use crate::base::time::{Instant, Tick};
 use crate::flow::key::Key;
-use crate::flow::listeners::{ListenError, Listeners};
+use crate::flow::listeners::Listeners;
+use crate::flow::per_address::PerAddress;
 use crate::flow::source_port::SourcePorts;
 use crate::flow::table::{Place, Table};
 use crate::flow::time_wait_ring::TimeWaitRing;
@@ -32,6 +34,7 @@ use crate::tcp::config::Config;
 use crate::tcp::outcome::End;
 use crate::tcp::reassembly::Reassembly;
 use crate::tcp::segment::SegmentOut;
+use crate::tcp::settings::{ForIp, Settings};
 use crate::tcp::state::State;
 use crate::tcp::time_wait::TimeWait;
 use crate::wire::tcp::Flags;
@@ -44,11 +47,22 @@ pub(super) const SCRATCH: usize = 16 * 1024;
 pub(super) struct Reply {
     pub key: Key,
     pub segment: SegmentOut,
+    pub ip: ForIp,
+}
+
+/// A connection that passed R1: the way to its peer is doubtful.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Doubt {
+    pub interface: u8,
+    pub remote: u32,
+    pub neighbour: NeighbourIdx,
 }
 
 /// A listener's state; its limits are the protocol's.
 pub(super) struct Listening {
     pub queues: Listener,
+    /// What its connections start with.
+    pub settings: Settings,
     /// Connections that wait for the application, oldest first. May hold some that are gone.
     pub waiting: VecDeque<ConnId>,
 }
@@ -69,7 +83,17 @@ pub struct Shard {
     pub(super) owing: IndexList,
     /// Connections that found no memory for what they wanted to send, in the order in which they will try again.
     pub(super) starved: IndexList,
+    /// Connections that their applications have closed for good, oldest first (LIM-8).
+    pub(super) closing: IndexList,
+    /// Connections of each remote address that came through listeners and are ESTABLISHED or later (LIM-3).
+    pub(super) per_address: PerAddress,
+    /// Accept queues for listeners to come.
+    pub(super) spare_queues: Vec<VecDeque<ConnId>>,
+    /// The listener whose waiting connections are offered first in the next pass.
+    pub(super) offer_from: usize,
     pub(super) replies: VecDeque<Reply>,
+    /// Those that passed R1 in this pass; what finds no room is only advice.
+    pub(super) doubts: Burst<Doubt>,
     pub(super) cfg: Config,
     pub(super) secrets: Secrets,
     pub(super) limits: Limits,
@@ -103,8 +127,8 @@ impl Shard {
             table: Table::new(limits.table_entries()),
             wheel: Wheel::new(limits.slots(), now.tick()),
             time_wait: TimeWaitRing::new(limits.time_wait_max),
-            listeners: Listeners::default(),
-            listening: Vec::new(),
+            listeners: Listeners::new(limits.listeners),
+            listening: Vec::with_capacity(usize::from(limits.listeners)),
             locals,
             pool: Pool::new(limits.buffers),
             reassemblies: Slab::new(limits.reassemblies()),
@@ -112,7 +136,14 @@ impl Shard {
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             owing: IndexList::new(limits.slots()),
             starved: IndexList::new(limits.slots()),
+            closing: IndexList::new(limits.slots()),
+            per_address: PerAddress::new(limits.per_address, limits.slots(), secrets.table),
+            spare_queues: (0..limits.listeners)
+                .map(|_| VecDeque::with_capacity(limits.backlog as usize))
+                .collect(),
+            offer_from: 0,
             replies: VecDeque::with_capacity(REPLIES_MAX),
+            doubts: Burst::new(),
             resets: TokenBucket::new(limits.resets_per_second, limits.reset_burst),
             challenges: TokenBucket::new(limits.challenges_per_second, limits.challenges_per_second),
             jitter: Rng::new(seed),
@@ -127,28 +158,6 @@ impl Shard {
             time_wait_shortened_ms: None,
             now,
         }
-    }
-
-    /// Listens on a port, on one address or (`None`) on all. To be called before the loop starts.
-    ///
-    /// # Errors
-    /// The endpoint is taken, or the port is 0.
-    pub fn listen(&mut self, local: Option<LocalIdx>, port: u16) -> Result<ListenerId, ListenError> {
-        //= CALL-1
-        let number = self.listeners.add(local, port)?;
-        let queues = Listener {
-            half_open: 0,
-            half_open_max: self.limits.half_open_per_listener(),
-            waiting: 0,
-            backlog: self.limits.backlog,
-            open: true,
-            cookies: self.limits.syn_cookies,
-            pressed: false,
-            cookie_sent: None,
-        };
-        let waiting = VecDeque::with_capacity(self.limits.backlog as usize);
-        self.listening.push(Listening { queues, waiting });
-        Ok(ListenerId(number))
     }
 
     /// Connection slots in all: every [`ConnId::index`] is below it.
@@ -240,13 +249,13 @@ impl Shard {
     }
 
     /// Puts an answer to a segment on the list; resets within their limit (CLD-5, LIM-12).
-    pub(super) fn reply(&mut self, key: Key, segment: SegmentOut) {
+    pub(super) fn reply(&mut self, key: Key, segment: SegmentOut, ip: ForIp) {
         //= CLD-5
         //= ATK-22
         if segment.flags.has(Flags::RST) && !self.resets.take(self.now) {
             return self.drop_one(DropReason::RstRateLimited);
         }
-        self.tell(key, segment);
+        self.tell(key, segment, ip);
     }
 
     /// How many more answers the list takes in this pass.
@@ -255,14 +264,11 @@ impl Shard {
     }
 
     /// Puts on the list what no segment asked for: the reset of an abort, which no limit keeps from the peer.
-    pub(super) fn tell(&mut self, key: Key, segment: SegmentOut) {
+    pub(super) fn tell(&mut self, key: Key, segment: SegmentOut, ip: ForIp) {
         if self.replies.len() >= REPLIES_MAX {
             return self.drop_one(DropReason::TxFull);
         }
-        if segment.flags.has(Flags::RST) {
-            self.count(Counter::RstSent);
-        }
-        self.replies.push_back(Reply { key, segment });
+        self.replies.push_back(Reply { key, segment, ip });
     }
 
     /// A token of the limit that all connections share, jittered so that its level tells nothing (BA-10).
@@ -273,17 +279,6 @@ impl Shard {
         let allowed = !unlucky && self.challenges.take(self.now);
         self.count(if allowed { Counter::ChallengeAcks } else { Counter::ChallengeLimited });
         allowed
-    }
-
-    pub(super) fn count_sent(&self, segment: &SegmentOut) {
-        let packets = segment.text_len.checked_div(segment.cut).map_or(1, u16::from);
-        self.counters.add(Counter::TxSegments, u64::from(packets));
-        if segment.cut > 0 {
-            self.count(Counter::LargeSegments);
-        }
-        if segment.repeated {
-            self.count(Counter::Retransmissions);
-        }
     }
 
     /// After any event: whoever owes is listed, whoever waits is on the wheel.
@@ -334,6 +329,10 @@ impl Shard {
         self.recoveries.give_back(slot.recovery);
         self.owing.remove(index);
         self.starved.remove(index);
+        self.closing.remove(index);
+        if matches!(slot.origin, Origin::Listener(_)) && slot.owner != Owner::Nobody {
+            self.per_address.remove(slot.key.remote);
+        }
         let id = slot.id(index);
         self.count_end(end, slot.owner);
         match (slot.owner, slot.origin) {
@@ -371,6 +370,7 @@ impl Shard {
             End::HalfOpenReset => Counter::HalfOpenReset,
             End::HalfOpenExpired => Counter::HalfOpenExpired,
             End::TimedOut => Counter::TimedOut,
+            End::Silent => Counter::Silent,
             End::DataAfterClose | End::Aborted => Counter::Aborted,
         };
         self.count(counter);
@@ -385,6 +385,7 @@ impl Shard {
             return;
         }
         let (key, rest, owes) = (slot.key, slot.tcb.time_wait(), slot.tcb.owes());
+        let ip = slot.tcb.settings().ip;
         let deadline = slot.tcb.deadline().unwrap_or(self.now.tick());
         if self.time_wait.is_full() {
             self.evict_oldest();
@@ -402,7 +403,7 @@ impl Shard {
         }
         if owes {
             let offset = self.timestamp_offset(&key);
-            self.reply(key, rest.ack(offset, self.ctx()));
+            self.reply(key, rest.ack(offset, self.ctx()), ip);
         }
         self.release(app, index, End::Finished);
     }
@@ -450,6 +451,7 @@ fn close_reason(end: End) -> CloseReason {
         End::Finished => CloseReason::Finished,
         End::Reset | End::HalfOpenReset => CloseReason::Reset,
         End::HalfOpenExpired | End::TimedOut | End::SynTimedOut => CloseReason::TimedOut,
+        End::Silent => CloseReason::Silent,
         End::Refused => CloseReason::Refused,
         End::DataAfterClose => CloseReason::DataAfterClose,
         End::Aborted => CloseReason::Aborted,

@@ -119,10 +119,15 @@ impl Wheel {
         self.armed -= 1;
     }
 
-    /// Takes one entry that is due, or moves on to `now` and returns `None`. Each call does a bounded amount
-    /// of work but for the milliseconds that passed and the entries that change level.
-    pub fn pop_due(&mut self, now: Tick) -> Option<u32> {
+    /// Takes one entry that is due, or moves on to `now` and returns `None`. Also `None` when `moves`, which
+    /// counts down the entries that change level, is used up: a whole turn's entries may change level at once, and
+    /// then the rest comes next time (LIM-13).
+    pub fn pop_due(&mut self, now: Tick, moves: &mut usize) -> Option<u32> {
+        //= LIM-13
         while self.current.is_due(now) {
+            if !self.cascade(moves) {
+                return None;
+            }
             let slot = self.current.0 as usize % SLOTS;
             let head = self.heads[slot];
             if head != NONE {
@@ -140,12 +145,6 @@ impl Wheel {
         let due_left = now.since(self.current) + 1;
         let step = self.next_occupied().unwrap_or(turn_left).min(due_left).max(1);
         self.current = self.current.plus(step);
-        for level in 1..LEVELS {
-            if !self.current.0.is_multiple_of(1 << (8 * level)) {
-                break;
-            }
-            self.cascade(level);
-        }
     }
 
     /// Ticks from the current one to the next with entries in the same turn of the lowest level.
@@ -156,17 +155,23 @@ impl Wheel {
             .map(|slot| (slot - from) as u32 + 1)
     }
 
-    /// A new turn of the level below begins: the entries of this level's slot go down.
-    fn cascade(&mut self, level: usize) {
-        let home = level * SLOTS + (self.current.0 >> (8 * level)) as usize % SLOTS;
-        let mut index = std::mem::replace(&mut self.heads[home], NONE);
-        while let Some(node) = self.nodes.get_mut(index as usize) {
-            let (next, at) = (node.next, node.at);
-            node.home = NONE;
-            self.armed -= 1;
-            self.link(index, at);
-            index = next;
+    /// Where a new turn of a level begins, the entries of the level above go down, as far as `moves` allows. True
+    /// when all have: none comes back, since what is due within this turn belongs on the levels below.
+    fn cascade(&mut self, moves: &mut usize) -> bool {
+        for level in 1..LEVELS {
+            if !self.current.0.is_multiple_of(1 << (8 * level)) {
+                break;
+            }
+            let home = level * SLOTS + (self.current.0 >> (8 * level)) as usize % SLOTS;
+            while let Some(node) = self.nodes.get(self.heads[home] as usize) {
+                let (index, at) = (self.heads[home], node.at);
+                let Some(left) = moves.checked_sub(1) else { return false };
+                *moves = left;
+                self.unlink(index);
+                self.link(index, at);
+            }
         }
+        true
     }
 }
 
@@ -176,7 +181,8 @@ mod tests {
     use crate::base::rng::Rng;
 
     fn due(wheel: &mut Wheel, now: Tick) -> Vec<u32> {
-        let mut found: Vec<_> = std::iter::from_fn(|| wheel.pop_due(now)).collect();
+        let mut moves = usize::MAX;
+        let mut found: Vec<_> = std::iter::from_fn(|| wheel.pop_due(now, &mut moves)).collect();
         found.sort_unstable();
         found
     }
@@ -217,6 +223,34 @@ mod tests {
                 }
                 assert_eq!(wheel.armed() as usize, model.iter().flatten().count());
             }
+        }
+    }
+
+    #[test]
+    fn entries_that_change_level_together_do_so_a_few_at_a_time_and_none_is_lost() {
+        //= LIM-13
+        //= ATK-44
+        // All within one slot of the second level, and one slot of the third.
+        for first in [512, 3 << 16] {
+            let mut wheel = Wheel::new(1_000, Tick(1));
+            (0..1_000).for_each(|n| wheel.arm(n, Tick(first + n % 200)));
+            let now = Tick(first + 200);
+            let (mut seen, mut calls) = (0, 0);
+            while wheel.armed() > 0 {
+                let mut moves = 10;
+                calls += 1;
+                while wheel.pop_due(now, &mut moves).is_some() {
+                    seen += 1;
+                }
+                if calls == 50 {
+                    // Meanwhile others come and go.
+                    wheel.cancel(0);
+                    wheel.cancel(999);
+                    wheel.arm(0, Tick(first + 7));
+                }
+            }
+            assert_eq!(seen, 999, "each but the one that was cancelled");
+            assert!(calls >= 100, "in {calls} passes");
         }
     }
 

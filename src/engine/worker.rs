@@ -22,6 +22,7 @@ use crate::stats::counters::Counter;
 use crate::tcp::Ctx;
 use crate::tcp::output::Budget;
 use crate::tcp::segment::SegmentOut;
+use crate::tcp::settings::ForIp;
 
 /// What a pass did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -104,7 +105,13 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         local_port: Option<u16>,
         remote: std::net::SocketAddr,
     ) -> Result<super::api::ConnId, super::active::OpenError> {
-        self.shard.open_active(local, local_port, remote)
+        let settings = self.shard.cfg.settings;
+        self.shard.open_active(local, local_port, remote, settings)
+    }
+
+    /// The shard between passes, as the application has it in [`App::poll`].
+    pub fn api(&mut self) -> Api<'_> {
+        Api { shard: &mut self.shard }
     }
 
     /// Datagrams of which only some fragments have come.
@@ -130,6 +137,9 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
             work += self.receive(interface);
         }
         work += self.shard.expire(&mut self.app);
+        while let Some(doubt) = self.shard.doubts.pop() {
+            self.host.doubt(&self.shard.locals, &doubt);
+        }
         work += self.housekeeping(now);
         self.app.poll(&mut Api { shard: &mut self.shard });
         self.pay();
@@ -232,7 +242,7 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
     /// Pays what is owed: answers first, then connections, as far as there are frames and room to send them.
     fn pay(&mut self) {
         while let Some(reply) = self.shard.replies.pop_front() {
-            if let Some((interface, frame)) = self.build(&reply.key, &reply.segment, None) {
+            if let Some((interface, frame)) = self.build(&reply.key, &reply.segment, reply.ip, None) {
                 self.host.send_to(&mut self.ports, &self.shard, interface, reply.key.remote, frame);
             }
         }
@@ -263,7 +273,7 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         // A device makes only so many packets of a segment.
         let text_max = budget.text_max.min(slot.tcb.effective_mss().saturating_mul(CUTS_MAX));
         let budget = Budget { text_max, ..budget };
-        let una = slot.tcb.snd.una;
+        let (una, ip) = (slot.tcb.snd.una, slot.tcb.settings().ip);
         let mut segments = std::mem::take(&mut self.segments);
         segments.clear();
         let ctx = Ctx { now: self.shard.now, cfg: &self.shard.cfg };
@@ -273,10 +283,8 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
             self.shard.recoveries.set_idle(number, slot.tcb.flight() == 0);
         }
         for segment in &segments {
-            let Some((interface, frame)) = self.build(&key, segment, Some((index, segment.seq.since(una))))
-            else {
-                continue;
-            };
+            let text = Some((index, segment.seq.since(una)));
+            let Some((interface, frame)) = self.build(&key, segment, ip, text) else { continue };
             self.host.send_for(&mut self.ports, &mut self.shard, interface, index, frame);
         }
         self.segments = segments;
@@ -290,6 +298,7 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         &mut self,
         key: &Key,
         segment: &SegmentOut,
+        ip: ForIp,
         text: Option<(u32, u32)>,
     ) -> Option<(usize, Q::Frame)> {
         let local = self.shard.locals.get(key.local);
@@ -305,6 +314,7 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
             source: local.v4(),
             destination: key.remote.to_be_bytes(),
             ports: (key.local_port, key.remote_port),
+            ip,
         };
         let shard = &self.shard;
         let fill = |at: usize, place: &mut [u8]| {
@@ -318,7 +328,12 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
             self.shard.drop_one(DropReason::NoFrame);
             return None;
         }
-        self.shard.count_sent(segment);
+        if segment.repeated {
+            self.shard.count(Counter::Retransmissions);
+        }
+        if segment.cut > 0 {
+            self.shard.count(Counter::LargeSegments);
+        }
         Some((interface, frame))
     }
 

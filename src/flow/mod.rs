@@ -4,6 +4,7 @@
 
 pub mod key;
 pub mod listeners;
+pub mod per_address;
 pub mod source_port;
 pub mod table;
 pub mod time_wait_ring;

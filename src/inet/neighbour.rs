@@ -146,6 +146,21 @@ impl<F> Neighbours<F> {
         Some((index, entry.mac))
     }
 
+    /// Somebody gets no answer through a neighbour: it is asked for again, before its time, while its address still
+    /// counts (RFC 1122 2.3.2.1: advice from above).
+    pub fn doubt(&mut self, hint: NeighbourIdx, interface: u8, ip: IpAddr) {
+        let hinted = self.entries.get(usize::from(hint.0)).is_some_and(|e| e.is_for(interface, ip));
+        let found = if hinted { Some(hint) } else { self.find(interface, ip) };
+        let Some(index) = found else { return };
+        if let Some(entry) = self.entries.get_mut(usize::from(index.0))
+            && entry.state == State::Reachable
+            && self.asked.len() < UNRESOLVED_MAX
+        {
+            (entry.state, entry.at) = (State::Probing { asked: 0 }, NEVER);
+            self.asked.push((index, Waiting::new()));
+        }
+    }
+
     /// Keeps a frame for a neighbour that [`Neighbours::lookup`] does not know, and sees that it is asked for.
     /// Returns what has to go instead: the oldest of too many frames, or those of a neighbour that made room.
     pub fn resolve(&mut self, interface: u8, ip: IpAddr, frame: F) -> Waiting<F> {

@@ -37,8 +37,8 @@ counters! {
     TxFrames = "tx_frames", "Frames handed to the device.";
     TxBytes = "tx_bytes", "Bytes handed to the device, Ethernet headers included.";
     RxSegments = "rx_segments", "TCP segments received with a correct checksum.";
-    TxSegments = "tx_segments", "TCP segments sent.";
-    LargeSegments = "large_segments", "Segments that the device was asked to cut into several packets.";
+    TxSegments = "tx_segments", "TCP segments handed to the device; one that it cuts counts once.";
+    LargeSegments = "large_segments", "Segments that the device is asked to cut into several packets.";
     ArpRequestsAnswered = "arp_requests_answered", "ARP requests answered.";
     ArpRequestsSent = "arp_requests_sent", "ARP requests sent.";
     EchoAnswered = "icmp_echo_answered", "ICMP echo requests answered.";
@@ -62,6 +62,8 @@ counters! {
     ResetByPeer = "reset_by_peer", "Established connections that the peer reset.";
     Aborted = "aborted", "Established connections that we aborted.";
     TimedOut = "timed_out", "Established connections given up after the user timeout.";
+    ClosingReset = "closing_reset", "Connections that nobody waited for any more, reset to make room (LIM-8).";
+    Silent = "silent", "Connections whose peers answered no keep-alive probe.";
     TimeWaitEntered = "time_wait_entered", "Connections that entered TIME-WAIT.";
     TimeWaitReopened = "time_wait_reopened", "TIME-WAIT entries reopened by a new SYN (RFC 6191).";
     TimeWaitEvicted = "time_wait_evicted", "TIME-WAIT entries that had to go before their time (LIM-7).";
@@ -85,6 +87,7 @@ counters! {
     Reneged = "sack_reneged", "Peers that threw away what they had reported (RFC 2018 8).";
     RecoveryShort = "recovery_short", "Times a connection found no record for loss recovery.";
     Probes = "zero_window_probes", "Zero-window probes sent.";
+    KeepAlives = "keep_alive_probes", "Keep-alive probes sent.";
     OctetsReceived = "octets_received", "Octets of data delivered in order.";
     OctetsHeld = "octets_held", "Octets that came before their turn and were kept for it.";
     OctetsAcked = "octets_acked", "Octets of data that the peer acknowledged.";

@@ -71,6 +71,21 @@ impl Tcb {
         Ok(())
     }
 
+    /// SEND with the URGENT flag: the `octets` more are urgent, and the peer is told of it even through a closed
+    /// window.
+    ///
+    /// # Errors
+    /// As [`Tcb::send`].
+    pub fn send_urgent(&mut self, octets: u32) -> Result<(), CallError> {
+        //= MUST-30
+        self.send(octets)?;
+        if octets > 0 {
+            self.urgent_out = Some(self.snd.end);
+            self.owe_ack();
+        }
+        Ok(())
+    }
+
     /// CLOSE: a FIN follows what is queued. A second call can only make `after` stricter.
     ///
     /// # Errors
@@ -143,23 +158,13 @@ impl Tcb {
         }
     }
 
-    /// Switches Nagle's rule (MUST-17).
-    pub fn set_nodelay(&mut self, nodelay: bool) {
-        //= MUST-17
-        //= NAG-3
-        if nodelay {
-            self.facts.set(fact::NODELAY);
-            self.owed.0 |= Owed::SEND;
-        } else {
-            self.facts.clear(fact::NODELAY);
-        }
-    }
-
     /// A connection that nobody reads any more does not wait for the peer's FIN for ever (FW2-6).
     pub(super) fn limit_fin_wait_2(&mut self, ctx: Ctx<'_>) {
         //= FW2-6
         if self.facts.has(fact::DEAF | fact::DISCARDS) && self.timers.life_at.is_none() {
-            self.timers.life_at = Some(Tick::after_ms(ctx.now, ctx.cfg.fin_wait_2_ms));
+            //= UT-4
+            let wait_ms = self.settings.own_timeout_ms().unwrap_or(ctx.cfg.fin_wait_2_ms);
+            self.timers.life_at = Some(Tick::after_ms(ctx.now, wait_ms));
         }
     }
 }

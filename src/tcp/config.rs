@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::congestion::Algorithm;
+use super::settings::Settings;
 
 /// Settings shared by all connections of a shard.
 #[derive(Clone, Debug)]
@@ -19,6 +20,9 @@ pub struct Config {
     pub ecn: bool,
     /// ECN is asked for on an active open.
     pub ecn_ask: bool,
+    /// In-order segments of an established connection skip the checks that would pass them untouched. Off only to
+    /// prove that it makes no difference.
+    pub prediction: bool,
     /// How congestion windows grow (RFC 9438, RFC 5681).
     pub congestion: Algorithm,
     /// RTO before any sample, in milliseconds (RTO-1).
@@ -35,6 +39,9 @@ pub struct Config {
     pub delayed_ack_ms: u32,
     /// How long a sender waits before it sends a small segment against SWS-1 all the same (SWS-3).
     pub override_ms: u32,
+    /// R1: the application is told, and the neighbour doubted, when the same number was sent again so often; at
+    /// least 3 (SHLD-10, UT-3).
+    pub r1_repeats: u8,
     /// R2 and user timeout: the time without progress after which a connection is given up (UT-3).
     pub user_timeout_ms: u32,
     /// How long a connection closed for good waits in FIN-WAIT-2 for the peer's FIN (FW2-6).
@@ -45,6 +52,8 @@ pub struct Config {
     pub challenges_per_window: u8,
     /// Least time between answers to segments outside the window that carry no data (BA-12).
     pub out_of_window_ms: u32,
+    /// What a connection starts with where neither its listener nor its opener says otherwise.
+    pub settings: Settings,
 }
 
 impl Default for Config {
@@ -56,6 +65,7 @@ impl Default for Config {
             sack: true,
             ecn: true,
             ecn_ask: false,
+            prediction: true,
             congestion: Algorithm::default(),
             rto_initial_ms: 1_000,
             rto_min_ms: 1_000,
@@ -64,11 +74,13 @@ impl Default for Config {
             syn_repeats: 8,
             delayed_ack_ms: 40,
             override_ms: 200,
+            r1_repeats: 3,
             user_timeout_ms: 300_000,
             fin_wait_2_ms: 60_000,
             time_wait_ms: 60_000,
             challenges_per_window: 10,
             out_of_window_ms: 500,
+            settings: Settings::default(),
         }
     }
 }

@@ -22,10 +22,42 @@ pub enum End {
     SynTimedOut,
     /// R2 without progress (UT-3), or FIN-WAIT-2 for too long (FW2-6).
     TimedOut,
+    /// No keep-alive probe was answered (KA-2).
+    Silent,
     /// Data came for an application that has closed (SHLD-3).
     DataAfterClose,
     /// The application aborted.
     Aborted,
+}
+
+/// A soft error: trouble of a connection that goes on all the same (MUST-47, MUST-56).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Soft {
+    /// R1 is passed: the same numbers were sent again so often, and nothing was acknowledged (SHLD-9).
+    Retransmitting,
+    /// An ICMP error message about one of our segments came.
+    Unreachable(Unreachable),
+}
+
+/// What an ICMP error message says of the way to the peer (RFC 9293 3.9.2.2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unreachable {
+    /// The network, or (IPv6) there is no route.
+    Network,
+    /// The host, or (IPv6) the address.
+    Host,
+    /// The protocol; hard by its letter.
+    Protocol,
+    /// The port; hard by its letter.
+    Port,
+    /// The source route failed.
+    SourceRoute,
+    /// A filter forbids it.
+    Prohibited,
+    /// The time to live, or the time for reassembly, was over.
+    TimeExceeded,
+    /// A field of the header was not understood.
+    ParameterProblem,
 }
 
 /// What an arriving segment, a timeout or a call did.
@@ -60,6 +92,10 @@ pub struct Outcome {
     pub rto: bool,
     /// A zero window is probed.
     pub probe: bool,
+    /// The peer is asked whether it is there.
+    pub keep_alive: bool,
+    /// The application is to be told of this trouble.
+    pub soft: Option<Soft>,
     /// What loss recovery did.
     pub repairs: Repairs,
     /// The connection is over; its state is CLOSED.

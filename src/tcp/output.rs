@@ -2,6 +2,7 @@
 //! as far as the windows and the frames allow.
 
 use super::Ctx;
+use super::cork::Cork;
 use super::recovery::Recovery;
 use super::segment::SegmentOut;
 use super::state::State;
@@ -58,6 +59,9 @@ impl Tcb {
         if self.owed.has(Owed::ACK) && out.len() < limit {
             out.push(self.pure_ack(ctx, held));
         }
+        if self.owed.has(Owed::KEEP_ALIVE) && out.len() < limit {
+            out.extend(self.keep_alive_probe(ctx, held));
+        }
     }
 
     /// SYN-SENT and SYN-RECEIVED: the SYN or SYN-ACK, or an acknowledgment alone; text and FIN wait.
@@ -112,6 +116,7 @@ impl Tcb {
             let cut = if wide.text_len > span.text_len { self.mss } else { 0 };
             out.push(SegmentOut { cut, ..self.segment(wide, rec.as_deref_mut(), ctx, held) });
         }
+        self.mind_cork(ctx);
         self.arm(rec.as_deref(), out.len() > before, ctx);
     }
 
@@ -182,7 +187,12 @@ impl Tcb {
 
     /// `<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>`: R-ACK.
     fn pure_ack(&mut self, ctx: Ctx<'_>, held: &SackBlocks) -> SegmentOut {
-        self.segment(Span { seq: self.snd.nxt, text_len: 0, fin: false, repeated: false }, None, ctx, held)
+        self.dataless(self.snd.nxt, ctx, held)
+    }
+
+    /// `<SEQ=seq><ACK=RCV.NXT><CTL=ACK>`.
+    pub(super) fn dataless(&mut self, seq: Seq, ctx: Ctx<'_>, held: &SackBlocks) -> SegmentOut {
+        self.segment(Span { seq, text_len: 0, fin: false, repeated: false }, None, ctx, held)
     }
 
     fn timestamps(&self, ctx: Ctx<'_>) -> Option<Timestamps> {
@@ -215,6 +225,8 @@ impl Tcb {
             self.facts.clear(fact::CWR_DUE);
             flags = flags | Flags::CWR;
         }
+        let up = self.urgent_pointer(span.seq);
+        flags = flags | Flags::when(up > 0, Flags::URG);
         let wnd = self.offer();
         if octets > 0 {
             self.book(span, end, rec, ctx);
@@ -226,6 +238,7 @@ impl Tcb {
             ack: self.rcv.nxt,
             flags,
             wnd,
+            up,
             text_len: span.text_len,
             cut: 0,
             repeated: span.repeated,
@@ -259,6 +272,16 @@ impl Tcb {
         blocks
     }
 
+    /// The urgent pointer of a segment at `seq`: how far the urgent data reaches, as far as the field can say; 0
+    /// behind it.
+    fn urgent_pointer(&self, seq: Seq) -> u16 {
+        //= MUST-30
+        //= MUST-62
+        //= URG-2
+        let ahead = self.urgent_out.filter(|end| end.after(seq)).map_or(0, |end| end.since(seq));
+        ahead.min(0xffff) as u16
+    }
+
     /// The window field, and the right edge that it promises.
     fn offer(&mut self) -> u16 {
         let free = self.receive_buffer.saturating_sub(self.held);
@@ -285,6 +308,7 @@ impl Tcb {
             self.facts.set(fact::FIN_SENT);
         }
         self.snd.nxt = end;
+        self.congestion.on_sent(self.flight());
         let repairing = rec.as_ref().is_some_and(|rec| !rec.is_open());
         if !repairing && !self.facts.has(fact::TIMING | fact::RESENDING) {
             self.facts.set(fact::TIMING);
@@ -413,11 +437,16 @@ impl Tcb {
         if text_len == u32::from(self.mss) {
             return true;
         }
+        //= NAG-5
+        if self.is_corked() {
+            return false;
+        }
         //= SHLD-7
         //= NAG-1
         //= NAG-2
         let alone = !self.short_end.after(self.snd.una);
-        let nagle_permits = alone || self.facts.has(fact::NODELAY) || self.facts.has(fact::FIN_QUEUED);
+        let nagle_permits =
+            alone || self.facts.has(fact::NODELAY | fact::FIN_QUEUED) || self.cork == Cork::Over;
         //= SWS-2
         nagle_permits && (text_len == unsent || text_len >= (self.max_snd_wnd / 2).max(1))
     }

@@ -16,6 +16,8 @@ pub struct SegmentOut {
     pub flags: Flags,
     /// The window field as it goes into the header.
     pub wnd: u16,
+    /// The urgent pointer; 0 without the URG bit.
+    pub up: u16,
     /// Octets of text, to be taken from the send queue at `seq`.
     pub text_len: u16,
     /// Octets of text of each packet that a device makes of this segment; 0 when it is one packet. The text is

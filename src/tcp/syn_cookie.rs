@@ -102,7 +102,7 @@ pub fn syn_ack(syn: &Segment, cookie: Seq, seed: Seed, ctx: Ctx<'_>) -> SegmentO
     let options = Options {
         mss: Some(super::mss::advertised(seed.mtu, seed.ip_header)),
         window_scale: (carries.is_some() && cfg.window_scale && syn.options.window_scale.is_some())
-            .then(|| window::shift_for(cfg.receive_buffer)),
+            .then(|| window::shift_for(seed.settings.receive_buffer(cfg))),
         sack_permitted: carries.is_some() && cfg.sack && syn.options.sack_permitted,
         timestamps: carries.map(|ts| Timestamps { val: carry(clock, &syn.options, ecn, cfg), ecr: ts.val }),
         ..Options::default()
@@ -111,7 +111,7 @@ pub fn syn_ack(syn: &Segment, cookie: Seq, seed: Seed, ctx: Ctx<'_>) -> SegmentO
         seq: cookie,
         ack: syn.seq + 1,
         flags: Flags::SYN | Flags::ACK | Flags::when(ecn, Flags::ECE),
-        wnd: cfg.receive_buffer.min(0xffff) as u16,
+        wnd: seed.settings.receive_buffer(cfg).min(0xffff) as u16,
         options,
         ..SegmentOut::default()
     }
@@ -140,7 +140,7 @@ impl Tcb {
             ..Segment::default()
         };
         let mut tcb = Tcb::open_passive(&syn, seed, ctx);
-        tcb.syn_ack_was_sent(ctx);
+        tcb.syn_ack_was_sent();
         tcb
     }
 }

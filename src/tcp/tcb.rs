@@ -5,8 +5,10 @@ mod open;
 
 use super::Ctx;
 use super::congestion::Congestion;
+use super::cork::Cork;
 use super::outcome::{End, Outcome};
 use super::rto::{self, RttEstimator};
+use super::settings::Settings;
 use super::state::State;
 use super::window;
 use crate::base::time::{Instant, Tick};
@@ -59,6 +61,8 @@ impl Owed {
     pub(super) const SEND: u8 = Flags::PSH.0;
     /// An acknowledgment now.
     pub(super) const ACK: u8 = Flags::ACK.0;
+    /// A keep-alive probe.
+    pub(super) const KEEP_ALIVE: u8 = Flags::URG.0;
     /// A zero-window probe, or a small segment after the override timer.
     pub(super) const PROBE: u8 = 0x40;
     /// A tail loss probe.
@@ -139,6 +143,8 @@ pub enum Waiting {
     Persist,
     /// Company for a small segment (TMR-10).
     Override,
+    /// A word from a silent peer (TMR-7).
+    KeepAlive,
 }
 
 impl Waiting {
@@ -253,6 +259,12 @@ pub struct Tcb {
     pub(super) held: u32,
     /// The largest window that may be offered.
     pub(super) receive_buffer: u32,
+    /// The number after the last urgent octet of ours, until it is acknowledged (SND.UP).
+    pub(super) urgent_out: Option<Seq>,
+    /// When the peer was heard last.
+    pub(super) heard_at: Tick,
+    pub(super) cork: Cork,
+    pub(super) settings: Settings,
 }
 
 impl Tcb {
@@ -275,18 +287,22 @@ impl Tcb {
         self.timers.waiting = Waiting::Nothing;
         self.timers.ack_at = None;
         self.timers.life_at = None;
+        self.cork = Cork::Off;
         out.end = Some(why);
     }
 
     /// The earliest moment at which [`Tcb::timeout`] has something to do.
     pub fn deadline(&self) -> Option<Tick> {
         let retransmit = (self.timers.waiting != Waiting::Nothing).then_some(self.timers.retransmit_at);
-        Tick::earliest(retransmit, Tick::earliest(self.timers.ack_at, self.timers.life_at))
+        let others = Tick::earliest(self.timers.ack_at, self.timers.life_at);
+        Tick::earliest(Tick::earliest(retransmit, self.cork_at()), others)
     }
 
-    /// Something new was acknowledged, or the connection began, within the last `ms` milliseconds.
-    pub fn progressed_within(&self, ms: u32, now: Instant) -> bool {
-        now.tick().since(self.progress_at) < ms
+    /// Something new was acknowledged, or the connection began, within the last `ms` milliseconds, and R1 is not
+    /// passed.
+    pub fn progressed_within(&self, ms: u32, ctx: Ctx<'_>) -> bool {
+        let stuck = self.timers.waiting.is_for_flight() && self.timers.expiries >= ctx.cfg.r1_repeats;
+        !stuck && ctx.now.tick().since(self.progress_at) < ms
     }
 
     /// The peer's FIN was taken.
@@ -346,17 +362,18 @@ impl Tcb {
 
     /// Starts the retransmission-like timer.
     pub(super) fn wait_for(&mut self, what: Waiting, delay_ms: u32, ctx: Ctx<'_>) {
-        if self.timers.waiting == Waiting::Nothing {
+        let (idle, at) = (Waiting::KeepAlive, Tick::after_ms(ctx.now, delay_ms));
+        if matches!(self.timers.waiting, Waiting::Nothing | Waiting::KeepAlive) && what != idle {
             self.progress_at = ctx.now.tick();
         }
         self.timers.waiting = what;
-        self.timers.retransmit_at = Tick::after_ms(ctx.now, delay_ms);
+        self.timers.retransmit_at = if what == idle { at } else { self.within_r2(at, ctx) };
         self.timers.rto_at = self.timers.retransmit_at;
     }
 
     /// Starts the retransmission timer of RFC 6298 anew; what comes before it keeps its time.
     pub(super) fn restart_rto(&mut self, delay_ms: u32, ctx: Ctx<'_>) {
-        self.timers.rto_at = Tick::after_ms(ctx.now, delay_ms);
+        self.timers.rto_at = self.within_r2(Tick::after_ms(ctx.now, delay_ms), ctx);
         if self.timers.waiting == Waiting::Retransmit {
             self.timers.retransmit_at = self.timers.rto_at;
         }
@@ -372,7 +389,15 @@ impl Tcb {
     pub fn set_held(&mut self, octets: u32) {
         let freed = self.held.saturating_sub(octets);
         self.held = octets;
-        if freed == 0 || !self.state.receives() {
+        if freed == 0 {
+            return;
+        }
+        self.tell_if_opened();
+    }
+
+    /// Owes an acknowledgment when the window that could be offered is enough wider than the one that is.
+    pub(super) fn tell_if_opened(&mut self) {
+        if !self.state.receives() {
             return;
         }
         let free = self.receive_buffer.saturating_sub(self.held);
@@ -430,4 +455,6 @@ pub struct Seed {
     pub mtu: u16,
     /// Length of the fixed IP header: 20 or 40.
     pub ip_header: u16,
+    /// What the listener or the opener wants.
+    pub settings: Settings,
 }

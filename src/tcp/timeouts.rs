@@ -1,7 +1,7 @@
 //! TIMEOUTS (RFC 9293 3.10.8; requirements 2.15): what the connection's timers do, and when they are set.
 
 use super::Ctx;
-use super::outcome::{End, Outcome, SynAgain};
+use super::outcome::{End, Outcome, Soft, SynAgain};
 use super::recovery::Recovery;
 use super::state::State;
 use super::tcb::{Owed, Tcb, Waiting, fact};
@@ -17,6 +17,7 @@ impl Tcb {
             self.timers.ack_at = None;
             self.owe_ack();
         }
+        self.cork_timeout(now);
         if self.timers.waiting != Waiting::Nothing && self.timers.retransmit_at.is_due(now) {
             match self.timers.waiting {
                 Waiting::Nothing => {}
@@ -33,6 +34,7 @@ impl Tcb {
                 Waiting::Reorder => self.look_again(rec, ctx, &mut out),
                 Waiting::TailProbe => self.probe_tail(rec, ctx, &mut out),
                 Waiting::Persist | Waiting::Override => self.persist_timeout(ctx, &mut out),
+                Waiting::KeepAlive => self.keep_alive_timeout(ctx, &mut out),
             }
         }
         if self.timers.life_at.is_some_and(|at| at.is_due(now)) {
@@ -68,9 +70,12 @@ impl Tcb {
         //= TMR-2
         //= MUST-22
         //= MUST-23
-        if self.timers.expiries >= ctx.cfg.syn_repeats {
+        let opened_ms = ctx.now.tick().since(self.opened_at);
+        let given_up = self.settings.own_timeout_ms().is_some_and(|limit_ms| opened_ms >= limit_ms);
+        if self.timers.expiries >= ctx.cfg.syn_repeats || given_up {
             return self.end(End::SynTimedOut, out);
         }
+        self.report_r1(self.timers.expiries.saturating_add(1), ctx, out);
         //= ECN-5
         self.facts.clear(fact::ECN);
         out.syn_again = Some(SynAgain::Syn);
@@ -82,15 +87,33 @@ impl Tcb {
         //= RTO-9
         self.facts.clear(fact::TIMING);
         self.owed.0 |= Owed::SYN;
-        let delay = self.rto_ms(ctx);
+        let mut delay = self.rto_ms(ctx);
+        if let Some(limit_ms) = self.settings.own_timeout_ms().filter(|_| self.state() == State::SynSent) {
+            //= MUST-21
+            delay = delay.min(limit_ms.saturating_sub(ctx.now.tick().since(self.opened_at)).max(1));
+        }
         self.wait_for(Waiting::Retransmit, delay, ctx);
+    }
+
+    /// R1: what was sent so often and is not acknowledged is news for the application, and for IP (MUST-20).
+    fn report_r1(&self, repeats: u8, ctx: Ctx<'_>, out: &mut Outcome) {
+        //= MUST-20
+        //= MUST-22
+        //= SHLD-9
+        //= SHLD-10
+        //= UT-1
+        if repeats == ctx.cfg.r1_repeats {
+            out.soft = Some(Soft::Retransmitting);
+        }
     }
 
     /// Nothing got forward for R2 (UT-3): the connection is given up, and the peer is told.
     fn gave_up(&mut self, ctx: Ctx<'_>, out: &mut Outcome) -> bool {
         //= MUST-20
         //= TMR-8
-        let stuck = ctx.now.tick().since(self.progress_at) >= ctx.cfg.user_timeout_ms;
+        //= SHLD-11
+        //= UT-3
+        let stuck = self.given_up_at(ctx).is_some_and(|at| at.is_due(ctx.now.tick()));
         if stuck {
             out.reply = Some(self.reset(ctx));
             self.end(End::TimedOut, out);
@@ -119,6 +142,7 @@ impl Tcb {
             self.facts.set(fact::RESENDING);
         }
         self.timers.expiries = self.timers.expiries.saturating_add(1);
+        self.report_r1(self.timers.expiries, ctx, out);
         //= RTO-9
         self.facts.clear(fact::TIMING);
         self.owed.0 |= Owed::SEND;
@@ -162,7 +186,14 @@ impl Tcb {
         let held = self.congestion.is_held() && self.snd.wnd > 0;
         let in_flight = self.flight() > 0 || held;
         let waits = self.unsent() > 0 || self.fin_pending();
+        let silence_ms = self.silence_ms(ctx);
+        if self.timers.waiting == Waiting::KeepAlive && (in_flight || waits) {
+            // Probes that were not answered slow nothing down.
+            self.timers.expiries = 0;
+        }
         let wanted = match (in_flight || waits, self.snd.wnd == 0, in_flight) {
+            //= MUST-26
+            (false, _, _) if silence_ms.is_some() => Waiting::KeepAlive,
             (false, _, _) => Waiting::Nothing,
             //= ECN-10
             _ if held && self.flight() == 0 => Waiting::Retransmit,
@@ -178,6 +209,7 @@ impl Tcb {
         }
         match wanted {
             Waiting::Nothing => self.timers.waiting = Waiting::Nothing,
+            Waiting::KeepAlive => self.wait_for(wanted, silence_ms.unwrap_or(0), ctx),
             //= SWS-3
             Waiting::Override => self.wait_for(wanted, ctx.cfg.override_ms, ctx),
             //= SHLD-29

@@ -199,6 +199,9 @@ impl Header {
     }
 }
 
+/// Where the control bits stand in the header.
+pub const FLAGS_AT: usize = 13;
+
 /// Where the checksum field stands in the header.
 pub const CHECKSUM_AT: usize = 16;
 

@@ -73,6 +73,7 @@ fn a_command_or_another_word_among_eal_s_options_is_refused() {
         ("-l", "`-l` needs a value"),
         ("--no-pci -l --", "`-l` needs a value"),
         ("--vdev", "`--vdev` needs a value"),
+        ("-l 0 --no-huge --in-memory", "exclude one another: leave out `--in-memory`"),
     ] {
         is_refused(&split(line), 2, part);
     }
@@ -144,6 +145,15 @@ fn an_option_of_ours_that_is_wrong_names_itself_and_what_would_do() {
         ("--burst 65", "the burst must be 1 to 64"),
         ("--http-body 1G", "0 to 256M"),
         ("--buffers 1", "1M to 1T"),
+        ("--keep-alive 10m,30s,1", "the number of probes must be 2 to 255"),
+        ("--keep-alive 1,2,3,4", "this is not IDLE[,INTERVAL[,PROBES]]; write it like 10m,30s,5"),
+        ("--user-timeout 1ms", "the user timeout must be 1s to 12d"),
+        ("--send-buffer 1", "the send buffer must be 1k to 1G"),
+        ("--receive-buffer 1G", "the receive buffer must be 1k to 512M"),
+        ("--per-address 0", "must be 1 to 67108864"),
+        ("--ttl 0", "the time to live must be 1 to 255"),
+        ("--dscp 64", "the Diffserv codepoint must be 0 to 63"),
+        ("--congestion bbr", "take cubic or reno"),
         ("--vdev net_tap0", "EAL's options stand before `--`"),
         ("--backlogg 5", "perhaps --backlog is meant"),
         ("--mtu", "--mtu needs a value"),

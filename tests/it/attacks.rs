@@ -38,7 +38,7 @@ fn a_sweep_of_resets_at_steps_of_the_window_ends_nothing() {
             world.send_frame(&seg(Flags::RST, seq, Seq(0)).frame());
         }
         if step % 32 == 31 {
-            world.worker.pass(world.clock.now());
+            world.pass();
         }
     }
     assert!(world.sent().len() <= 10);

@@ -17,6 +17,7 @@ pub struct Sent {
     pub segment: Segment,
     pub text: Vec<u8>,
     pub tos: u8,
+    pub ttl: u8,
 }
 
 impl Sent {
@@ -76,5 +77,6 @@ pub fn read(frame: &[u8]) -> Out {
         segment,
         text: packet.payload[text_at..].to_vec(),
         tos: packet.tos,
+        ttl: packet.ttl,
     })
 }

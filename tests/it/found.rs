@@ -1,11 +1,12 @@
 //! What simulations, the fuzz target and the tidiness test found, as short stories of their own.
 
+use dpdk_tcp::base::drop_reason::DropReason;
 use dpdk_tcp::stats::counters::Counter;
 use dpdk_tcp::wire::seq::Seq;
 use dpdk_tcp::wire::tcp::Flags;
 use dpdk_tcp::wire::tcp_options::Options;
 
-use crate::reach::{PEER_PORT, Setup, Told, World};
+use crate::reach::{OURS, PEER_PORT, Seg, Setup, Told, World, seg};
 
 const ACK: Flags = Flags::ACK;
 
@@ -71,4 +72,47 @@ fn connections_that_hoard_memory_leave_some_for_others() {
     world.inject(&[client.seg(ACK).text(&[b'x'; 1_400])]);
     assert!(world.told().contains(&Told::Data(vec![b'x'; 1_400])));
     world.call(|conn| assert!(conn.send(b"an answer of some length") > 20));
+}
+
+#[test]
+fn an_acknowledgment_from_exactly_the_right_edge_counts() {
+    //= COM-4
+    // VEC-ACC-1 refuses (1100,0); decision 10 says why the acknowledgment is used all the same.
+    let mut setup = Setup::default();
+    setup.cfg.receive_buffer = 1_000;
+    let mut world = World::with(setup);
+    let peer = world.establish(PEER_PORT);
+    world.call(|conn| assert_eq!(conn.send(b"abc"), 3));
+    world.one();
+    // The peer has sent all that it may, and that was lost; it acknowledges from where it stands now.
+    let at = |beyond: u32| Seg { seq: peer.seq + 1_000 + beyond, ack: peer.ack + 3, ..peer.seg(ACK) };
+    world.inject(&[at(1)]);
+    assert_eq!((world.told(), world.dropped(DropReason::OutsideWindow)), (vec![], 1));
+    world.sent();
+    world.inject(&[at(0)]);
+    world.silent();
+    assert_eq!((world.told(), world.dropped(DropReason::OutsideWindow)), (vec![Told::Writable], 1));
+    // An octet there is beyond the window.
+    world.inject(&[at(0).text(b"x")]);
+    world.one().ack(peer.seq);
+    assert_eq!(world.dropped(DropReason::OutsideWindow), 2);
+}
+
+#[test]
+fn segments_and_resets_are_counted_when_they_have_left() {
+    let mut world = World::with(Setup { fixed: false, ..Setup::default() });
+    let stray = seg(ACK, Seq(7), Seq(7)).from_port(PEER_PORT + 1);
+    world.inject(&[stray]);
+    assert_eq!((world.count(Counter::TxSegments), world.count(Counter::RstSent)), (0, 0), "no neighbour yet");
+    world.send_frame(&crate::inet::asks(OURS));
+    world.run();
+    assert_eq!((world.count(Counter::TxSegments), world.count(Counter::RstSent)), (1, 1));
+    assert_eq!(world.sent().len(), 1);
+    // A device that takes nothing for a while: what waits is not counted yet, what is lost never.
+    let mut world = World::with(Setup { tx_room: 0, ..Setup::default() });
+    let strays: Vec<_> = (0..100).map(|n| seg(ACK, Seq(7), Seq(7)).from_port(PEER_PORT + n)).collect();
+    world.inject(&strays[..32]);
+    world.inject(&strays[32..]);
+    assert_eq!((world.count(Counter::TxSegments), world.count(Counter::RstSent)), (0, 0));
+    assert!(world.dropped(DropReason::TxFull) > 0);
 }

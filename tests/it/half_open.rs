@@ -70,7 +70,7 @@ fn the_lifetime_is_the_sum_of_all_waits() {
 fn a_repeated_syn_is_answered_at_once_and_leaves_the_timer_alone() {
     //= SYR-3
     //= SYNQ-8
-    let mut world = World::new();
+    let mut world = World::with(Setup::in_bursts());
     let (peer, first) = world.half_open(PEER_PORT, Seq(50), plain());
     world.pass_ms(900);
     world.inject(&[seg(Flags::SYN, Seq(50), Seq(0)).options(plain())]);

@@ -99,7 +99,7 @@ fn arp_frame(operation: Operation, sender_mac: Mac, sender: [u8; 4], target: [u8
     bytes
 }
 
-fn asks(target: [u8; 4]) -> Vec<u8> {
+pub fn asks(target: [u8; 4]) -> Vec<u8> {
     arp_frame(Operation::Request, PEER_MAC, PEERS, target)
 }
 

@@ -15,7 +15,7 @@ use dpdk_tcp::engine::control::Control;
 use dpdk_tcp::engine::host::{FixedNeighbour, Host};
 use dpdk_tcp::engine::limits::Limits;
 use dpdk_tcp::engine::shard::Shard;
-use dpdk_tcp::engine::worker::Worker;
+use dpdk_tcp::engine::worker::{Pass, Worker};
 use dpdk_tcp::inet::locals::Locals;
 use dpdk_tcp::inet::route::Routes;
 use dpdk_tcp::link::{Caps, Frame, QueuePair, Tso};
@@ -24,6 +24,7 @@ use dpdk_tcp::sim::frame::FramePool;
 use dpdk_tcp::sim::pair::{End, SimClock, wire};
 use dpdk_tcp::stats::counters::{Counter, Counters};
 use dpdk_tcp::tcp::config::Config;
+use dpdk_tcp::tcp::outcome::Soft;
 use dpdk_tcp::tcp::state::State;
 use dpdk_tcp::wire::checksum::{Sum, pseudo_v4};
 use dpdk_tcp::wire::ethernet::{self, ETHERTYPE_IPV4, Mac};
@@ -76,6 +77,8 @@ pub type Once = Box<dyn FnOnce(&mut Conn<'_>)>;
 #[derive(Default)]
 pub struct Script {
     pub told: Vec<Told>,
+    /// The soft errors that were reported.
+    pub troubles: Vec<Soft>,
     /// Refuses new connections for now.
     pub refuse: bool,
     /// How many bytes `on_data` takes; all of them without a number.
@@ -147,6 +150,10 @@ impl App for Probe {
         self.tell(Told::Urgent(conn.urgent().unwrap_or(0)));
     }
 
+    fn on_trouble(&mut self, _conn: &mut Conn<'_>, trouble: Soft) {
+        self.0.borrow_mut().troubles.push(trouble);
+    }
+
     fn on_drain(&mut self, conn: &mut Conn<'_>) {
         self.tell(Told::Drain);
         conn.finish();
@@ -155,6 +162,13 @@ impl App for Probe {
     fn on_closed(&mut self, _id: ConnId, reason: CloseReason) {
         self.tell(Told::Closed(reason));
     }
+}
+
+/// What a run of all tests sets differently: `DPDK_TCP_BURST` (1 to 64), `DPDK_TCP_PREDICTION` (true, false).
+#[allow(clippy::disallowed_methods, reason = "the environment says how the tests are run")]
+fn from_environment<T: std::str::FromStr>(name: &str) -> Option<T> {
+    let value = std::env::var(name).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{name}={value} is no such setting")))
 }
 
 /// How a stack is set up.
@@ -193,6 +207,13 @@ pub struct Stack<A: App> {
 }
 
 impl Setup {
+    /// With bursts of 32, however the tests are run: for what is about one burst.
+    pub fn in_bursts() -> Setup {
+        let mut setup = Setup::default();
+        setup.limits.burst = 32;
+        setup
+    }
+
     /// A stack that listens on `ports`; the application is made for the number of slots it is told.
     pub fn stack<A: App>(&self, ports: &[u16], app: impl FnOnce(u32) -> A) -> Stack<A> {
         let clock = SimClock::default();
@@ -228,10 +249,12 @@ impl Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        let limits =
+        let mut limits =
             Limits { connections: 64, backlog: 16, time_wait_max: 64, buffers: 4 << 20, ..Limits::default() };
+        limits.burst = from_environment("DPDK_TCP_BURST").unwrap_or(limits.burst);
+        let prediction = from_environment("DPDK_TCP_PREDICTION").unwrap_or(true);
         Setup {
-            cfg: Config::default(),
+            cfg: Config { prediction, ..Config::default() },
             limits,
             mtu: 1500,
             start_us: 1_000_000_000,
@@ -257,6 +280,7 @@ pub struct World {
     pub probe: Probe,
     pub counters: Arc<Counters>,
     pub control: Arc<Control>,
+    burst: usize,
 }
 
 impl World {
@@ -275,8 +299,9 @@ impl World {
     pub fn cold(setup: Setup) -> World {
         let probe = Probe::default();
         let app = probe.clone();
+        let burst = setup.limits.burst;
         let Stack { clock, pool, worker, peer, counters, control } = setup.stack(&[PORT], |_| app);
-        World { clock, pool, worker, peer, probe, counters, control }
+        World { clock, pool, worker, peer, probe, counters, control, burst }
     }
 
     /// The limits that the stack was made with.
@@ -286,10 +311,20 @@ impl World {
 
     /// Runs the loop until nothing more happens at this instant.
     pub fn run(&mut self) {
-        for _ in 0..64 {
+        // Enough for what one test sends at once.
+        for _ in 0..64.max(2_048 / self.burst) {
             self.worker.pass(self.clock.now());
         }
         self.check();
+    }
+
+    /// Lets the loop take what has come; twice and more often only while its bursts are too short for it.
+    pub fn pass(&mut self) {
+        for _ in 0..32_usize.div_ceil(self.burst) {
+            if self.worker.pass(self.clock.now()) == Pass::Idle {
+                return;
+            }
+        }
     }
 
     /// What must hold between any two passes.
@@ -302,7 +337,7 @@ impl World {
     pub fn pass_ms(&mut self, ms: u64) {
         for _ in 0..ms {
             self.clock.advance_to(Instant(self.clock.now().0 + 1_000));
-            self.worker.pass(self.clock.now());
+            self.pass();
         }
         self.check();
     }
@@ -355,6 +390,11 @@ impl World {
 
     pub fn told(&self) -> Vec<Told> {
         std::mem::take(&mut self.probe.0.borrow_mut().told)
+    }
+
+    /// The soft errors that were reported since the last look.
+    pub fn troubles(&self) -> Vec<Soft> {
+        std::mem::take(&mut self.probe.0.borrow_mut().troubles)
     }
 
     pub fn dropped(&self, reason: DropReason) -> u64 {

@@ -124,3 +124,11 @@ fn options_are_found_however_they_are_written() {
     ];
     assert_eq!(found, wanted);
 }
+
+#[test]
+fn what_eal_refuses_in_words_about_something_else_is_refused_here() {
+    for line in ["--no-huge --in-memory", "-l 0 --in-mem --no-hu -- --dad"] {
+        let error = split(&words(line), COMMANDS).unwrap_err();
+        assert!(error.to_string().contains("leave out `--in-memory`"), "{error}");
+    }
+}

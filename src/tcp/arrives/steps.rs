@@ -133,6 +133,12 @@ impl Tcb {
             self.trim(a);
             return Ok(());
         }
+        if a.seg.is_empty() && a.seg.seq == self.rcv.edge && self.state() != State::SynReceived {
+            //= COM-4
+            // A peer that has filled our window acknowledges from there. Nothing of it is out of the window, and
+            // its acknowledgment may be all that our own data waits for (decision 10).
+            return Ok(());
+        }
         let has_text = a.seg.text_len > 0;
         let _ = self.answer_out_of_window(has_text, a.ctx);
         if wnd == 0 && a.seg.seq.is_in(nxt, 2) {
@@ -200,6 +206,7 @@ impl Tcb {
             self.refuse_impossible_ack(a)?;
         }
         self.take_timestamp(a);
+        self.heard(a.ctx);
         let (una, wnd) = (self.snd.una, self.snd.wnd);
         let advances = a.seg.ack.after(una);
         let measured = advances && self.acknowledge(a);
@@ -311,6 +318,7 @@ impl Tcb {
             self.facts.clear(fact::RESENDING);
         }
         self.short_end = self.short_end.later(self.snd.una);
+        self.urgent_out = self.urgent_out.filter(|end| end.after(self.snd.una));
         self.cwr_end = self.cwr_end.later(self.snd.una - 1);
         self.timers.expiries = 0;
         self.progress_at = a.ctx.now.tick();
@@ -347,9 +355,10 @@ impl Tcb {
     /// SND.WND (COM-16). A window that opens sends; one that closes is probed.
     fn take_window(&mut self, a: &mut Arrival<'_>) {
         let (seq, ack) = (a.seg.seq - u32::from(a.text_at), a.seg.ack);
-        if self.timers.waiting == Waiting::Persist {
+        if self.timers.waiting == Waiting::Persist && self.settings.own_timeout_ms().is_none() {
             //= MUST-37
             //= ZWP-4
+            //= UT-4
             self.progress_at = a.ctx.now.tick();
         }
         // Whoever acknowledges more speaks later, also in a repeated segment below WL1. Without this a closed

@@ -41,13 +41,15 @@ impl Tcb {
 
     /// The steps. Each may end the processing by naming the reason.
     fn walk(&mut self, arrival: &mut Arrival<'_>) -> Result<(), DropReason> {
-        self.check_timestamps(arrival)?;
-        self.check_rst(arrival)?;
-        if self.state() == State::Closed {
-            return Ok(());
+        if !(arrival.ctx.cfg.prediction && self.predicts(arrival)) {
+            self.check_timestamps(arrival)?;
+            self.check_rst(arrival)?;
+            if self.state() == State::Closed {
+                return Ok(());
+            }
+            self.check_syn(arrival)?;
+            self.check_sequence(arrival)?;
         }
-        self.check_syn(arrival)?;
-        self.check_sequence(arrival)?;
         self.check_ack(arrival)?;
         if self.state() == State::Closed {
             return Ok(());

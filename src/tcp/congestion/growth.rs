@@ -28,8 +28,6 @@ pub struct Acked {
     pub srtt_us: Option<u32>,
     /// The round trip that this acknowledgment measured, in microseconds.
     pub rtt_sample_us: Option<u32>,
-    /// The flight used the window when new text was last sent ([`Congestion::is_used_by`]).
-    pub used: bool,
 }
 
 /// What one reduction changed.
@@ -47,6 +45,8 @@ pub struct Growth {
     hystart: HyStart,
     /// For when the last loss turns out to have been none.
     before: Option<Before>,
+    /// No acknowledgment outside of recovery came since the last loss was found.
+    recovering: bool,
     /// When the window was last used.
     used_at: Instant,
 }
@@ -54,7 +54,14 @@ pub struct Growth {
 impl Growth {
     /// A memory that begins now; the connection may have begun before.
     pub fn new(algorithm: Algorithm, now: Instant) -> Self {
-        Growth { algorithm, cubic: Cubic::default(), hystart: HyStart::default(), before: None, used_at: now }
+        Growth {
+            algorithm,
+            cubic: Cubic::default(),
+            hystart: HyStart::default(),
+            before: None,
+            recovering: false,
+            used_at: now,
+        }
     }
 
     /// SSTHRESH after a loss found while `flight` octets were in flight; the floor is the caller's.
@@ -67,7 +74,8 @@ impl Growth {
 
     /// New octets were acknowledged outside of loss recovery.
     pub fn on_ack(&mut self, c: &mut Congestion, acked: &Acked) {
-        if !acked.used {
+        self.recovering = false;
+        if !c.used {
             return self.on_ack_of_little(c, acked);
         }
         self.used_at = acked.now;
@@ -112,10 +120,14 @@ impl Growth {
     }
 
     /// Loss recovery begins, or a retransmission was lost in it (CC-12): SSTHRESH falls, and the window to it.
-    /// `flight` leaves out what limited transmit sent (CC-5). In recovery the window is the pacer's: let it end
-    /// ([`Congestion::exit_recovery`]) before another loss begins the next.
+    /// `flight` leaves out what limited transmit sent (CC-5). Within recovery the window may be any; what
+    /// recovery was to end with counts instead.
     pub fn on_loss(&mut self, c: &mut Congestion, flight: u32, mss: u32) {
         //= CC-12
+        if self.recovering {
+            c.exit_recovery();
+        }
+        self.recovering = true;
         self.remember(c);
         self.cubic.on_congestion(c.cwnd);
         //= CUBIC-7
@@ -125,6 +137,7 @@ impl Growth {
     /// The network marked a packet (ECN-8). A mark is not taken back.
     pub fn on_mark(&mut self, c: &mut Congestion, flight: u32, mss: u32) -> Marked {
         self.before = None;
+        self.recovering = false;
         match self.algorithm {
             Algorithm::Cubic => {
                 self.cubic.on_congestion(c.cwnd);
@@ -138,6 +151,7 @@ impl Growth {
     /// The retransmission timer expired for a segment that was sent once, or again (CC-6).
     pub fn on_timeout(&mut self, c: &mut Congestion, flight: u32, mss: u32, first_time: bool) {
         let ssthresh = first_time.then(|| self.ssthresh(flight, mss));
+        self.recovering = false;
         if first_time {
             self.remember(c);
             //= CUBIC-9
@@ -156,6 +170,7 @@ impl Growth {
             Some(before) if c.cwnd < before.congestion.cwnd => {
                 *c = before.congestion;
                 self.cubic = before.cubic;
+                self.recovering = false;
                 true
             }
             _ => false,
@@ -166,6 +181,7 @@ impl Growth {
     pub fn after_idle(&mut self, c: &mut Congestion, mss: u32) {
         self.hystart = HyStart::default();
         self.before = None;
+        self.recovering = false;
         c.after_idle(mss);
     }
 }

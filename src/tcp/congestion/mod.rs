@@ -18,6 +18,8 @@ pub struct Congestion {
     pub ssthresh: u32,
     /// Octets acknowledged in congestion avoidance towards the next segment of growth.
     credit: u32,
+    /// What was sent last made use of the window.
+    used: bool,
 }
 
 /// How windows grow and shrink.
@@ -61,7 +63,7 @@ impl Congestion {
         //= IW-3
         let cwnd = if handshake_losses > 1 { mss } else { initial_window(mss) };
         //= CC-4
-        Congestion { cwnd, ssthresh: CWND_MAX, credit: 0 }
+        Congestion { cwnd, ssthresh: CWND_MAX, credit: 0, used: true }
     }
 
     /// No loss has been seen: SSTHRESH is still where it started.
@@ -69,15 +71,14 @@ impl Congestion {
         self.ssthresh == CWND_MAX
     }
 
-    /// A flight of so many octets makes use of the window (CWV-1). Asked when new text was sent; until the next
-    /// is sent, acknowledgments may let the window grow if it was, and may not if it was not.
-    pub fn is_used_by(&self, flight: u32) -> bool {
+    /// New text was sent, and `flight` octets are in flight with it. A window of which less than half is used does
+    /// not grow (CWV-1): until new text is sent again, that is settled, however the acknowledgments come.
+    pub fn on_sent(&mut self, flight: u32) {
         //= CWV-1
-        flight >= self.cwnd / 2
+        self.used = flight >= self.cwnd / 2;
     }
 
-    /// `acked` new octets were acknowledged, of a flight that used the window. Growth counts octets, not ACKs
-    /// (ATK-9).
+    /// `acked` new octets were acknowledged. Growth counts octets, not ACKs (ATK-9).
     pub fn on_ack(&mut self, acked: u32, mss: u32) {
         if self.cwnd < self.ssthresh {
             self.slow_start(acked, mss);
@@ -96,6 +97,9 @@ impl Congestion {
     /// Congestion avoidance: a segment for each window acknowledged.
     fn avoid(&mut self, acked: u32, mss: u32) {
         //= CC-3
+        if !self.used {
+            return;
+        }
         self.credit += acked;
         if self.credit >= self.cwnd {
             self.credit -= self.cwnd;
@@ -105,7 +109,8 @@ impl Congestion {
 
     /// A window that is held (ECN-10) waits for the timer.
     fn grow(&mut self, octets: u32) {
-        if !self.is_held() {
+        //= CWV-1
+        if self.used && !self.is_held() {
             self.cwnd = self.cwnd.saturating_add(octets).min(CWND_MAX);
         }
     }
@@ -118,14 +123,19 @@ impl Congestion {
     /// SSTHRESH falls to `ssthresh`, and the window with it; at least two segments.
     fn reduce(&mut self, ssthresh: u32, mss: u32) {
         self.ssthresh = ssthresh.max(2 * mss);
-        self.cwnd = self.ssthresh;
+        self.resize(self.ssthresh);
+    }
+
+    /// The window becomes another one, that follows from what was in flight and so is used.
+    fn resize(&mut self, cwnd: u32) {
+        self.cwnd = cwnd;
         self.credit = 0;
+        self.used = true;
     }
 
     /// Loss recovery is over: the window is SSTHRESH (PRR, and the simpler choice of NR-3).
     pub fn exit_recovery(&mut self) {
-        self.cwnd = self.ssthresh;
-        self.credit = 0;
+        self.resize(self.ssthresh);
     }
 
     /// The retransmission timer expired for a segment that was sent once (CC-5, CC-7) or again (CC-6).
@@ -141,8 +151,7 @@ impl Congestion {
         }
         //= CC-7
         //= IW-4
-        self.cwnd = mss;
-        self.credit = 0;
+        self.resize(mss);
     }
 
     /// The network marked a packet (ECN-8): a loss without a retransmission.
@@ -152,15 +161,14 @@ impl Congestion {
 
     /// SSTHRESH falls to `ssthresh`, at least two segments, and the window to the same, at least one.
     fn shrink(&mut self, ssthresh: u32, mss: u32) -> Marked {
-        self.credit = 0;
         self.ssthresh = ssthresh.max(2 * mss);
         if self.cwnd <= mss {
             //= ECN-10
-            self.cwnd = 0;
+            self.resize(0);
             return Marked::Held;
         }
         //= ECN-8
-        self.cwnd = ssthresh.max(mss).min(self.cwnd);
+        self.resize(ssthresh.max(mss).min(self.cwnd));
         Marked::Reduced
     }
 
@@ -200,6 +208,10 @@ impl Congestion {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn at(cwnd: u32, ssthresh: u32) -> Congestion {
+        Congestion { cwnd, ssthresh, credit: 0, used: true }
+    }
 
     #[test]
     fn the_initial_window_follows_the_vectors() {
@@ -246,18 +258,18 @@ mod tests {
         assert_eq!((c.cwnd, c.ssthresh), (1460, 15_000));
         c.on_timeout(2_000, 1460, true);
         assert_eq!(c.ssthresh, 2_920);
-        let mut c = Congestion { cwnd: 50_000, ssthresh: CWND_MAX, credit: 7 };
+        let mut c = Congestion { credit: 7, ..at(50_000, CWND_MAX) };
         c.on_loss(30_000, 1460);
-        assert_eq!(c, Congestion { cwnd: 15_000, ssthresh: 15_000, credit: 0 });
+        assert_eq!(c, at(15_000, 15_000));
         c.on_loss(2_000, 1460);
         assert_eq!((c.cwnd, c.ssthresh), (2_920, 2_920));
     }
 
     #[test]
     fn recovery_ends_at_ssthresh() {
-        let mut c = Congestion { cwnd: 20_000, ssthresh: 15_000, credit: 7 };
+        let mut c = Congestion { credit: 7, ..at(20_000, 15_000) };
         c.exit_recovery();
-        assert_eq!(c, Congestion { cwnd: 15_000, ssthresh: 15_000, credit: 0 });
+        assert_eq!(c, at(15_000, 15_000));
     }
 
     #[test]
@@ -285,7 +297,7 @@ mod tests {
     #[test]
     fn windows_stop_where_sequence_numbers_do() {
         //= SEQ-3
-        let mut c = Congestion { cwnd: CWND_MAX - 1, ssthresh: CWND_MAX, credit: 0 };
+        let mut c = at(CWND_MAX - 1, CWND_MAX);
         c.on_ack(1_460, 1460);
         assert_eq!(c.cwnd, CWND_MAX);
         c.on_ack(CWND_MAX, 1460);
@@ -293,20 +305,32 @@ mod tests {
     }
 
     #[test]
-    fn a_window_is_used_when_half_of_it_is_in_flight() {
+    fn a_window_grows_only_if_half_of_it_was_in_flight() {
         //= CWV-1
-        let c = Congestion { cwnd: 20_000, ssthresh: CWND_MAX, credit: 0 };
-        assert!(c.is_used_by(20_000) && c.is_used_by(10_000));
-        assert!(!c.is_used_by(9_999) && !c.is_used_by(0));
+        for ssthresh in [CWND_MAX, 2_000] {
+            let mut c = at(20_000, ssthresh);
+            c.on_sent(9_999);
+            (0..100).for_each(|_| c.on_ack(1_000, 1_000));
+            assert_eq!(c.cwnd, 20_000);
+            c.on_sent(10_000);
+            (0..20).for_each(|_| c.on_ack(1_000, 1_000));
+            assert_eq!(c.cwnd, if ssthresh == CWND_MAX { 40_000 } else { 21_000 });
+        }
+        // A window that was reduced to what is in flight is used.
+        let mut c = at(20_000, 2_000);
+        c.on_sent(1_000);
+        c.on_timeout(1_000, 1_000, true);
+        c.on_ack(1_000, 1_000);
+        assert_eq!(c.cwnd, 2_000);
     }
 
     #[test]
     fn a_mark_halves_the_window_and_holds_one_segment_until_the_timer() {
         //= ECN-8
         //= ECN-10
-        let mut c = Congestion { cwnd: 20_000, ssthresh: CWND_MAX, credit: 7 };
+        let mut c = Congestion { credit: 7, ..at(20_000, CWND_MAX) };
         assert_eq!(c.on_mark(20_000, 1460), Marked::Reduced);
-        assert_eq!(c, Congestion { cwnd: 10_000, ssthresh: 10_000, credit: 0 });
+        assert_eq!(c, at(10_000, 10_000));
         assert_eq!(c.on_mark(2_000, 1460), Marked::Reduced);
         assert_eq!((c.cwnd, c.ssthresh), (1_460, 2_920), "one segment, not two");
         assert_eq!(c.on_mark(1_460, 1460), Marked::Held);
@@ -324,9 +348,9 @@ mod tests {
     fn silence_costs_the_window_beyond_the_initial_one() {
         //= CC-13
         //= IW-4
-        let mut c = Congestion { cwnd: 200_000, ssthresh: 100_000, credit: 7 };
+        let mut c = Congestion { credit: 7, ..at(200_000, 100_000) };
         c.after_idle(1460);
-        assert_eq!(c, Congestion { cwnd: 14_600, ssthresh: 100_000, credit: 0 });
+        assert_eq!(c, at(14_600, 100_000));
         c.cwnd = 2_920;
         c.after_idle(1460);
         assert_eq!(c.cwnd, 2_920);
@@ -343,10 +367,10 @@ mod tests {
         c.rescale(536, 1460);
         assert_eq!(c.cwnd, 5_360);
         // A window that was earned stays.
-        let mut c = Congestion { cwnd: 29_200, ssthresh: CWND_MAX, credit: 0 };
+        let mut c = at(29_200, CWND_MAX);
         c.rescale(1460, 536);
         assert_eq!(c.cwnd, 29_200);
-        let mut c = Congestion { cwnd: 14_600, ssthresh: 14_600, credit: 0 };
+        let mut c = at(14_600, 14_600);
         c.rescale(1460, 536);
         assert_eq!(c.cwnd, 14_600);
     }

@@ -21,14 +21,12 @@ pub enum Progress {
     Doubtful,
 }
 
-/// RecoverFS of a recovery that an acknowledgment begins, from what is true after the acknowledgment was
-/// taken: `flight` octets between SND.UNA and SND.NXT, `sacked` of them by SACK, `newly_sacked` of these by this
-/// acknowledgment, which also moved SND.UNA by `newly_acked`. What had arrived before is not counted: it
-/// will not be delivered in this recovery.
-pub fn recover_flight(flight: u32, sacked: u32, newly_sacked: u32, newly_acked: u32) -> u32 {
+/// RecoverFS where an acknowledgment that delivered `delivered` octets leaves `flight` octets in flight and `sacked`
+/// of them SACKed: what can be delivered in this recovery, from this acknowledgment on. 0 is delivered where a timer
+/// finds the loss.
+pub fn recover_flight(flight: u32, sacked: u32, delivered: u32) -> u32 {
     //= PRR-4
-    let before = sacked.saturating_sub(newly_sacked);
-    flight.saturating_sub(before).saturating_add(newly_acked)
+    flight.saturating_sub(sacked).saturating_add(delivered)
 }
 
 impl Prr {
@@ -155,10 +153,11 @@ mod tests {
     #[test]
     fn what_arrived_before_is_no_part_of_the_flight() {
         //= PRR-4
-        assert_eq!(recover_flight(20_000, 0, 0, 0), 20_000);
+        assert_eq!(recover_flight(20_000, 0, 0), 20_000);
         // 3000 SACKed, 1000 of them by the acknowledgment that begins recovery.
-        assert_eq!(recover_flight(20_000, 3_000, 1_000, 0), 18_000);
-        assert_eq!(recover_flight(20_000, 3_000, 1_000, 500), 18_500);
+        assert_eq!(recover_flight(20_000, 3_000, 1_000), 18_000);
+        // Which may also have moved SND.UNA.
+        assert_eq!(recover_flight(19_500, 3_000, 1_500), 18_000);
         assert_eq!(Prr::enter(0), Prr::enter(1));
     }
 }

@@ -7,7 +7,7 @@ use super::{Phase, Recovery, micros};
 use crate::base::time::{Instant, Tick};
 use crate::tcp::arrives::steps::Arrival;
 use crate::tcp::congestion::growth::Acked;
-use crate::tcp::congestion::prr::{Progress, Prr};
+use crate::tcp::congestion::prr::{Progress, Prr, recover_flight};
 use crate::tcp::outcome::{Outcome, Repair};
 use crate::tcp::tcb::{Owed, Tcb, fact};
 use crate::tcp::{Ctx, timestamps};
@@ -42,6 +42,15 @@ pub(super) struct Delivery {
     pub rtt_us: Option<u32>,
 }
 
+/// What was in flight when a loss was found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Flight {
+    /// FlightSize, before the acknowledgment that found it.
+    pub octets: u32,
+    /// PRR's RecoverFS.
+    pub recover_fs: u32,
+}
+
 impl Tcb {
     /// Carries an acknowledgment out on what is in flight. SND.UNA and SND.WND have been updated.
     pub(in crate::tcp) fn take_delivery(&mut self, rec: &mut Recovery, a: &mut Arrival<'_>, before: Before) {
@@ -59,10 +68,13 @@ impl Tcb {
             self.undo(rec, how, &mut a.out);
         }
         self.judge_probe(rec, &delivery, flight, &mut a.out);
-        self.leave_recovery(rec);
-        self.find_losses(rec, &delivery, flight, a.ctx, &mut a.out);
+        let was_repaired = self.leave_recovery(rec);
+        let recover_fs = recover_flight(self.flight(), rec.board.sacked(), delivery.octets);
+        self.find_losses(rec, &delivery, Flight { octets: flight, recover_fs }, a.ctx, &mut a.out);
         let marked = a.seg.flags.has(Flags::ECE) && self.facts.has(fact::ECN);
-        self.adjust_window(rec, &delivery, flight, marked, a);
+        //= CC-14
+        let grows = delivery.advanced && !was_repaired && !marked && !a.out.opened;
+        self.adjust_window(rec, &delivery, grows, a);
         if self.flight() == 0 {
             rec.rack.idle();
             rec.reported = 0;
@@ -167,7 +179,7 @@ impl Tcb {
             Verdict::Repaired if rec.phase == Phase::Open => {
                 //= TLP-8
                 out.repairs.add(Repair::TailRepaired);
-                let _ = rec.growth.on_mark(&mut self.congestion, flight, u32::from(self.mss));
+                rec.growth.on_loss(&mut self.congestion, flight, u32::from(self.mss));
                 self.congestion_was_reduced();
             }
             Verdict::Repaired => {}
@@ -175,14 +187,16 @@ impl Tcb {
         rec.probe = None;
     }
 
-    /// Everything that was in flight when the loss was found is acknowledged.
-    fn leave_recovery(&mut self, rec: &mut Recovery) {
+    /// Everything that was in flight when the loss was found is acknowledged. True where that ends fast recovery: the
+    /// window is what recovery aimed at, and this acknowledgment lets it grow no further.
+    fn leave_recovery(&mut self, rec: &mut Recovery) -> bool {
         //= SR-6
         if rec.phase == Phase::Open || self.snd.una.before(rec.point) {
-            return;
+            return false;
         }
         let c = &mut self.congestion;
-        if rec.phase == Phase::Recovery {
+        let was_fast = rec.phase == Phase::Recovery;
+        if was_fast {
             c.cwnd = if self.facts.has(fact::SACK) {
                 c.ssthresh
             } else {
@@ -198,13 +212,14 @@ impl Tcb {
         if !self.facts.has(fact::SACK) {
             rec.reported = 0;
         }
+        was_fast
     }
 
     fn find_losses(
         &mut self,
         rec: &mut Recovery,
         delivery: &Delivery,
-        flight: u32,
+        flight: Flight,
         ctx: Ctx<'_>,
         out: &mut Outcome,
     ) {
@@ -222,7 +237,13 @@ impl Tcb {
     }
 
     /// RACK: marks what is lost, and enters recovery if something is.
-    pub(super) fn detect_losses(&mut self, rec: &mut Recovery, flight: u32, ctx: Ctx<'_>, out: &mut Outcome) {
+    pub(super) fn detect_losses(
+        &mut self,
+        rec: &mut Recovery,
+        flight: Flight,
+        ctx: Ctx<'_>,
+        out: &mut Outcome,
+    ) {
         let c = rec.circumstances(self, ctx);
         let (loss, again_us) = rec.rack.detect(&mut rec.board, c);
         rec.reorder_at = again_us.map(|us| Tick::after_ms(ctx.now, us.div_ceil(1_000)));
@@ -237,7 +258,7 @@ impl Tcb {
         &mut self,
         rec: &mut Recovery,
         delivery: &Delivery,
-        flight: u32,
+        flight: Flight,
         ctx: Ctx<'_>,
         out: &mut Outcome,
     ) {
@@ -270,7 +291,7 @@ impl Tcb {
     }
 
     /// Something is lost: recovery begins, or what was repaired was lost again.
-    fn lost(&mut self, rec: &mut Recovery, loss: Loss, flight: u32, ctx: Ctx<'_>, out: &mut Outcome) {
+    fn lost(&mut self, rec: &mut Recovery, loss: Loss, flight: Flight, ctx: Ctx<'_>, out: &mut Outcome) {
         let now_us = micros(ctx.now);
         self.owed.0 |= Owed::SEND;
         if rec.phase == Phase::Open {
@@ -289,26 +310,19 @@ impl Tcb {
         }
         rec.reduced_us = now_us;
         rec.point = self.snd.nxt;
-        let lost_of = flight.saturating_sub(rec.limited);
+        let lost_of = flight.octets.saturating_sub(rec.limited);
         let cwnd = self.congestion.cwnd;
         rec.growth.on_loss(&mut self.congestion, lost_of, u32::from(self.mss));
         if rec.phase == Phase::Loss {
             self.congestion.cwnd = cwnd.min(self.congestion.ssthresh);
         }
-        rec.prr = Prr::enter(flight);
+        rec.prr = Prr::enter(flight.recover_fs);
         rec.limited = 0;
         self.congestion_was_reduced();
     }
 
     /// The congestion window after an acknowledgment.
-    fn adjust_window(
-        &mut self,
-        rec: &mut Recovery,
-        delivery: &Delivery,
-        flight: u32,
-        marked: bool,
-        a: &mut Arrival<'_>,
-    ) {
+    fn adjust_window(&mut self, rec: &mut Recovery, delivery: &Delivery, grows: bool, a: &mut Arrival<'_>) {
         let mss = u32::from(self.mss);
         let c = &mut self.congestion;
         if rec.phase == Phase::Recovery {
@@ -329,10 +343,9 @@ impl Tcb {
             }
             return;
         }
-        if !delivery.advanced || marked || a.out.opened {
+        if !grows {
             return;
         }
-        let used = rec.phase == Phase::Loss || c.is_used_by(flight);
         let acked = Acked {
             octets: delivery.acked,
             mss,
@@ -341,7 +354,6 @@ impl Tcb {
             now: a.ctx.now,
             srtt_us: self.rtt.srtt_us(),
             rtt_sample_us: delivery.rtt_us,
-            used,
         };
         rec.growth.on_ack(c, &acked);
     }

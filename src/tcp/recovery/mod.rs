@@ -101,7 +101,8 @@ impl Recovery {
             self.board.append(snd.nxt, micros(tcb.sent_at), 1);
         }
         self.rack = Rack::default();
-        self.growth = Growth::new(ctx.cfg.congestion, ctx.now);
+        let algorithm = tcb.settings().congestion.unwrap_or(ctx.cfg.congestion);
+        self.growth = Growth::new(algorithm, ctx.now);
         self.prr = Prr::enter(0);
         self.phase = Phase::Open;
         //= NR-1

@@ -8,8 +8,9 @@ use crate::wire::seq::Seq;
 /// How long the peer may delay an acknowledgment (TLP-3), in milliseconds.
 const MAX_ACK_DELAY_MS: u32 = 200;
 
-/// The shortest PTO, in milliseconds: two ticks, since the one that runs counts for nothing.
-const PTO_MIN_MS: u32 = 2;
+/// The shortest PTO, in milliseconds. On a path of microseconds a shorter one would mostly find that the peer's
+/// loop is busy, and add to its work.
+const PTO_MIN_MS: u32 = 10;
 
 /// PTO before there is a round trip (TLP-2), in milliseconds.
 const PTO_WITHOUT_SRTT_MS: u32 = 1_000;

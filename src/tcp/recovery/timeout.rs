@@ -1,9 +1,11 @@
 //! Timers of what is in flight: the retransmission timeout (RFC 6298 5.4), RACK's second look (RFC 8985 6.2 step 5),
 //! the tail loss probe's (7.3).
 
+use super::delivery::Flight;
 use super::spurious::ForwardRto;
 use super::{Phase, Recovery};
 use crate::tcp::Ctx;
+use crate::tcp::congestion::prr::recover_flight;
 use crate::tcp::outcome::{Outcome, Repair};
 use crate::tcp::tcb::{Owed, Tcb, Waiting, fact};
 
@@ -64,7 +66,9 @@ impl Tcb {
         let Some(rec) = rec else { return self.wait_for_rto() };
         //= RACK-8
         out.repairs.add(Repair::RackTimer);
-        self.detect_losses(rec, self.flight(), ctx, out);
+        let octets = self.flight();
+        let recover_fs = recover_flight(octets, rec.board.sacked(), 0);
+        self.detect_losses(rec, Flight { octets, recover_fs }, ctx, out);
         self.owed.0 |= Owed::SEND;
         self.arm(Some(rec), false, ctx);
     }

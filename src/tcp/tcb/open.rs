@@ -3,6 +3,7 @@
 use super::{Facts, Owed, ReceiveSpace, Seed, SendSpace, Shifts, Tcb, Timers, Waiting, fact};
 use crate::tcp::config::QUICK_ACKS;
 use crate::tcp::congestion::Congestion;
+use crate::tcp::cork::Cork;
 use crate::tcp::rto::RttEstimator;
 use crate::tcp::state::State;
 use crate::tcp::{Ctx, mss, output, window};
@@ -21,10 +22,10 @@ impl Tcb {
 
     /// The SYN-ACK has left already, as a cookie: it is neither owed nor repeated nor measured, and its window
     /// stands.
-    pub(in crate::tcp) fn syn_ack_was_sent(&mut self, ctx: Ctx<'_>) {
+    pub(in crate::tcp) fn syn_ack_was_sent(&mut self) {
         self.owed = Owed::default();
         self.facts.clear(fact::TIMING);
-        self.rcv.edge = self.rcv.nxt + ctx.cfg.receive_buffer.min(0xffff);
+        self.rcv.edge = self.rcv.nxt + self.receive_buffer.min(0xffff);
     }
 
     /// An active OPEN (CALL-2): SYN-SENT, the SYN owed.
@@ -90,9 +91,16 @@ impl Tcb {
             challenges_since: now,
             out_of_window_at: None,
             held: 0,
-            receive_buffer: ctx.cfg.receive_buffer,
+            receive_buffer: seed.settings.receive_buffer(ctx.cfg),
+            urgent_out: None,
+            heard_at: now,
+            cork: Cork::Off,
+            settings: seed.settings,
         };
         tcb.facts.set(fact::TIMING);
+        if seed.settings.nodelay {
+            tcb.facts.set(fact::NODELAY);
+        }
         tcb.wait_for(Waiting::Retransmit, ctx.cfg.rto_initial_ms, ctx);
         tcb
     }

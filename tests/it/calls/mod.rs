@@ -3,3 +3,5 @@
 mod abort;
 mod close;
 mod send;
+mod settings;
+mod urgent;

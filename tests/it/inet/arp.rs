@@ -287,7 +287,7 @@ fn a_probe_for_an_address_of_ours_is_answered() {
 }
 
 fn probing() -> World {
-    World::cold(Setup { probe_first: true, ..Setup::default() })
+    World::cold(Setup { probe_first: true, ..Setup::in_bursts() })
 }
 
 #[test]

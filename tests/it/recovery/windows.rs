@@ -28,6 +28,33 @@ fn after_an_idle_time_longer_than_the_timeout_the_window_is_the_initial_one() {
     assert_eq!(lab.send(40).len(), 10);
 }
 
+/// A flight of ten segments loses its first, which is repaired: how many are in flight then.
+fn flight_after_a_loss(algorithm: Algorithm) -> u32 {
+    let mut setup = Setup::default();
+    setup.cfg.congestion = algorithm;
+    let mut lab = Lab::with(setup, SACK);
+    let mut left = lab.send(60).len() as u32;
+    assert_eq!(left, 10);
+    lab.world.pass_ms(100);
+    let mut new = |lab: &mut Lab, upto, blocks: &[(u32, u32)]| {
+        left += lab.ack(upto, blocks).iter().filter(|n| **n >= 10).count() as u32;
+        left
+    };
+    // Its acknowledgment covers all that was sent when the loss was found, and ends recovery.
+    let point = (2..=10).map(|right| new(&mut lab, 0, &[(1, right)])).max().unwrap();
+    assert_eq!(lab.count(Counter::FastRecoveries), 1);
+    new(&mut lab, point, &[]) - point
+}
+
+#[test]
+fn recovery_ends_with_the_window_that_the_algorithm_left() {
+    //= CUBIC-7
+    //= CC-5
+    //= PRR-2
+    assert_eq!(flight_after_a_loss(Algorithm::Cubic), 7);
+    assert_eq!(flight_after_a_loss(Algorithm::Reno), 5);
+}
+
 #[test]
 fn a_mark_with_a_window_of_one_segment_waits_for_the_timer() {
     //= ECN-8

@@ -5,8 +5,8 @@ use dpdk_tcp::tcp::state::State;
 use dpdk_tcp::wire::seq::Seq;
 use dpdk_tcp::wire::tcp::Flags;
 
-use crate::reach::{PEER_PORT, Peer, Seg, Told, World, seg};
-use crate::states::{Reached, Start, reach};
+use crate::reach::{PEER_PORT, Peer, Seg, Setup, Told, World, seg};
+use crate::states::{Reached, Start, reach, reach_with};
 
 const ACK: Flags = Flags::ACK;
 
@@ -70,7 +70,7 @@ fn a_burst_is_processed_whole_and_acknowledged_once() {
     //= MUST-59
     //= PRE-13
     //= CC-16
-    let mut reached = reach(Start::AtWrap, State::Established);
+    let mut reached = reach_with(Setup::in_bursts(), Start::AtWrap.numbers().1, State::Established);
     let (world, peer) = (&mut reached.world, &reached.peer);
     let burst: Vec<_> = (0..20).map(|n| text_at(peer, n * 100, 100)).collect();
     world.inject(&burst);

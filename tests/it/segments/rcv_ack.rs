@@ -63,7 +63,7 @@ fn synchronized() -> Vec<Row> {
         push(&mut rows, "KA-4 a keep-alive probe with an octet", Nxt(-1), 0, 1, old);
         push(&mut rows, "EST-7 old text", Nxt(-900), 0, 900, old);
         push(&mut rows, "EST-7 older text", Nxt(-900), 0, 20, old);
-        push(&mut rows, "COM-4 beyond the window", Edge(0), 0, 0, outside);
+        push(&mut rows, "COM-4 beyond the window", Edge(1), 0, 0, outside);
         push(&mut rows, "COM-4 text beyond the window", Edge(0), 0, 5, outside);
         push(&mut rows, "COM-4 far beyond the window", Nxt(1 << 30), 0, 5, outside);
         push(&mut rows, "COM-11 never sent", Nxt(0), 1, 0, unsent);

@@ -220,3 +220,33 @@ fn acknowledgments_open_the_congestion_window_by_octets() {
     let more: usize = world.sent().iter().map(|sent| sent.text.len()).sum();
     assert_eq!(more, 2_920, "one segment acknowledged, one grown");
 }
+
+#[test]
+fn windows_grow_by_what_was_in_flight_however_acknowledgments_are_cut_into_bursts() {
+    //= CWV-1
+    //= CC-2
+    let mss = 1_460;
+    for burst in [1, 2, 64] {
+        let (mut world, peer) = offered(0xffff, 0xffff);
+        let mut flight = write(&mut world, 120_000).len() as u32;
+        let mut done = 0;
+        for expected in [20, 40] {
+            let acks: Vec<Seg> = (1..=flight).map(|n| acked(&peer, (done + n) * mss, 0xffff)).collect();
+            acks.chunks(burst).for_each(|acks| world.inject(acks));
+            done += flight;
+            flight = world.sent().len() as u32;
+            assert_eq!(flight, expected, "bursts of {burst}");
+        }
+    }
+}
+
+#[test]
+fn requests_of_a_segment_leave_the_window_as_it_is() {
+    //= CWV-1
+    let (mut world, peer) = offered(0xffff, 0xffff);
+    for n in 1..=50 {
+        assert_eq!(write(&mut world, 1_460), [1_460]);
+        world.inject(&[acked(&peer, n * 1_460, 0xffff)]);
+    }
+    assert_eq!(write(&mut world, 80_000).len(), 10);
+}

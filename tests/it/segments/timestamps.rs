@@ -149,7 +149,8 @@ fn a_delayed_acknowledgment_echoes_the_oldest() {
     //= TS-7
     //= VEC-PAWS-11
     // One ACK for A(1), B(2), C(3).
-    let (mut world, peer) = stamped(0);
+    let mut world = World::with(Setup::in_bursts());
+    let (peer, _) = world.establish_with(offering(0), 0xffff);
     let text = |n: u32| Seg { seq: peer.seq + n, ..peer.seg(ACK).text(b"x").ts(n + 1, 0) };
     world.inject(&[text(0), text(1), text(2)]);
     let ack = world.one();

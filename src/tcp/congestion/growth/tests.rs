@@ -13,7 +13,6 @@ fn acked(octets: u32, at_us: u64) -> Acked {
         now: Instant(at_us),
         srtt_us: Some(100_000),
         rtt_sample_us: None,
-        used: true,
     }
 }
 
@@ -47,6 +46,30 @@ fn a_second_loss_reduces_again() {
     growth.on_loss(&mut c, 100 * MSS, MSS);
     growth.on_loss(&mut c, 50 * MSS, MSS);
     assert_eq!(c.ssthresh, 25 * MSS);
+}
+
+#[test]
+fn a_loss_in_recovery_counts_from_the_window_that_recovery_aims_at() {
+    //= CC-12
+    //= CUBIC-8
+    // Whatever PRR had made of the window when a retransmission was lost.
+    let [low, high] = [MSS, 90 * MSS].map(|cwnd| {
+        let (mut growth, mut c) = avoiding(Algorithm::Cubic, 100);
+        growth.on_loss(&mut c, 100 * MSS, MSS);
+        c.cwnd = cwnd;
+        growth.on_loss(&mut c, 70 * MSS, MSS);
+        (growth, c)
+    });
+    assert_eq!(low, high);
+    // Between two recoveries the window is the sender's own.
+    let (mut growth, mut c) = low;
+    c.exit_recovery();
+    growth.on_ack(&mut c, &acked(MSS, 1));
+    c.cwnd = 60 * MSS;
+    let other = c;
+    growth.on_loss(&mut c, 60 * MSS, MSS);
+    assert!(growth.undo(&mut c));
+    assert_eq!(c, other);
 }
 
 #[test]
@@ -187,8 +210,9 @@ fn a_window_that_is_not_used_does_not_grow_and_falls_after_five_minutes() {
     for algorithm in [Algorithm::Cubic, Algorithm::Reno] {
         let (mut growth, mut c) = avoiding(algorithm, 100);
         growth.on_ack(&mut c, &acked(MSS, minute));
+        c.on_sent(10 * MSS);
         let before = c;
-        let little = |at_us| Acked { used: false, ..acked(MSS, at_us) };
+        let little = |at_us| acked(MSS, at_us);
         for at_us in [minute, 2 * minute, 6 * minute] {
             growth.on_ack(&mut c, &little(at_us));
             assert_eq!(c, before);
@@ -199,9 +223,10 @@ fn a_window_that_is_not_used_does_not_grow_and_falls_after_five_minutes() {
         assert_eq!(c.cwnd, before.cwnd / 2, "five minutes anew");
         (0..10).for_each(|n| growth.on_ack(&mut c, &little((20 + 10 * n) * minute)));
         assert_eq!(c.cwnd, initial_window(MSS), "not below");
-        c.cwnd = MSS;
+        c.cwnd = 2 * MSS;
+        c.on_sent(MSS - 1);
         growth.on_ack(&mut c, &little(200 * minute));
-        assert_eq!(c.cwnd, MSS, "and not up to it");
+        assert_eq!(c.cwnd, 2 * MSS, "and not up to it");
     }
 }
 
