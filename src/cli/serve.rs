@@ -12,7 +12,7 @@ use std::time::Instant;
 use super::args::Serve;
 use super::cores::{CoreRequest, CpuSet};
 use super::plan::{self, Cores};
-use super::watch::{self, Run, Watched};
+use super::watch::{self, Run, Watched, WatchedPort};
 use super::{Failure, banner, check};
 use crate::app::http::responses::Responses;
 use crate::app::tally::Tally;
@@ -61,6 +61,7 @@ pub(super) fn run(
     let started = Instant::now();
     let run = Run {
         loops: loops.clone(),
+        ports: session.watched(),
         duration: options.duration,
         stats_interval: options.stats_interval,
         drain: options.drain,
@@ -76,6 +77,9 @@ pub(super) fn run(
     if !left_at_once {
         let (all, levels) = (watch::snapshot(&loops), watch::levels(&loops));
         watch::say(&text::account(started.elapsed(), &all, levels, options.time_wait));
+        for port in session.watched() {
+            watch::say(&text::port_account(&port.name, &port.losses()));
+        }
         text::advice(&all).iter().for_each(|sentence| watch::say(&format!("  {sentence}\n")));
     }
     session.close(eal)?;
@@ -196,6 +200,11 @@ impl Session {
             loops.push(watched);
         }
         Ok((loops, jobs))
+    }
+
+    fn watched(&self) -> Vec<WatchedPort> {
+        let watched = |port: &Port| WatchedPort { name: port.name().to_owned(), watch: port.watch() };
+        self.ports.iter().map(watched).collect()
     }
 
     fn ready_lines(&self, place: usize) -> String {

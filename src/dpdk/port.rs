@@ -6,8 +6,8 @@ mod state;
 pub use info::{PortInfo, find, ports};
 pub use state::{Description, Link, PortStats};
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use dpdk_sys::{rte_eth_conf, rte_eth_stats, rte_ether_addr};
 
@@ -19,6 +19,7 @@ use super::queue::Queue;
 use super::{diagnosis, log};
 use crate::link::{Caps, Tso};
 use crate::stats::counters::Counters;
+use crate::stats::losses::Losses;
 
 /// The MTU that any Ethernet carries.
 const MTU_ETHERNET: u16 = 1_500;
@@ -95,6 +96,33 @@ impl PortShared {
         &self.pool
     }
 
+    fn link(&self) -> Link {
+        let (mut speed_mbps, mut up) = (0, 0);
+        // SAFETY: the port is open; both places are written during the call only.
+        let rc = unsafe { dpdk_sys::dt_link_get(self.id(), &mut speed_mbps, &mut up) };
+        Link { up: rc == 0 && up != 0, speed_mbps }
+    }
+
+    fn stats(&self) -> PortStats {
+        let mut raw = rte_eth_stats::default();
+        // SAFETY: the port is open; the place is written during the call only.
+        if unsafe { dpdk_sys::rte_eth_stats_get(self.id(), &mut raw) } != 0 {
+            return PortStats::default();
+        }
+        PortStats {
+            rx_frames: raw.ipackets,
+            tx_frames: raw.opackets,
+            rx_bytes: raw.ibytes,
+            tx_bytes: raw.obytes,
+            losses: Losses {
+                rx_missed: raw.imissed,
+                rx_no_frame: raw.rx_nombuf,
+                rx_errors: raw.ierrors,
+                tx_errors: raw.oerrors,
+            },
+        }
+    }
+
     /// Stops and closes the device, once.
     fn shut(&self) -> Result<(), PortError> {
         if self.closed.swap(true, Ordering::SeqCst) {
@@ -125,6 +153,21 @@ impl Drop for PortShared {
     fn drop(&mut self) {
         // Nobody is left to hear of an error; `Port::close` is for those who want to.
         let _ = self.shut();
+    }
+}
+
+/// A port, seen from outside of its loop.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    port: Weak<PortShared>,
+}
+
+impl Watch {
+    /// Its link and its counts now; nothing once it is closed. Must not be under way while it is being closed:
+    /// [`Port::close`] would find it in use.
+    pub fn look(&self) -> Option<(Link, PortStats)> {
+        let port = self.port.upgrade()?;
+        Some((port.link(), port.stats()))
     }
 }
 
@@ -254,29 +297,17 @@ impl Port {
 
     /// The state of the link now, without waiting.
     pub fn link(&self) -> Link {
-        let (mut speed_mbps, mut up) = (0, 0);
-        // SAFETY: the port is open; both places are written during the call only.
-        let rc = unsafe { dpdk_sys::dt_link_get(self.id(), &mut speed_mbps, &mut up) };
-        Link { up: rc == 0 && up != 0, speed_mbps }
+        self.shared.link()
     }
 
     /// The device's own counts; zeros where it has none.
     pub fn stats(&self) -> PortStats {
-        let mut raw = rte_eth_stats::default();
-        // SAFETY: the port is open; the place is written during the call only.
-        if unsafe { dpdk_sys::rte_eth_stats_get(self.id(), &mut raw) } != 0 {
-            return PortStats::default();
-        }
-        PortStats {
-            rx_frames: raw.ipackets,
-            tx_frames: raw.opackets,
-            rx_bytes: raw.ibytes,
-            tx_bytes: raw.obytes,
-            rx_missed: raw.imissed,
-            rx_errors: raw.ierrors,
-            tx_errors: raw.oerrors,
-            rx_no_frame: raw.rx_nombuf,
-        }
+        self.shared.stats()
+    }
+
+    /// A look at the port from another thread, for as long as it is open.
+    pub fn watch(&self) -> Watch {
+        Watch { port: Arc::downgrade(&self.shared) }
     }
 
     /// A line for the banner: name, driver, address, MTU, link and offloads taken.
