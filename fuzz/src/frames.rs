@@ -126,7 +126,7 @@ impl Fuzz {
     }
 
     fn step(&mut self, program: &mut Program<'_>) {
-        match program.octet() % 16 {
+        match program.octet() % 17 {
             0..8 => self.segment(program),
             8 => self.handshake(program),
             9 => self.mutated(program),
@@ -135,6 +135,7 @@ impl Fuzz {
             12 => self.icmp(program),
             13 => self.wait(program.pick(&WAITS_MS)),
             14 => self.fragments(program),
+            15 => self.icmp_error(program),
             _ => self.passes(4),
         }
     }
@@ -253,6 +254,26 @@ impl Fuzz {
         frame[23] = program.pick(&[1, 1, 1, 17, 47]);
         let len = usize::from(program.octet());
         frame.extend(program.octets(len));
+        mend(&mut frame);
+        self.send(&frame);
+    }
+
+    /// An ICMP error about a segment that the engine sent, or nearly.
+    fn icmp_error(&mut self, program: &mut Program<'_>) {
+        let ends = Self::endpoints(program);
+        let numbers = self.numbers.get(&ends).copied().unwrap_or_default();
+        let back = program.pick(&[1, 1, 1, 74, 500, 536, 1_000, 1_448, 1_460, 3_000, 14_600, 0]);
+        let octets = usize::from(program.octet()) * 6;
+        let segment = seg(Flags::ACK, numbers.our_nxt - back, numbers.peer_nxt);
+        let quoted = Seg { source: OURS, destination: PEERS, ports: ends, ..segment };
+        let quoted = quoted.text(&vec![0; octets]).frame();
+        let (kind, code) = program.pick(&[(3, 4), (3, 4), (3, 4), (3, 1), (3, 3), (3, 13), (11, 0), (12, 0)]);
+        let mtu = [program.octet(), program.octet()];
+        let mut frame = seg(Flags::ACK, Seq(0), Seq(0)).frame();
+        frame.truncate(34);
+        frame[23] = 1;
+        frame.extend([kind, code, 0, 0, 0, 0, mtu[0] & 7, mtu[1]]);
+        frame.extend(&quoted[14..14 + 28]);
         mend(&mut frame);
         self.send(&frame);
     }

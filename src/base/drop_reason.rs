@@ -57,6 +57,12 @@ drop_reasons! {
     // ICMP.
     IcmpMalformed = "icmp_malformed", "The ICMP message is too short or its checksum is wrong.";
     IcmpIgnored = "icmp_ignored", "The ICMP type is not one that a host acts upon here.";
+    IcmpSourceQuench = "icmp_source_quench", "Source Quench is ignored (MUST-55).";
+    IcmpQuote = "icmp_quote", "The ICMP error quotes no TCP segment, or too little of one (ICMPR-3).";
+    IcmpNotSentByUs = "icmp_not_sent_by_us", "The ICMP error quotes a packet that was not sent from its destination (ICMPR-2).";
+    IcmpNoConnection = "icmp_no_connection", "The ICMP error is about no connection that heeds it.";
+    IcmpNotInFlight = "icmp_not_in_flight", "The ICMP error quotes a sequence number that is not in flight (ICMPR-1).";
+    IcmpNoSmaller = "icmp_no_smaller", "The MTU reported is none that makes packets smaller (PMTU-1, PMTU-7).";
     IcmpRateLimited = "icmp_rate_limited", "The limit of ICMP messages a second was reached (ICMP4-7).";
     // TCP, before any state is looked at.
     TcpMalformed = "tcp_malformed", "The TCP header does not fit its segment (PRE-2).";

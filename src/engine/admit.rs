@@ -232,10 +232,12 @@ impl Shard {
         let generated = isn::initial(&self.secrets.isn, self.now, local, remote);
         let iss: Seq = old.map_or(generated, |old| old.next_iss(generated));
         let interface = usize::from(self.locals.get(key.local).interface);
+        let mtu = self.mtus.get(interface).copied().unwrap_or(MTU_MIN);
         Seed {
             iss,
             ts_offset: self.timestamp_offset(key),
-            mtu: self.mtus.get(interface).copied().unwrap_or(MTU_MIN),
+            mtu,
+            path_mtu: self.path_mtus.get(key.remote, self.now).unwrap_or(mtu),
             ip_header: mss::IPV4_HEADER,
             settings,
         }

@@ -11,7 +11,7 @@ use super::shard::Shard;
 use super::slot::{Origin, Owner, Slot};
 use crate::tcp::Ctx;
 use crate::tcp::calls::{AfterClose, CallError};
-use crate::tcp::outcome::Soft;
+use crate::tcp::outcome::{Soft, Unreachable};
 use crate::tcp::settings::Settings;
 use crate::tcp::state::State;
 use crate::tcp::tcb::Tcb;
@@ -54,6 +54,9 @@ pub enum CloseReason {
     Silent,
     /// Data arrived after the application had closed (RFC 9293 3.6.1, SHLD-3).
     DataAfterClose,
+    /// An ICMP error says that the peer cannot be reached: it came before the connection was open and trying again
+    /// is of no use, or nothing got through after it until time ran out (SHLD-26, ICMPR-5).
+    Unreachable(Unreachable),
     /// The peer answered our SYN by a reset: nobody listens there.
     Refused,
 }

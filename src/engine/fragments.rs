@@ -60,7 +60,9 @@ impl Fragments {
                 join.shard.segment_arrives(join.app, &arrived, text);
             }
             Ok(Class::Ipv4 { local, packet }) => {
-                join.host.ipv4_arrives(join.ports, join.shard, local, &packet);
+                if let Some(reported) = join.host.ipv4_arrives(join.ports, join.shard, local, &packet) {
+                    join.shard.icmp_arrives(join.app, &reported);
+                }
             }
             // Neither is made of fragments.
             Ok(Class::Arp(_) | Class::Fragment { .. }) => {}

@@ -4,8 +4,10 @@
 use std::net::IpAddr;
 
 use super::emit;
+use super::errors::{self, Reported};
 use super::port::Port;
 use super::shard::{Doubt, Shard};
+use crate::base::burst::Burst;
 use crate::base::drop_reason::DropReason;
 use crate::base::hash::Secrets;
 use crate::base::ids::{LocalIdx, NeighbourIdx};
@@ -13,7 +15,7 @@ use crate::base::rate::TokenBucket;
 use crate::base::rng::Rng;
 use crate::base::time::{Instant, Tick};
 use crate::inet::claim::{Claim, Conflict, Say};
-use crate::inet::icmp::{self, Answer};
+use crate::inet::icmp::{self, Answer, Verdict};
 use crate::inet::locals::Locals;
 use crate::inet::neighbour::{Ask, Heard, Neighbours, Waiting};
 use crate::inet::route::Routes;
@@ -21,7 +23,8 @@ use crate::link::{Frame, QueuePair, TxOffload};
 use crate::stats::counters::Counter;
 use crate::wire::arp::{self, ArpPacket, Operation};
 use crate::wire::ethernet::{self, ETHERTYPE_ARP, ETHERTYPE_IPV4, Mac};
-use crate::wire::icmpv4;
+use crate::wire::icmp_error::Unreachable;
+use crate::wire::icmpv4::{self, Undelivered};
 use crate::wire::ipv4::{self, Ipv4Fields, Ipv4Packet};
 
 /// ICMP messages a second, and at once (ICMP4-7).
@@ -47,6 +50,8 @@ pub struct Host<F> {
     routes: Routes,
     claims: Vec<Claim>,
     icmp: TokenBucket,
+    /// What connections are still to be told of packets that could not be sent.
+    undelivered: Burst<Reported>,
     rng: Rng,
     polled: Option<Tick>,
     ready: bool,
@@ -74,6 +79,7 @@ impl<F: Frame> Host<F> {
             routes,
             claims: locals.iter().map(|_| Claim::new(probe_first, now)).collect(),
             icmp: TokenBucket::new(ICMP_PER_SECOND, ICMP_BURST),
+            undelivered: Burst::new(),
             rng: Rng::new(seed),
             polled: None,
             ready: false,
@@ -140,7 +146,16 @@ impl<F: Frame> Host<F> {
         }
         self.ready = self.claims.iter().all(|claim| claim.is_ours() || claim.is_lost());
         let ask = |ask: Ask| send_request(ports, shard, &ask);
-        self.neighbours.poll(shard.now, ask, |_frame| shard.drop_one(DropReason::NeighbourUnresolved));
+        let undelivered = &mut self.undelivered;
+        self.neighbours.poll(shard.now, ask, |frame| {
+            shard.drop_one(DropReason::NeighbourUnresolved);
+            note_undelivered(undelivered, shard, &frame, Unreachable::Host);
+        });
+    }
+
+    /// The next connection to be told that a packet of its could not be sent.
+    pub(super) fn next_undelivered(&mut self) -> Option<Reported> {
+        self.undelivered.pop()
     }
 
     /// An ARP packet (ARP-2, ARP-5, ARP-7).
@@ -242,25 +257,29 @@ impl<F: Frame> Host<F> {
         }
     }
 
-    /// A packet for us that is not TCP.
+    /// A packet for us that is not TCP: it is answered, or it is an error about a segment of a connection's.
     pub(super) fn ipv4_arrives<Q: QueuePair<Frame = F>>(
         &mut self,
         ports: &mut [Port<Q>],
         shard: &Shard,
         local: LocalIdx,
         packet: &Ipv4Packet<'_>,
-    ) {
-        let answer = match icmp::arrives(packet) {
-            Ok(answer) => answer,
-            Err(reason) => return shard.drop_one(reason),
-        };
-        if answer == Answer::ProtocolUnreachable {
-            shard.drop_one(DropReason::IpProtocol);
+    ) -> Option<Reported> {
+        match icmp::arrives(packet) {
+            Err(reason) => shard.drop_one(reason),
+            Ok(Verdict::Error(cause, quoted)) => return Some(Reported::new(local, cause, &quoted)),
+            Ok(Verdict::Answer(answer)) => {
+                if answer == Answer::ProtocolUnreachable {
+                    shard.drop_one(DropReason::IpProtocol);
+                }
+                if self.is_ours(local) {
+                    self.answer(ports, shard, local, packet, answer);
+                } else {
+                    shard.drop_one(DropReason::IpNotOurs);
+                }
+            }
         }
-        if !self.is_ours(local) {
-            return shard.drop_one(DropReason::IpNotOurs);
-        }
-        self.answer(ports, shard, local, packet, answer);
+        None
     }
 
     /// The rest of a packet did not come; its first fragment is `packet`.
@@ -344,6 +363,7 @@ impl<F: Frame> Host<F> {
         let remote = IpAddr::V4(remote.into());
         let Some(hop) = self.routes.next_hop(&shard.locals, interface as u8, remote) else {
             shard.drop_one(DropReason::NoRoute);
+            note_undelivered(&mut self.undelivered, shard, &frame, Unreachable::Network);
             return None;
         };
         match self.neighbours.lookup(hint, interface as u8, hop, progress, shard.now) {
@@ -360,6 +380,13 @@ impl<F: Frame> Host<F> {
                 None
             }
         }
+    }
+}
+
+/// Remembers to tell a connection; when there are too many, some hear of it at their next attempt.
+fn note_undelivered(list: &mut Burst<Reported>, shard: &Shard, frame: &impl Frame, why: Unreachable) {
+    if let Some(reported) = errors::undelivered(&shard.locals, frame.bytes(), why) {
+        let _ = list.try_push(reported);
     }
 }
 
@@ -448,7 +475,7 @@ fn icmp_frame<Q: QueuePair>(
             if answer == Answer::ReassemblyTimedOut {
                 icmpv4::emit_reassembly_timed_out(message, quote);
             } else {
-                icmpv4::emit_protocol_unreachable(message, quote);
+                icmpv4::emit_unreachable(message, Undelivered::Protocol, quote);
             }
         }
     }

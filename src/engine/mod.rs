@@ -10,6 +10,7 @@ mod choices;
 mod classify;
 pub mod control;
 mod emit;
+mod errors;
 mod expire;
 mod fragments;
 mod held;

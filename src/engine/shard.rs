@@ -27,11 +27,13 @@ use crate::flow::source_port::SourcePorts;
 use crate::flow::table::{Place, Table};
 use crate::flow::time_wait_ring::TimeWaitRing;
 use crate::inet::locals::Locals;
+use crate::inet::path_mtu::PathMtus;
 use crate::stats::counters::{Counter, Counters};
 use crate::tcp::Ctx;
 use crate::tcp::arrives::listen::Listener;
 use crate::tcp::config::Config;
-use crate::tcp::outcome::End;
+use crate::tcp::outcome::{End, Unreachable};
+use crate::tcp::path::Transitions;
 use crate::tcp::reassembly::Reassembly;
 use crate::tcp::segment::SegmentOut;
 use crate::tcp::settings::{ForIp, Settings};
@@ -106,8 +108,10 @@ pub struct Shard {
     pub(super) source_ports: SourcePorts,
     /// The MTU of each interface; the worker knows them.
     pub(super) mtus: Vec<u16>,
+    pub(super) path_mtus: PathMtus,
     /// The shortest TIME-WAIT that an eviction left, in milliseconds.
     pub(super) time_wait_shortened_ms: Option<u32>,
+    pub(super) transitions: Transitions,
     pub(super) now: Instant,
 }
 
@@ -148,6 +152,7 @@ impl Shard {
             challenges: TokenBucket::new(limits.challenges_per_second, limits.challenges_per_second),
             jitter: Rng::new(seed),
             source_ports: SourcePorts::new(secrets.ports),
+            path_mtus: PathMtus::new(secrets.table),
             cfg,
             secrets,
             limits,
@@ -156,6 +161,7 @@ impl Shard {
             next_generation: 0,
             mtus: Vec::new(),
             time_wait_shortened_ms: None,
+            transitions: Transitions::default(),
             now,
         }
     }
@@ -188,6 +194,11 @@ impl Shard {
     /// To how many milliseconds TIME-WAIT was shortened at worst, if it was.
     pub fn time_wait_shortened_ms(&self) -> Option<u32> {
         self.time_wait_shortened_ms
+    }
+
+    /// How connections that are over went through their states; kept in debug builds only.
+    pub fn transitions(&self) -> &Transitions {
+        &self.transitions
     }
 
     /// Chunks of the byte pool that are in use.
@@ -323,6 +334,7 @@ impl Shard {
     fn release<A: App>(&mut self, app: &mut A, index: u32, end: End) {
         self.wheel.cancel(index);
         let Some(mut slot) = self.slots.remove(index) else { return };
+        self.transitions.add(slot.tcb.path());
         self.pool.clear(&mut slot.outgoing);
         self.pool.clear(&mut slot.incoming);
         self.forget_held(slot.held);
@@ -347,7 +359,9 @@ impl Shard {
                     listening.queues.waiting -= 1;
                 }
             }
-            (Owner::Taken | Owner::Finished | Owner::Opener, _) => app.on_closed(id, close_reason(end)),
+            (Owner::Taken | Owner::Finished | Owner::Opener, _) => {
+                app.on_closed(id, close_reason(end, slot.tcb.soft_error()));
+            }
         }
     }
 
@@ -365,12 +379,14 @@ impl Shard {
             End::Aborted if owner == Owner::Opener => Counter::SynAborted,
             End::Refused => Counter::Refused,
             End::SynTimedOut => Counter::SynTimedOut,
+            End::Unreachable(_) => Counter::Unreachable,
             End::Finished => Counter::Finished,
             End::Reset => Counter::ResetByPeer,
             End::HalfOpenReset => Counter::HalfOpenReset,
             End::HalfOpenExpired => Counter::HalfOpenExpired,
             End::TimedOut => Counter::TimedOut,
             End::Silent => Counter::Silent,
+            End::FinWait2TimedOut => Counter::FinWait2TimedOut,
             End::DataAfterClose | End::Aborted => Counter::Aborted,
         };
         self.count(counter);
@@ -446,12 +462,17 @@ impl Shard {
     }
 }
 
-fn close_reason(end: End) -> CloseReason {
+/// `soft` is the last ICMP error, if nothing got through since: it tells more than that time ran out (ICMPR-5).
+fn close_reason(end: End, soft: Option<Unreachable>) -> CloseReason {
     match end {
         End::Finished => CloseReason::Finished,
         End::Reset | End::HalfOpenReset => CloseReason::Reset,
-        End::HalfOpenExpired | End::TimedOut | End::SynTimedOut => CloseReason::TimedOut,
         End::Silent => CloseReason::Silent,
+        End::Unreachable(why) => CloseReason::Unreachable(why),
+        End::FinWait2TimedOut => CloseReason::TimedOut,
+        End::HalfOpenExpired | End::TimedOut | End::SynTimedOut => {
+            soft.map_or(CloseReason::TimedOut, CloseReason::Unreachable)
+        }
         End::Refused => CloseReason::Refused,
         End::DataAfterClose => CloseReason::DataAfterClose,
         End::Aborted => CloseReason::Aborted,

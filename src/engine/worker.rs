@@ -7,6 +7,7 @@ use super::api::{Api, App};
 use super::classify::{self, Class};
 use super::control::{Control, Drain};
 use super::emit;
+use super::errors::Reported;
 use super::fragments::{Fragments, Join};
 use super::host::Host;
 use super::limits::{CUTS_MAX, PAY_MAX};
@@ -37,6 +38,8 @@ pub enum Pass {
 enum InBurst {
     /// A segment, and the frame that holds its text.
     Segment { frame: usize, text_at: usize, text_len: usize, arrived: Arrived },
+    /// An ICMP error.
+    Error(Reported),
     /// The frame of a fragment.
     Fragment { frame: usize },
 }
@@ -172,6 +175,7 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
                     let text = bytes.get(*text_at..*text_at + *text_len).unwrap_or_default();
                     self.shard.segment_arrives(&mut self.app, arrived, text);
                 }
+                InBurst::Error(reported) => self.shard.icmp_arrives(&mut self.app, reported),
                 InBurst::Fragment { frame } => {
                     let bytes = frames.get(*frame).map(Frame::bytes).unwrap_or_default();
                     let join = Join {
@@ -214,7 +218,8 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
                 self.host.arp_arrives(&mut self.ports, &self.shard, interface, &packet);
             }
             Ok(Class::Ipv4 { local, packet }) => {
-                self.host.ipv4_arrives(&mut self.ports, &self.shard, local, &packet);
+                let reported = self.host.ipv4_arrives(&mut self.ports, &self.shard, local, &packet);
+                self.burst.extend(reported.map(InBurst::Error));
             }
         }
     }
@@ -225,6 +230,9 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
             return 0;
         }
         self.host.poll(&mut self.ports, &self.shard);
+        while let Some(reported) = self.host.next_undelivered() {
+            self.shard.icmp_arrives(&mut self.app, &reported);
+        }
         self.fragments.expire(&mut self.ports, &mut self.host, &self.shard, now);
         if self.host.is_ready() && !self.host.has_lost() {
             self.control.set_ready();
@@ -333,6 +341,9 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         }
         if segment.cut > 0 {
             self.shard.count(Counter::LargeSegments);
+        }
+        if segment.path_probe {
+            self.shard.count(Counter::PathMtuProbes);
         }
         Some((interface, frame))
     }

@@ -7,5 +7,6 @@ pub mod claim;
 pub mod icmp;
 pub mod locals;
 pub mod neighbour;
+pub mod path_mtu;
 pub mod reassembly;
 pub mod route;

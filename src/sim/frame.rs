@@ -22,7 +22,12 @@ pub struct FramePool {
 impl FramePool {
     /// A pool of `capacity` frames.
     pub fn new(capacity: usize) -> Self {
-        let free = (0..capacity).map(|_| vec![0; FRAME_BYTES].into_boxed_slice()).collect();
+        FramePool::sized(capacity, FRAME_BYTES)
+    }
+
+    /// A pool of `capacity` frames of at most `frame_bytes` bytes.
+    pub fn sized(capacity: usize, frame_bytes: usize) -> Self {
+        let free = (0..capacity).map(|_| vec![0; frame_bytes].into_boxed_slice()).collect();
         FramePool { free: Rc::new(RefCell::new(free)), capacity }
     }
 
@@ -109,11 +114,11 @@ impl Frame for MemFrame {
     }
 
     fn capacity(&self) -> usize {
-        FRAME_BYTES
+        self.bytes.as_deref().map_or(0, <[u8]>::len)
     }
 
     fn set_len(&mut self, len: usize) {
-        self.len = len.min(FRAME_BYTES);
+        self.len = len.min(self.capacity());
     }
 
     fn append(&mut self, mut next: MemFrame) -> Option<MemFrame> {

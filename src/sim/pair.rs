@@ -1,85 +1,36 @@
 //! Two ends of a wire. What one end sends, the other receives when virtual time has come for it; in between
 //! the wire's faults are drawn from its seed.
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::cell::RefCell;
 use std::rc::Rc;
 
+pub use super::clock::SimClock;
 use super::faults::Faults;
 use super::frame::{FramePool, MemFrame};
+use super::line::{Flying, Line};
 use super::nic;
 use super::pcap::Pcap;
 use crate::base::burst::Burst;
-use crate::base::rng::Rng;
 use crate::base::time::Instant;
 use crate::link::{Caps, Frame, QueuePair};
-use crate::wire::ethernet::{self, ETHERTYPE_ARP};
 
-/// Virtual time, common to all who hold it.
-#[derive(Clone, Default)]
-pub struct SimClock(Rc<Cell<Instant>>);
-
-impl SimClock {
-    /// The time.
-    pub fn now(&self) -> Instant {
-        self.0.get()
-    }
-
-    /// Lets time pass up to `now`; never back.
-    pub fn advance_to(&self, now: Instant) {
-        self.0.set(self.now().max(now));
-    }
-}
-
-struct Flying {
-    arrives: Instant,
-    frame: MemFrame,
-}
-
-/// One direction of a wire.
+/// One direction of a wire, and what is on it.
 struct Direction {
-    flying: VecDeque<Flying>,
-    faults: Faults,
-    rng: Rng,
-    lost: u64,
+    flying: Flying,
+    line: Line,
 }
 
 impl Direction {
-    fn send(&mut self, mut frame: MemFrame, now: Instant, pool: &FramePool) {
-        let fate = self.faults.fate(&mut self.rng);
-        if let Some(bit) = fate.flip {
-            flip(frame.bytes_mut(), bit);
-        }
-        let copy = fate.copies[1].and_then(|delay| Some((delay, pool.frame(frame.bytes())?)));
-        match fate.copies[0] {
-            Some(delay) => self.launch(frame, now, delay),
-            None => self.lost += 1,
-        }
-        if let Some((delay, frame)) = copy {
-            self.launch(frame, now, delay);
-        }
-    }
-
-    fn launch(&mut self, frame: MemFrame, now: Instant, delay_us: u32) {
-        if self.faults.capacity != 0 && self.flying.len() >= self.faults.capacity {
-            self.lost += 1;
-            return;
-        }
-        let arrives = Instant(now.0 + u64::from(delay_us));
-        let place = self.flying.partition_point(|other| other.arrives <= arrives);
-        self.flying.insert(place, Flying { arrives, frame });
-    }
-}
-
-/// Flips one bit. ARP is spared: it has no checksum but the link's, which lets no single bit through, and both
-/// hosts would believe a wrong address for a minute.
-fn flip(bytes: &mut [u8], bit: u32) {
-    if ethernet::parse(bytes).is_some_and(|(header, _)| header.ethertype == ETHERTYPE_ARP) {
-        return;
-    }
-    let at = bit as usize % (bytes.len() * 8).max(1);
-    if let Some(byte) = bytes.get_mut(at / 8) {
-        *byte ^= 1 << (at % 8);
+    fn send(&mut self, frame: MemFrame, now: Instant, pool: &FramePool) {
+        let Direction { flying, line } = self;
+        let capacity = line.faults.capacity;
+        line.carry(frame, now, pool, |arrives, frame| {
+            let room = capacity == 0 || flying.len() < capacity;
+            if room {
+                flying.add(arrives, frame);
+            }
+            room
+        });
     }
 }
 
@@ -109,10 +60,8 @@ pub fn wire(
     seed: u64,
 ) -> (End, End) {
     let direction = |side: usize| Direction {
-        flying: VecDeque::with_capacity(4_096),
-        faults: faults[side],
-        rng: Rng::new(seed.wrapping_mul(2).wrapping_add(side as u64)),
-        lost: 0,
+        flying: Flying::with_capacity(4_096),
+        line: Line::new(faults[side], seed.wrapping_mul(2).wrapping_add(side as u64)),
     };
     let wire = Wire { directions: [direction(0), direction(1)], pool: pool.clone(), capture: None };
     let wire = Rc::new(RefCell::new(wire));
@@ -130,12 +79,17 @@ impl End {
     /// When the next frame arrives at either end.
     pub fn next_arrival(&self) -> Option<Instant> {
         let wire = self.wire.borrow();
-        wire.directions.iter().filter_map(|way| way.flying.front()).map(|flying| flying.arrives).min()
+        wire.directions.iter().filter_map(|way| way.flying.next_arrival()).min()
     }
 
     /// Changes the faults of what this end sends.
     pub fn set_faults(&self, faults: Faults) {
-        self.wire.borrow_mut().directions[self.side].faults = faults;
+        self.wire.borrow_mut().directions[self.side].line.faults = faults;
+    }
+
+    /// Changes the faults of what the other end sends.
+    pub fn set_faults_of_other(&self, faults: Faults) {
+        self.wire.borrow_mut().directions[1 - self.side].line.faults = faults;
     }
 
     /// Keeps a copy of everything that both ends send from now on, before the wire's faults.
@@ -150,7 +104,7 @@ impl End {
 
     /// Frames that this end sent and that the wire lost.
     pub fn lost(&self) -> u64 {
-        self.wire.borrow().directions[self.side].lost
+        self.wire.borrow().directions[self.side].line.lost
     }
 }
 
@@ -166,12 +120,8 @@ impl QueuePair for End {
         let mut wire = self.wire.borrow_mut();
         let flying = &mut wire.directions[1 - self.side].flying;
         for _ in 0..limit.min(frames.remaining_capacity()) {
-            if flying.front().is_none_or(|first| first.arrives > now) {
-                break;
-            }
-            if let Some(first) = flying.pop_front() {
-                frames.push(first.frame);
-            }
+            let Some(frame) = flying.take(now) else { break };
+            frames.push(frame);
         }
     }
 
@@ -186,13 +136,18 @@ impl QueuePair for End {
                 if let Some(capture) = capture {
                     capture.record(now, frame.bytes());
                 }
+                if let Some((arrives, answer)) = directions[self.side].line.refusal(&frame, now, &pool) {
+                    directions[1 - self.side].flying.add(arrives, answer);
+                }
                 directions[self.side].send(frame, now, &pool);
             });
         }
     }
 
     fn alloc(&mut self) -> Option<MemFrame> {
-        self.wire.borrow().pool.alloc()
+        let wire = self.wire.borrow();
+        let shortages = wire.directions[self.side].line.faults.shortages;
+        if shortages.are_on(self.clock.now()) { None } else { wire.pool.alloc() }
     }
 
     fn recycle(&mut self, frame: MemFrame) {
@@ -203,6 +158,10 @@ impl QueuePair for End {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::ethernet::{self, ETHERTYPE_IPV4, Mac};
+    use crate::wire::icmp_error::Cause;
+    use crate::wire::icmpv4;
+    use crate::wire::ipv4::{self, Ipv4Fields};
 
     const CAPS: Caps = Caps {
         mac: [2, 0, 0, 0, 0, 1],
@@ -238,6 +197,50 @@ mod tests {
     #[test]
     fn a_perfect_wire_keeps_number_and_order() {
         assert_eq!(arrivals(Faults::default(), 1), (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_is_too_big_is_lost_and_the_sender_may_be_told() {
+        //= PMTU-1
+        for tells_mtu in [false, true] {
+            let (clock, pool) = (SimClock::default(), FramePool::new(10));
+            let faults = Faults { mtu: 576, tells_mtu, delay_us: 50, ..Faults::default() };
+            let (mut a, mut b) = wire(&clock, &pool, [CAPS; 2], [faults; 2], 1);
+            let mut packet = [0u8; 14 + 577];
+            ethernet::emit(
+                packet[..14].first_chunk_mut().unwrap(),
+                Mac([9; 6]),
+                Mac(CAPS.mac),
+                ETHERTYPE_IPV4,
+            );
+            let fields = Ipv4Fields {
+                source: [198, 18, 0, 1],
+                destination: [198, 18, 0, 2],
+                protocol: 6,
+                ttl: 64,
+                tos: 0,
+                payload_len: 557,
+                id: 0,
+                dont_fragment: true,
+            };
+            ipv4::emit(packet[14..34].first_chunk_mut().unwrap(), &fields, true);
+            let mut out = Burst::new();
+            out.push(pool.frame(&packet).unwrap());
+            out.push(pool.frame(&packet[..14 + 576]).unwrap());
+            a.tx_burst(&mut out);
+            clock.advance_to(Instant(50));
+            let (mut there, mut back) = (Burst::new(), Burst::new());
+            b.rx_burst(&mut there, 9);
+            a.rx_burst(&mut back, 9);
+            assert_eq!((there.len(), back.len(), a.lost()), (1, usize::from(tells_mtu), 1));
+            for answer in &back {
+                let ip = ipv4::parse(&answer.bytes()[14..], false).unwrap();
+                let told = icmpv4::parse(ip.payload).unwrap();
+                assert!(
+                    matches!(told, icmpv4::Message::Error(Cause::TooBig { mtu: 576 }, quoted) if quoted.len == 577)
+                );
+            }
+        }
     }
 
     #[test]

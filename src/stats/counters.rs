@@ -56,6 +56,7 @@ counters! {
     SynRepeated = "syn_repeated", "SYNs repeated by their timer.";
     Refused = "refused", "Connections that we began to open and a reset refused.";
     SynTimedOut = "syn_timed_out", "Connections that we began to open and nobody answered.";
+    Unreachable = "unreachable", "Connections that an ICMP error ended before they were open.";
     SynAborted = "syn_aborted", "Connections that we began to open and gave up ourselves.";
     Established = "established", "Connections that became ESTABLISHED.";
     Finished = "finished", "Connections closed by FINs both ways.";
@@ -64,6 +65,7 @@ counters! {
     TimedOut = "timed_out", "Established connections given up after the user timeout.";
     ClosingReset = "closing_reset", "Connections that nobody waited for any more, reset to make room (LIM-8).";
     Silent = "silent", "Connections whose peers answered no keep-alive probe.";
+    FinWait2TimedOut = "fin_wait_2_timed_out", "Connections closed for good whose peer never closed its side.";
     TimeWaitEntered = "time_wait_entered", "Connections that entered TIME-WAIT.";
     TimeWaitReopened = "time_wait_reopened", "TIME-WAIT entries reopened by a new SYN (RFC 6191).";
     TimeWaitEvicted = "time_wait_evicted", "TIME-WAIT entries that had to go before their time (LIM-7).";
@@ -71,6 +73,10 @@ counters! {
     ChallengeAcks = "challenge_acks", "Challenge ACKs sent (RFC 5961).";
     ChallengeLimited = "challenge_limited", "Challenge ACKs not sent because of a limit.";
     Retransmissions = "retransmissions", "Segments with data or FIN sent again.";
+    PathMtuChanged = "path_mtu_changed", "Times that a connection learned of another path MTU.";
+    PathMtuHeld = "path_mtu_held", "Reports of a smaller path MTU that had to wait for a timeout (RFC 5927).";
+    PathMtuProbes = "path_mtu_probes", "Segments sent to find out whether the path takes larger ones.";
+    BlackHoles = "black_holes", "Times that large segments seemed to be swallowed in silence (RFC 4821).";
     RtoExpired = "rto_expired", "Retransmission timeouts.";
     RackLosses = "rack_losses", "Acknowledgments and timers by which RACK found losses (RFC 8985).";
     RackTimers = "rack_timers", "Expiries of RACK's reordering timer.";
@@ -88,6 +94,8 @@ counters! {
     RecoveryShort = "recovery_short", "Times a connection found no record for loss recovery.";
     Probes = "zero_window_probes", "Zero-window probes sent.";
     KeepAlives = "keep_alive_probes", "Keep-alive probes sent.";
+    OverridesExpired = "overrides_expired", "Small segments sent because they had waited long enough for company.";
+    AcksDelayed = "acks_delayed", "Acknowledgments sent because they had waited long enough for data.";
     OctetsReceived = "octets_received", "Octets of data delivered in order.";
     OctetsHeld = "octets_held", "Octets that came before their turn and were kept for it.";
     OctetsAcked = "octets_acked", "Octets of data that the peer acknowledged.";

@@ -50,6 +50,15 @@ pub struct Config {
     pub time_wait_ms: u32,
     /// Challenge ACKs per connection in a window of 5 s (BA-9).
     pub challenges_per_window: u8,
+    /// The smallest MTU of a path that is believed, in bytes (PMTU-2); 68 to 1280. A path with less is not served,
+    /// since packets are never fragmented.
+    pub path_mtu_min: u16,
+    /// How long a lowered path MTU stays before a larger one is tried, in milliseconds; at least 5 minutes (RFC
+    /// 1191 6.3: 10 minutes; PMTU-3, PLPMTUD-7).
+    pub path_mtu_raise_ms: u32,
+    /// How long after a successful increase the next is tried, in milliseconds; at least 1 minute (RFC 1191 6.3: 2
+    /// minutes; PMTU-3).
+    pub path_mtu_step_ms: u32,
     /// Least time between answers to segments outside the window that carry no data (BA-12).
     pub out_of_window_ms: u32,
     /// What a connection starts with where neither its listener nor its opener says otherwise.
@@ -79,6 +88,9 @@ impl Default for Config {
             fin_wait_2_ms: 60_000,
             time_wait_ms: 60_000,
             challenges_per_window: 10,
+            path_mtu_min: 552,
+            path_mtu_raise_ms: 600_000,
+            path_mtu_step_ms: 120_000,
             out_of_window_ms: 500,
             settings: Settings::default(),
         }
@@ -93,6 +105,9 @@ impl Config {
         self
     }
 }
+
+/// Where the search for a path's MTU begins below which packets hardly ever get lost for their size (RFC 4821 7.2).
+pub const PATH_MTU_BASE: u16 = 1_024;
 
 /// The window in which challenge ACKs are counted (RFC 5961 7: 10 in 5 seconds).
 pub const CHALLENGE_WINDOW_MS: u32 = 5_000;

@@ -5,9 +5,9 @@ pub const IPV4_HEADER: u16 = 20;
 /// The fixed IPv6 header.
 pub const IPV6_HEADER: u16 = 40;
 /// The fixed TCP header.
-const TCP_HEADER: u16 = 20;
+pub(super) const TCP_HEADER: u16 = 20;
 /// Never less text than this in a full segment, whatever the peer says (MSS-5, ATK-10).
-const TEXT_MIN: u16 = 48;
+pub(super) const TEXT_MIN: u16 = 48;
 
 /// The MSS option that we send, from the interface's MTU (MSS-1).
 pub const fn advertised(mtu: u16, ip_header: u16) -> u16 {

@@ -3,6 +3,7 @@
 
 use super::segment::SegmentOut;
 use crate::base::drop_reason::DropReason;
+pub use crate::wire::icmp_error::Unreachable;
 use crate::wire::seq::Seq;
 
 /// How a connection left the tables.
@@ -20,10 +21,14 @@ pub enum End {
     Refused,
     /// The last SYN was not answered (MUST-23).
     SynTimedOut,
-    /// R2 without progress (UT-3), or FIN-WAIT-2 for too long (FW2-6).
+    /// An ICMP error came before the connection was open (SHLD-26).
+    Unreachable(Unreachable),
+    /// R2 without progress (UT-3).
     TimedOut,
     /// No keep-alive probe was answered (KA-2).
     Silent,
+    /// FIN-WAIT-2 for too long (FW2-6).
+    FinWait2TimedOut,
     /// Data came for an application that has closed (SHLD-3).
     DataAfterClose,
     /// The application aborted.
@@ -39,25 +44,15 @@ pub enum Soft {
     Unreachable(Unreachable),
 }
 
-/// What an ICMP error message says of the way to the peer (RFC 9293 3.9.2.2).
+/// What became known of the path's MTU.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Unreachable {
-    /// The network, or (IPv6) there is no route.
-    Network,
-    /// The host, or (IPv6) the address.
-    Host,
-    /// The protocol; hard by its letter.
-    Protocol,
-    /// The port; hard by its letter.
-    Port,
-    /// The source route failed.
-    SourceRoute,
-    /// A filter forbids it.
-    Prohibited,
-    /// The time to live, or the time for reassembly, was over.
-    TimeExceeded,
-    /// A field of the header was not understood.
-    ParameterProblem,
+pub enum PathNews {
+    /// It is so many bytes from now on: a report or a probe says so.
+    Mtu(u16),
+    /// Large packets seem to be swallowed in silence: so many bytes are used from now on (PLPMTUD-6).
+    BlackHole(u16),
+    /// A report of a smaller one waits until its segment has timed out (PMTU-7).
+    Held,
 }
 
 /// What an arriving segment, a timeout or a call did.
@@ -96,6 +91,12 @@ pub struct Outcome {
     pub keep_alive: bool,
     /// The application is to be told of this trouble.
     pub soft: Option<Soft>,
+    /// What became known of the path to the peer.
+    pub path_mtu: Option<PathNews>,
+    /// A small segment has waited long enough for company.
+    pub override_expired: bool,
+    /// An acknowledgment has waited long enough for data.
+    pub ack_delayed: bool,
     /// What loss recovery did.
     pub repairs: Repairs,
     /// The connection is over; its state is CLOSED.

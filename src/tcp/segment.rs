@@ -25,6 +25,8 @@ pub struct SegmentOut {
     pub cut: u16,
     /// The text was sent before.
     pub repeated: bool,
+    /// The packet is larger than the path's MTU so far, to find out whether it arrives (PLPMTUD-1).
+    pub path_probe: bool,
     /// The packet may be marked ECT(0) (ECN-3).
     pub ect: bool,
     /// Options.

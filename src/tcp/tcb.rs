@@ -6,7 +6,9 @@ mod open;
 use super::Ctx;
 use super::congestion::Congestion;
 use super::cork::Cork;
-use super::outcome::{End, Outcome};
+use super::outcome::{End, Outcome, Unreachable};
+use super::path::Path;
+use super::path_mtu::PathMtu;
 use super::rto::{self, RttEstimator};
 use super::settings::Settings;
 use super::state::State;
@@ -167,6 +169,8 @@ pub struct Timers {
     pub ack_at: Option<Tick>,
     /// The end of FIN-WAIT-2 (TMR-11) or TIME-WAIT (TMR-6).
     pub life_at: Option<Tick>,
+    /// When pacing lets more go (PACE-1).
+    pub pace_at: Option<Tick>,
     /// How often `waiting` expired without progress.
     pub expiries: u8,
     /// Doublings of RTO that stay until the next sample, though there was progress (RTO-11).
@@ -215,9 +219,10 @@ pub struct Tcb {
     // --- the hot part ends here (HOT_BYTES) ---
     /// The MSS that we sent in our SYN.
     pub(super) mss_sent: u16,
-    /// The path's MTU in bytes, as far as we know it, and the length of the fixed IP header.
-    pub(super) path_mtu: u16,
-    pub(super) ip_header: u16,
+    /// The path's MTU, as far as we know it.
+    pub(super) path_mtu: PathMtu,
+    /// The last ICMP error since something was acknowledged.
+    pub(super) soft_error: Option<Unreachable>,
     /// RCV.UP: the end of urgent data, while there is any ahead.
     pub(super) urgent_end: Seq,
     /// When TS.Recent was taken; not a tick, because it may be longer ago than ticks can tell.
@@ -265,6 +270,7 @@ pub struct Tcb {
     pub(super) heard_at: Tick,
     pub(super) cork: Cork,
     pub(super) settings: Settings,
+    path: Path,
 }
 
 impl Tcb {
@@ -273,10 +279,16 @@ impl Tcb {
         self.state
     }
 
+    /// The states so far.
+    pub fn path(&self) -> Path {
+        self.path
+    }
+
     /// Goes to another state. The only place that writes it.
     pub(super) fn enter(&mut self, next: State) {
         debug_assert!(self.state.may_become(next), "{} -> {}", self.state.name(), next.name());
         self.state = next;
+        self.path.enter(next);
     }
 
     /// Ends the connection: nothing is owed, no timer runs (TRN-12).
@@ -287,6 +299,7 @@ impl Tcb {
         self.timers.waiting = Waiting::Nothing;
         self.timers.ack_at = None;
         self.timers.life_at = None;
+        self.timers.pace_at = None;
         self.cork = Cork::Off;
         out.end = Some(why);
     }
@@ -295,6 +308,7 @@ impl Tcb {
     pub fn deadline(&self) -> Option<Tick> {
         let retransmit = (self.timers.waiting != Waiting::Nothing).then_some(self.timers.retransmit_at);
         let others = Tick::earliest(self.timers.ack_at, self.timers.life_at);
+        let others = Tick::earliest(others, self.timers.pace_at);
         Tick::earliest(Tick::earliest(retransmit, self.cork_at()), others)
     }
 
@@ -453,6 +467,8 @@ pub struct Seed {
     pub ts_offset: u32,
     /// The link's MTU in bytes.
     pub mtu: u16,
+    /// The path's MTU in bytes, where it is known to be smaller.
+    pub path_mtu: u16,
     /// Length of the fixed IP header: 20 or 40.
     pub ip_header: u16,
     /// What the listener or the opener wants.

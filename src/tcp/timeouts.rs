@@ -1,7 +1,8 @@
 //! TIMEOUTS (RFC 9293 3.10.8; requirements 2.15): what the connection's timers do, and when they are set.
 
 use super::Ctx;
-use super::outcome::{End, Outcome, Soft, SynAgain};
+use super::outcome::{End, Outcome, PathNews, Soft, SynAgain};
+use super::path_mtu::Change;
 use super::recovery::Recovery;
 use super::state::State;
 use super::tcb::{Owed, Tcb, Waiting, fact};
@@ -15,9 +16,14 @@ impl Tcb {
         if self.timers.ack_at.is_some_and(|at| at.is_due(now)) {
             //= TMR-4
             self.timers.ack_at = None;
+            out.ack_delayed = true;
             self.owe_ack();
         }
         self.cork_timeout(now);
+        if self.timers.pace_at.is_some_and(|at| at.is_due(now)) {
+            self.timers.pace_at = None;
+            self.owed.0 |= Owed::SEND;
+        }
         if self.timers.waiting != Waiting::Nothing && self.timers.retransmit_at.is_due(now) {
             match self.timers.waiting {
                 Waiting::Nothing => {}
@@ -31,6 +37,7 @@ impl Tcb {
                 Waiting::Reorder if self.timers.rto_at.is_due(now) => {
                     self.retransmission_timeout(rec, ctx, &mut out);
                 }
+                //= TMR-9
                 Waiting::Reorder => self.look_again(rec, ctx, &mut out),
                 Waiting::TailProbe => self.probe_tail(rec, ctx, &mut out),
                 Waiting::Persist | Waiting::Override => self.persist_timeout(ctx, &mut out),
@@ -44,7 +51,7 @@ impl Tcb {
                 State::TimeWait => End::Finished,
                 //= TMR-11
                 //= FW2-6
-                _ => End::TimedOut,
+                _ => End::FinWait2TimedOut,
             };
             self.end(why, &mut out);
         }
@@ -132,14 +139,21 @@ impl Tcb {
             return;
         }
         out.rto = true;
-        if let Some(rec) = rec {
-            self.lose_by_timeout(rec, ctx);
-        } else {
-            //= CC-5
-            //= CC-6
-            self.congestion.on_timeout(self.flight(), u32::from(self.mss), self.timers.expiries == 0);
-            self.resend = self.snd.una;
-            self.facts.set(fact::RESENDING);
+        let oversized = self.path_timeout(ctx, out) == Change::Reported;
+        match rec {
+            //= PMTU-5
+            Some(rec) if oversized => rec.resend_all(),
+            Some(rec) => self.lose_by_timeout(rec, ctx),
+            None => {
+                if !oversized {
+                    //= CC-5
+                    //= CC-6
+                    let first = self.timers.expiries == 0;
+                    self.congestion.on_timeout(self.flight(), u32::from(self.mss), first);
+                }
+                self.resend = self.snd.una;
+                self.facts.set(fact::RESENDING);
+            }
         }
         self.timers.expiries = self.timers.expiries.saturating_add(1);
         self.report_r1(self.timers.expiries, ctx, out);
@@ -149,6 +163,23 @@ impl Tcb {
         //= RTO-7
         let delay = self.rto_ms(ctx);
         self.wait_for(Waiting::Retransmit, delay, ctx);
+    }
+
+    /// Perhaps it was too large for the path.
+    fn path_timeout(&mut self, ctx: Ctx<'_>, out: &mut Outcome) -> Change {
+        let text = self.snd.end.since(self.snd.una.earlier(self.snd.end)).min(self.flight());
+        let text = text.min(u32::from(self.mss));
+        //= PLPMTUD-4
+        self.path_mtu.probe_lost(self.probe_pause_ms(5), ctx.now, ctx.cfg);
+        let expiries = self.timers.expiries.saturating_add(1);
+        let change = self.path_mtu.timed_out(self.snd.una, text, expiries, ctx.now, ctx.cfg);
+        self.mss = self.path_mtu.text();
+        match change {
+            Change::Reported => out.path_mtu = Some(PathNews::Mtu(self.path_mtu.current())),
+            Change::BlackHole => out.path_mtu = Some(PathNews::BlackHole(self.path_mtu.current())),
+            Change::Nothing | Change::Held | Change::ProbeFailed => {}
+        }
+        change
     }
 
     /// Marks had closed the congestion window of a sender with nothing in flight.
@@ -169,6 +200,8 @@ impl Tcb {
         if self.timers.waiting == Waiting::Persist {
             out.probe = true;
             self.timers.expiries = self.timers.expiries.saturating_add(1);
+        } else {
+            out.override_expired = true;
         }
         //= SHLD-30
         //= ZWP-1

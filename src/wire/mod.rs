@@ -5,6 +5,7 @@
 pub mod arp;
 pub mod checksum;
 pub mod ethernet;
+pub mod icmp_error;
 pub mod icmpv4;
 pub mod ipv4;
 pub mod seq;

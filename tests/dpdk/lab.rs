@@ -43,13 +43,30 @@ pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 /// A network namespace, without IPv6, that is removed when this goes.
-struct Namespace {
+pub struct Namespace {
     name: String,
 }
 
 impl Namespace {
+    /// Its name, for `ip`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs `body` on a thread that is in it.
+    #[track_caller]
+    pub fn run(&self, body: impl FnOnce() + Send) {
+        let inside = || {
+            socket::enter_namespace(&self.name);
+            body();
+        };
+        if let Err(cause) = thread::scope(|scope| scope.spawn(inside).join()) {
+            panic::resume_unwind(cause);
+        }
+    }
+
     /// `None` where it cannot be made.
-    fn new() -> Option<Namespace> {
+    pub fn new() -> Option<Namespace> {
         let name = unique("dpdk-tcp-test-");
         let made = Command::new("ip").args(["netns", "add", &name]).stderr(Stdio::null()).status();
         let made = made.is_ok_and(|status| status.success());

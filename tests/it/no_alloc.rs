@@ -6,8 +6,8 @@ use std::cell::Cell;
 
 use dpdk_tcp::stats::counters::Counter;
 
-use crate::simulation::net::{Net, Terms};
-use crate::simulation::task::Plan;
+use crate::differential::net::{Net, Terms};
+use crate::differential::task::Plan;
 
 struct Counting;
 

@@ -47,8 +47,14 @@ fn established(prediction: bool, options: Options, now: Instant) -> Side {
     let ctx = Ctx { now, cfg: &cfg };
     let syn =
         Segment { seq: Seq(u32::MAX - 2_000), flags: Flags::SYN, wnd: 0xffff, options, ..Segment::default() };
-    let seed =
-        Seed { iss: Seq(u32::MAX - 1_000), ts_offset: 0, mtu: 1_500, ip_header: 20, settings: cfg.settings };
+    let seed = Seed {
+        iss: Seq(u32::MAX - 1_000),
+        ts_offset: 0,
+        mtu: 1_500,
+        path_mtu: 1_500,
+        ip_header: 20,
+        settings: cfg.settings,
+    };
     let mut tcb = Tcb::open_passive(&syn, seed, ctx);
     let mut rec = Recovery::default();
     let ack = Segment {

@@ -66,6 +66,7 @@ pub enum Told {
     Writable,
     PeerClose,
     Urgent(u32),
+    Trouble(Soft),
     Closed(CloseReason),
     Drain,
 }
@@ -152,6 +153,10 @@ impl App for Probe {
 
     fn on_trouble(&mut self, _conn: &mut Conn<'_>, trouble: Soft) {
         self.0.borrow_mut().troubles.push(trouble);
+        // Repetitions are in `troubles` alone: most tests are not about them.
+        if trouble != Soft::Retransmitting {
+            self.tell(Told::Trouble(trouble));
+        }
     }
 
     fn on_drain(&mut self, conn: &mut Conn<'_>) {

@@ -2,6 +2,7 @@
 
 pub mod closed;
 pub mod listen;
+mod marks;
 mod predict;
 pub mod steps;
 mod syn_sent;

@@ -5,8 +5,8 @@ use super::synchronized::Room;
 use crate::base::drop_reason::DropReason;
 use crate::tcp::Ctx;
 use crate::tcp::config::{RTO_AFTER_SYN_LOSS_MS, TS_RECENT_AGE_US};
-use crate::tcp::congestion::{Congestion, Marked};
-use crate::tcp::outcome::{End, Outcome, SynAgain};
+use crate::tcp::congestion::Congestion;
+use crate::tcp::outcome::{End, Outcome, PathNews, SynAgain};
 use crate::tcp::recovery::Recovery;
 use crate::tcp::recovery::delivery::Before;
 use crate::tcp::segment::reset_for;
@@ -291,11 +291,6 @@ impl Tcb {
         }
     }
 
-    /// The segment echoes a congestion mark.
-    fn is_marked(&self, a: &Arrival<'_>) -> bool {
-        a.seg.flags.has(Flags::ECE) && self.facts.has(fact::ECN)
-    }
-
     /// SND.UNA advances (COM-13). Says whether a round trip was measured.
     pub(super) fn acknowledge(&mut self, a: &mut Arrival<'_>) -> bool {
         //= COM-13
@@ -322,6 +317,12 @@ impl Tcb {
         self.cwr_end = self.cwr_end.later(self.snd.una - 1);
         self.timers.expiries = 0;
         self.progress_at = a.ctx.now.tick();
+        self.soft_error = None;
+        if self.path_mtu.acknowledged(self.snd.una, a.ctx.now, a.ctx.cfg) {
+            //= PLPMTUD-9
+            self.mss = self.path_mtu.text();
+            a.out.path_mtu = Some(PathNews::Mtu(self.path_mtu.current()));
+        }
         self.owed.0 |= Owed::SEND;
         //= RTO-8
         self.timers.waiting = Waiting::Nothing;
@@ -344,7 +345,13 @@ impl Tcb {
         if let Some(ms) = sample {
             //= TS-8
             //= TS-14
-            self.rtt.sample(ms.saturating_mul(1_000));
+            //= TS-13
+            // One in a round trip, so that the estimator's weights are right.
+            let due_us = u64::from(self.rtt.srtt_us().unwrap_or(0));
+            if a.out.opened || a.ctx.now.since_us(self.timed_at) >= due_us {
+                self.rtt.sample(ms.saturating_mul(1_000));
+                self.timed_at = a.ctx.now;
+            }
         } else if a.out.opened && self.rtt.srtt_us().is_none() {
             //= RTO-10
             self.rtt = crate::tcp::rto::RttEstimator::starting_at(RTO_AFTER_SYN_LOSS_MS);
@@ -399,48 +406,6 @@ impl Tcb {
         }
         //= EST-8
         self.owed.0 |= Owed::SEND;
-    }
-
-    /// The peer echoes a congestion mark on one of the `flight` octets that were in flight when it came: less goes
-    /// out, and nothing goes again; once in a window (ECN-8).
-    fn take_congestion_echo(&mut self, a: &mut Arrival<'_>, flight: u32) {
-        if !self.is_marked(a) || flight == 0 || !self.cwr_end.before(self.snd.una) {
-            return;
-        }
-        //= ECN-8
-        let mss = u32::from(self.mss);
-        let marked = match a.rec.as_deref_mut() {
-            Some(rec) if rec.is_open() => rec.marked(&mut self.congestion, flight, mss),
-            Some(_) => Marked::Reduced,
-            None => self.congestion.on_mark(flight, mss),
-        };
-        if marked == Marked::Held {
-            //= ECN-10
-            // Nothing more until the timer says so: see `Tcb::arm`.
-            let delay = self.rto_ms(a.ctx);
-            self.restart_rto(delay, a.ctx);
-        }
-        self.cwr_end = self.snd.nxt;
-        self.facts.set(fact::CWR_DUE);
-    }
-
-    /// A packet was marked on its way here, or the peer has reacted to our telling it (ECN-6).
-    fn take_congestion_mark(&mut self, a: &Arrival<'_>) {
-        if !self.facts.has(fact::ECN) {
-            return;
-        }
-        if a.seg.flags.has(Flags::CWR) {
-            //= ECN-6
-            self.facts.clear(fact::ECHO_CONGESTION);
-        }
-        if a.seg.congested && a.seg.text_len > 0 {
-            //= ECN-6
-            //= ECN-7
-            if !self.facts.has(fact::ECHO_CONGESTION) {
-                self.owe_ack();
-            }
-            self.facts.set(fact::ECHO_CONGESTION);
-        }
     }
 
     /// What the acknowledgment of our FIN means in each state.

@@ -1,7 +1,7 @@
 //! What an acknowledgment says about what is in flight, and what follows from it: delivered, lost, late (RFC 2018,
 //! 2883, 5681, 6582, 8985).
 
-use super::scoreboard::Loss;
+use super::scoreboard::{Loss, Piece};
 use super::tail_probe::Verdict;
 use super::{Phase, Recovery, micros};
 use crate::base::time::{Instant, Tick};
@@ -125,6 +125,7 @@ impl Tcb {
         }
         d.rtt_us = rtt_us;
         //= CC-9
+        //= COM-14
         d.is_duplicate_ack = !d.advanced
             && a.seg.ack == una
             && a.seg.text_len == 0
@@ -247,10 +248,44 @@ impl Tcb {
         let c = rec.circumstances(self, ctx);
         let (loss, again_us) = rec.rack.detect(&mut rec.board, c);
         rec.reorder_at = again_us.map(|us| Tick::after_ms(ctx.now, us.div_ceil(1_000)));
-        if loss.octets > 0 {
+        if loss.octets > 0 && !self.only_the_path_probe_is_lost(rec, loss, ctx) {
             out.repairs.add(Repair::RackLoss);
             self.lost(rec, loss, flight, ctx, out);
         }
+    }
+
+    /// Only a probe of the path is lost: it was too big, and that is no sign of congestion (RFC 4821 7.6). Where
+    /// others are lost too, its loss says nothing of its size.
+    fn only_the_path_probe_is_lost(&mut self, rec: &mut Recovery, loss: Loss, ctx: Ctx<'_>) -> bool {
+        let Some((start, text_len)) = self.path_mtu.probe_in_flight() else { return false };
+        let is_it = |first: Piece| first.start == start && first.len() == u32::from(text_len);
+        let alone = rec.phase == Phase::Open
+            && rec.board.lost() == loss.octets
+            && loss.octets == u32::from(text_len)
+            && rec.board.first_lost().is_some_and(is_it);
+        let pause_ms = self.probe_pause_ms(1);
+        if alone {
+            //= PLPMTUD-4
+            self.path_mtu.probe_lost(pause_ms, ctx.now, ctx.cfg);
+            self.owed.0 |= Owed::SEND;
+        } else {
+            //= PLPMTUD-5
+            self.path_mtu.probe_inconclusive(pause_ms, ctx.now);
+        }
+        alone
+    }
+
+    /// Without SACK: what is missing is a probe of the path. That others are missing too shows later, if they are.
+    fn first_is_path_probe(&mut self, rec: &mut Recovery, ctx: Ctx<'_>) -> bool {
+        let probe = self.path_mtu.probe_in_flight().filter(|(start, _)| *start == self.snd.una);
+        let Some((start, text_len)) = probe else { return false };
+        //= PLPMTUD-4
+        rec.resend_path_probe(start, text_len);
+        rec.point = self.snd.nxt;
+        let pause_ms = self.probe_pause_ms(1);
+        self.path_mtu.probe_lost(pause_ms, ctx.now, ctx.cfg);
+        self.owed.0 |= Owed::SEND;
+        true
     }
 
     /// NewReno: three duplicate acknowledgments, or a part of what was in flight when the loss was found.
@@ -278,7 +313,7 @@ impl Tcb {
             //= CC-8
             //= NR-1
             if rec.phase == Phase::Open && rec.reported >= 3 {
-                if self.snd.una.after(rec.point) {
+                if self.snd.una.after(rec.point) && !self.first_is_path_probe(rec, ctx) {
                     let loss = rec.board.lose_first(mss);
                     return self.lost(rec, loss, flight, ctx, out);
                 }

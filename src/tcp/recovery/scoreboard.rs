@@ -209,6 +209,13 @@ impl Scoreboard {
         self.lose(|piece| piece.start.before(to))
     }
 
+    /// Takes `[from, to)` for lost, as far as the peer has it not.
+    pub fn lose_range(&mut self, from: Seq, to: Seq) -> Loss {
+        self.make_room(2, true);
+        let _ = self.range(from, to);
+        self.lose(|piece| piece.start.at_or_after(from) && piece.start.before(to))
+    }
+
     /// Nothing is lost after all.
     pub fn nothing_lost(&mut self) {
         self.lost = 0;

@@ -20,7 +20,7 @@ impl Recovery {
         }
         let piece = self.board.first_lost()?;
         let end = piece.end.earlier(piece.start + u32::from(tcb.mss));
-        let fits = self.pipe(tcb) + end.since(piece.start) <= tcb.congestion.cwnd;
+        let fits = self.pipe(tcb) + end.since(piece.start) <= tcb.congestion_window();
         (fits || self.must_resend).then_some((piece.start, end))
     }
 
@@ -62,6 +62,16 @@ impl Recovery {
     /// Everything in flight was refused, or was too big: it goes again, and nobody is to blame.
     pub(in crate::tcp) fn resend_all(&mut self) {
         let _ = self.board.lose(|_| true);
+    }
+
+    /// A probe of the path was too big (RFC 4821 7.6): it goes again, and nobody is to blame.
+    pub(in crate::tcp) fn resend_path_probe(&mut self, start: Seq, text_len: u16) {
+        let _ = self.board.lose_range(start, start + u32::from(text_len));
+    }
+
+    /// Everything in flight may still arrive, and nothing arrived before its turn.
+    pub(in crate::tcp) fn misses_nothing(&self) -> bool {
+        self.is_open() && self.board.lost() == 0 && self.board.sacked() == 0 && self.reported == 0
     }
 
     /// When RACK looks again.

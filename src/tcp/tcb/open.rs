@@ -4,6 +4,8 @@ use super::{Facts, Owed, ReceiveSpace, Seed, SendSpace, Shifts, Tcb, Timers, Wai
 use crate::tcp::config::QUICK_ACKS;
 use crate::tcp::congestion::Congestion;
 use crate::tcp::cork::Cork;
+use crate::tcp::path::Path;
+use crate::tcp::path_mtu::PathMtu;
 use crate::tcp::rto::RttEstimator;
 use crate::tcp::state::State;
 use crate::tcp::{Ctx, mss, output, window};
@@ -58,8 +60,8 @@ impl Tcb {
             duplicates_owed: 0,
             shifts: Shifts::default(),
             mss_sent: mss::advertised(seed.mtu, seed.ip_header),
-            path_mtu: seed.mtu,
-            ip_header: seed.ip_header,
+            path_mtu: PathMtu::new(seed.mtu, seed.path_mtu, seed.ip_header, ctx.now),
+            soft_error: None,
             urgent_end: nobody,
             ts_recent_at: ctx.now,
             ts_offset: seed.ts_offset,
@@ -78,6 +80,7 @@ impl Tcb {
                 retransmit_at: now,
                 rto_at: now,
                 ack_at: None,
+                pace_at: None,
                 life_at: None,
                 expiries: 0,
                 kept: 0,
@@ -96,6 +99,7 @@ impl Tcb {
             heard_at: now,
             cork: Cork::Off,
             settings: seed.settings,
+            path: Path::from(state),
         };
         tcb.facts.set(fact::TIMING);
         if seed.settings.nodelay {
@@ -142,7 +146,9 @@ impl Tcb {
         // What our SYN offers holds from now on, also for what shares a burst with the peer's SYN.
         self.rcv.edge = self.rcv.nxt + self.receive_buffer.min(0xffff);
         self.agree_on_ecn(syn, ctx);
-        self.mss = mss::effective(self.path_mtu, self.ip_header, offered.mss, option_bytes);
+        //= MSS-2
+        self.path_mtu.agree(offered.mss, option_bytes, ctx.now, ctx.cfg);
+        self.mss = self.path_mtu.text();
     }
 
     /// A SYN with ECE and CWR asks for ECN, a SYN-ACK with ECE alone agrees to it; anything else is no (ECN-1).

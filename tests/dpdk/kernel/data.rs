@@ -127,7 +127,7 @@ fn discard_takes_everything_and_says_nothing() {
 }
 
 /// The octet of RFC 864's text at this place.
-fn character(at: usize) -> u8 {
+pub fn character(at: usize) -> u8 {
     match at % 74 {
         72 => b'\r',
         73 => b'\n',

@@ -82,15 +82,23 @@ fn other_messages_are_dropped_in_silence() {
     //= ICMP4-8
     //= MUST-55
     //= ICMPR-6
+    //= ATK-27
     let mut world = World::new();
-    let quoted = Packet::new(6, &[0; 8]).from(OURS).to(PEERS).frame();
-    let kinds = [0, 3, SOURCE_QUENCH, REDIRECT, 11, 12, TIMESTAMP, 17, 42, 255];
-    for kind in kinds {
+    let quoted = Packet::new(6, &[0; 20]).from(OURS).to(PEERS).frame();
+    let mut send = |kind, code| {
         let rest = [&[0; 4], &quoted[14..]].concat();
-        let packet = Packet::new(ICMP, &icmp_message(kind, 0, &rest));
+        let packet = Packet::new(ICMP, &icmp_message(kind, code, &rest));
         assert!(ask(&mut world, &packet.frame()).is_empty(), "type {kind}");
+    };
+    let kinds = [(0, 0), (3, 16), (REDIRECT, 1), (11, 2), (TIMESTAMP, 0), (17, 0), (42, 0), (255, 0)];
+    kinds.into_iter().for_each(|(kind, code)| send(kind, code));
+    (0..16).for_each(|code| send(3, code));
+    for (kind, code) in [(11, 0), (11, 1), (12, 0), (12, 1), (12, 2), (SOURCE_QUENCH, 0)] {
+        send(kind, code);
     }
     assert_eq!(world.dropped(DropReason::IcmpIgnored), kinds.len() as u64);
+    assert_eq!(world.dropped(DropReason::IcmpNoConnection), 16 + 5);
+    assert_eq!(world.dropped(DropReason::IcmpSourceQuench), 1);
 }
 
 #[test]

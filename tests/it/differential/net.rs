@@ -8,6 +8,7 @@ use dpdk_tcp::app::{Service, Services};
 use dpdk_tcp::base::time::Instant;
 use dpdk_tcp::engine::control::Control;
 use dpdk_tcp::engine::worker::{Pass, Worker};
+use dpdk_tcp::sim::faults::Faults;
 use dpdk_tcp::sim::frame::FramePool;
 use dpdk_tcp::sim::pair::{End, SimClock};
 use dpdk_tcp::sim::pcap::Pcap;
@@ -125,6 +126,11 @@ impl Net {
     /// What was captured.
     pub fn take_capture(&self) -> Option<Pcap> {
         self.client.end().take_capture()
+    }
+
+    /// Changes the faults of what our host sends.
+    pub fn set_faults_of_ours(&self, faults: Faults) {
+        self.client.end().set_faults_of_other(faults);
     }
 
     /// Until every plan is carried out.

@@ -46,6 +46,7 @@ fn faults(rng: &mut Rng) -> Faults {
         delay_us: pick(rng, &[0, 100, 5_000, 60_000]),
         jitter_us: pick(rng, &[0, 0, 500, 20_000]),
         capacity: pick(rng, &[0, 0, 24, 100]),
+        ..Faults::default()
     }
 }
 
