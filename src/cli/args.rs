@@ -145,6 +145,11 @@ struct ServeArgs {
     #[arg(help = "Largest IP packet, 576 to 9000")]
     mtu: u16,
 
+    #[arg(long = "no-tso", help_heading = "Addresses")]
+    #[arg(help = "Make every packet here, also where the port could cut large\n\
+                  segments into packets")]
+    no_tso: bool,
+
     #[arg(
         long = "listen",
         value_name = "PORT=SERVICE",
@@ -281,6 +286,7 @@ impl ServeArgs {
             listen: self.listen,
             http_body: self.http_body,
             mtu: self.mtu,
+            no_tso: self.no_tso,
             max_connections: self.max_connections,
             backlog: self.backlog,
             time_wait: self.time_wait,

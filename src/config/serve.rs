@@ -51,6 +51,8 @@ pub struct ServeOptions<S> {
     pub http_body: usize,
     /// `--mtu`: largest IP packet in bytes.
     pub mtu: u16,
+    /// `--no-tso`: no port cuts segments, also where it could.
+    pub no_tso: bool,
     /// `--max-connections`: connections in all (LIM-4).
     pub max_connections: u32,
     /// `--backlog`: accept queue of each listener (LIM-2); the half-open queue follows from it (LIM-1).
@@ -445,6 +447,7 @@ mod tests {
             listen: vec![Listen { port: 7, service: true }],
             http_body: 0,
             mtu: 1_500,
+            no_tso: false,
             max_connections: 1,
             backlog: 1,
             time_wait: Duration::from_secs(60),

@@ -37,6 +37,10 @@ pub(super) const CLOSING_MS: u32 = 1_000;
 /// Connections that pay in one pass (LIM-13).
 pub(super) const PAY_MAX: usize = 256;
 
+/// Packets that a device is asked to make of one segment (OFF-2): net_tap makes no more than 64, and other
+/// connections want their turn.
+pub(super) const CUTS_MAX: u16 = 44;
+
 /// The limits of one shard.
 #[derive(Clone, Debug)]
 pub struct Limits {

@@ -181,3 +181,19 @@ fn the_smaller_mtu_of_both_ends_is_kept_to() {
         }
     });
 }
+
+#[test]
+fn a_link_that_goes_down_and_comes_up_again_is_told_each_time() {
+    lab::in_namespace("kernel::link::a_link_that_goes_down_and_comes_up_again_is_told_each_time", || {
+        let mut program = lab::serve(&[]);
+        echo(&connect(ECHO), 1, 1_000);
+        lab::run(&format!("ip link set {TAP} down"));
+        program.wait_for_line("link net_tap0 down");
+        lab::run(&format!("ip link set {TAP} up"));
+        program.wait_for_line("link net_tap0 up");
+        echo(&connect(ECHO), 2, 1_000);
+        let ended = program.stop();
+        let told = ended.out.lines().filter(|line| line.starts_with("link ")).count();
+        assert_eq!(told, 2, "{}", ended.out);
+    });
+}
