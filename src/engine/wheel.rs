@@ -124,6 +124,9 @@ impl Wheel {
     /// then the rest comes next time (LIM-13).
     pub fn pop_due(&mut self, now: Tick, moves: &mut usize) -> Option<u32> {
         //= LIM-13
+        if self.armed == 0 && self.current.is_due(now) {
+            self.current = now.plus(1);
+        }
         while self.current.is_due(now) {
             if !self.cascade(moves) {
                 return None;
@@ -150,9 +153,14 @@ impl Wheel {
     /// Ticks from the current one to the next with entries in the same turn of the lowest level.
     fn next_occupied(&self) -> Option<u32> {
         let from = self.current.0 as usize % SLOTS + 1;
-        (from..SLOTS)
-            .find(|slot| self.occupied[slot / 64] >> (slot % 64) & 1 == 1)
-            .map(|slot| (slot - from) as u32 + 1)
+        let mut word = from / 64;
+        let mut bits = self.occupied.get(word)? & (u64::MAX << (from % 64));
+        while bits == 0 {
+            word += 1;
+            bits = *self.occupied.get(word)?;
+        }
+        let slot = word * 64 + bits.trailing_zeros() as usize;
+        Some((slot - from) as u32 + 1)
     }
 
     /// Where a new turn of a level begins, the entries of the level above go down, as far as `moves` allows. True
