@@ -71,6 +71,7 @@ impl Bench {
             tx_ip_checksum: false,
             tx_tcp_checksum: false,
             rx_checksum: false,
+            tso: None,
         };
         let (end, peer) = wire(&clock, &pool, MACS.map(caps), [Faults::default(); 2], 1);
         let secrets = Secrets::from_seed(1);

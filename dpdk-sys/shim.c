@@ -16,6 +16,11 @@ uint16_t dt_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **frames, ui
 	return rte_eth_tx_burst(port, queue, frames, n);
 }
 
+uint16_t dt_tx_prepare(uint16_t port, uint16_t queue, struct rte_mbuf **frames, uint16_t n)
+{
+	return rte_eth_tx_prepare(port, queue, frames, n);
+}
+
 int dt_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **frames, unsigned int n)
 {
 	return rte_pktmbuf_alloc_bulk(pool, frames, n);
@@ -39,6 +44,11 @@ void dt_free(struct rte_mbuf *frame)
 int dt_linearize(struct rte_mbuf *frame)
 {
 	return rte_pktmbuf_linearize(frame);
+}
+
+int dt_chain(struct rte_mbuf *head, struct rte_mbuf *tail)
+{
+	return rte_pktmbuf_chain(head, tail);
 }
 
 uint64_t dt_rdtsc(void)

@@ -19,6 +19,7 @@
 /* Bursts. */
 uint16_t dt_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **frames, uint16_t n);
 uint16_t dt_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **frames, uint16_t n);
+uint16_t dt_tx_prepare(uint16_t port, uint16_t queue, struct rte_mbuf **frames, uint16_t n);
 int dt_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **frames, unsigned int n);
 void dt_free_bulk(struct rte_mbuf **frames, unsigned int n);
 unsigned int dt_ring_dequeue_burst(struct rte_ring *ring, void **objects, unsigned int n);
@@ -26,6 +27,7 @@ unsigned int dt_ring_dequeue_burst(struct rte_ring *ring, void **objects, unsign
 /* One frame. */
 void dt_free(struct rte_mbuf *frame);
 int dt_linearize(struct rte_mbuf *frame);
+int dt_chain(struct rte_mbuf *head, struct rte_mbuf *tail);
 
 /* The clock and what is thread-local. */
 uint64_t dt_rdtsc(void);
@@ -54,7 +56,8 @@ enum {
 	DT_MBUF_TX_OFFLOAD = offsetof(struct rte_mbuf, tx_offload), /* uint64_t */
 	DT_MBUF_SIZE = sizeof(struct rte_mbuf),
 	DT_TX_L3_LEN_SHIFT = RTE_MBUF_L3_LEN_OFS,
-	DT_TX_L4_LEN_SHIFT = RTE_MBUF_L4_LEN_OFS
+	DT_TX_L4_LEN_SHIFT = RTE_MBUF_L4_LEN_OFS,
+	DT_TX_TSO_SEGSZ_SHIFT = RTE_MBUF_TSO_SEGSZ_OFS
 };
 
 /* Flags of one frame. */
@@ -68,6 +71,7 @@ static const uint64_t DT_TX_IPV4 = RTE_MBUF_F_TX_IPV4;
 static const uint64_t DT_TX_IPV6 = RTE_MBUF_F_TX_IPV6;
 static const uint64_t DT_TX_IP_CKSUM = RTE_MBUF_F_TX_IP_CKSUM;
 static const uint64_t DT_TX_TCP_CKSUM = RTE_MBUF_F_TX_TCP_CKSUM;
+static const uint64_t DT_TX_TCP_SEG = RTE_MBUF_F_TX_TCP_SEG;
 static const uint64_t DT_FOREIGN_BUFFER = RTE_MBUF_F_EXTERNAL | RTE_MBUF_F_INDIRECT;
 
 /* Offloads of a port. */
@@ -75,4 +79,6 @@ static const uint64_t DT_PORT_RX_IPV4_CKSUM = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM;
 static const uint64_t DT_PORT_RX_TCP_CKSUM = RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
 static const uint64_t DT_PORT_TX_IPV4_CKSUM = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
 static const uint64_t DT_PORT_TX_TCP_CKSUM = RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
+static const uint64_t DT_PORT_TX_TCP_TSO = RTE_ETH_TX_OFFLOAD_TCP_TSO;
+static const uint64_t DT_PORT_TX_MULTI_SEGS = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 static const uint32_t DT_MAX_PORTS = RTE_MAX_ETHPORTS;

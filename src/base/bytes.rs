@@ -1,6 +1,8 @@
 //! Byte queues out of one common pool: what waits to be sent and acknowledged, and what an application has not
-//! taken yet. A queue is a chain of pieces; a piece is either a chunk of the pool or bytes that live for ever.
-//! Nothing is allocated after the pool was made.
+//! taken yet. A queue is a chain of pieces; a piece is a chunk of the pool, bytes that live for ever, or bytes that
+//! the application shares until they are out of the queue. Nothing is allocated after the pool was made.
+
+use std::sync::Arc;
 
 /// Bytes in a chunk of the pool.
 pub const CHUNK: usize = 512;
@@ -8,12 +10,27 @@ pub const CHUNK: usize = 512;
 /// Most pieces of static bytes in one queue.
 pub const STATIC_PIECES_MAX: u16 = 16;
 
+/// Most pieces of lent bytes in a queue that takes shared ones.
+pub const SHARED_PIECES_MAX: u16 = 64;
+
 const NONE: u32 = u32::MAX;
 
-#[derive(Clone, Copy)]
+/// Where a piece's bytes are.
+enum Source {
+    /// In the pool's chunk with the piece's number.
+    Chunk,
+    Static(&'static [u8]),
+    Shared(Arc<[u8]>),
+}
+
+impl Source {
+    const fn is_lent(&self) -> bool {
+        !matches!(self, Source::Chunk)
+    }
+}
+
 struct Piece {
-    /// `None`: the bytes are in the pool's chunk with this piece's number.
-    fixed: Option<&'static [u8]>,
+    source: Source,
     /// First and last used byte of the chunk or slice.
     start: u32,
     end: u32,
@@ -34,13 +51,13 @@ pub struct Queue {
     head: u32,
     tail: u32,
     len: u32,
-    static_len: u32,
-    statics: u16,
+    lent_len: u32,
+    lent: u16,
 }
 
 impl Default for Queue {
     fn default() -> Self {
-        Queue { head: NONE, tail: NONE, len: 0, static_len: 0, statics: 0 }
+        Queue { head: NONE, tail: NONE, len: 0, lent_len: 0, lent: 0 }
     }
 }
 
@@ -50,9 +67,9 @@ impl Queue {
         self.len
     }
 
-    /// Bytes of the queue that take memory of the pool; static ones do not.
+    /// Bytes of the queue that take memory of the pool; those that are lent do not.
     pub fn copied(&self) -> u32 {
-        self.len - self.static_len
+        self.len - self.lent_len
     }
 
     /// There is nothing in the queue.
@@ -66,7 +83,7 @@ impl Pool {
     pub fn new(bytes: usize) -> Self {
         let count = bytes.div_ceil(CHUNK).clamp(1, NONE as usize - 1);
         let piece = |n| Piece {
-            fixed: None,
+            source: Source::Chunk,
             start: 0,
             end: 0,
             next: if n + 1 < count { n as u32 + 1 } else { NONE },
@@ -105,12 +122,12 @@ impl Pool {
         std::iter::successors(Some(queue.head), next).filter(|index| *index != NONE).count() as u32
     }
 
-    fn take_piece(&mut self, fixed: Option<&'static [u8]>) -> Option<u32> {
+    fn take_piece(&mut self, source: Source) -> Option<u32> {
         let index = self.free;
         let piece = self.pieces.get_mut(index as usize)?;
         self.free = piece.next;
         self.free_count -= 1;
-        *piece = Piece { fixed, start: 0, end: 0, next: NONE };
+        *piece = Piece { source, start: 0, end: 0, next: NONE };
         Some(index)
     }
 
@@ -128,11 +145,11 @@ impl Pool {
         let given = bytes.len();
         while !bytes.is_empty() {
             let room = match self.pieces.get(queue.tail as usize) {
-                Some(tail) if tail.fixed.is_none() => CHUNK - tail.end as usize,
+                Some(tail) if !tail.source.is_lent() => CHUNK - tail.end as usize,
                 _ => 0,
             };
             if room == 0 {
-                let Some(index) = self.take_piece(None) else { break };
+                let Some(index) = self.take_piece(Source::Chunk) else { break };
                 self.append(queue, index);
                 continue;
             }
@@ -161,29 +178,42 @@ impl Pool {
     /// left for them.
     #[must_use]
     pub fn push_static(&mut self, queue: &mut Queue, bytes: &'static [u8]) -> bool {
-        let Ok(len) = u32::try_from(bytes.len()) else { return false };
+        self.push_lent(queue, Source::Static(bytes), bytes.len(), STATIC_PIECES_MAX)
+    }
+
+    /// Puts shared bytes at the end of a queue without a copy; the share is given up when the last of them leaves
+    /// the queue. False, with the share given up at once, when the pool or the queue has no piece left for them.
+    #[must_use]
+    pub fn push_shared(&mut self, queue: &mut Queue, bytes: Arc<[u8]>) -> bool {
+        let len = bytes.len();
+        self.push_lent(queue, Source::Shared(bytes), len, SHARED_PIECES_MAX)
+    }
+
+    fn push_lent(&mut self, queue: &mut Queue, source: Source, len: usize, most: u16) -> bool {
+        let Ok(len) = u32::try_from(len) else { return false };
         if len == 0 {
             return true;
         }
-        if queue.statics >= STATIC_PIECES_MAX {
+        if queue.lent >= most {
             return false;
         }
-        let Some(index) = self.take_piece(Some(bytes)) else { return false };
+        let Some(index) = self.take_piece(source) else { return false };
         if let Some(piece) = self.pieces.get_mut(index as usize) {
             piece.end = len;
         }
         self.append(queue, index);
         queue.len += len;
-        queue.static_len += len;
-        queue.statics += 1;
+        queue.lent_len += len;
+        queue.lent += 1;
         true
     }
 
     fn bytes_of(&self, index: u32) -> &[u8] {
         let Some(piece) = self.pieces.get(index as usize) else { return &[] };
-        let whole = match piece.fixed {
-            Some(bytes) => bytes,
-            None => self.chunks.get(index as usize).map_or(&[][..], |chunk| &chunk[..]),
+        let whole = match &piece.source {
+            Source::Static(bytes) => *bytes,
+            Source::Shared(bytes) => &bytes[..],
+            Source::Chunk => self.chunks.get(index as usize).map_or(&[][..], |chunk| &chunk[..]),
         };
         whole.get(piece.start as usize..piece.end as usize).unwrap_or_default()
     }
@@ -231,8 +261,8 @@ impl Pool {
         while left > 0 {
             let Some(piece) = self.pieces.get_mut(queue.head as usize) else { return };
             let here = piece.end - piece.start;
-            if piece.fixed.is_some() {
-                queue.static_len -= left.min(here);
+            if piece.source.is_lent() {
+                queue.lent_len -= left.min(here);
             }
             if left < here {
                 piece.start += left;
@@ -246,13 +276,13 @@ impl Pool {
     fn release_head(&mut self, queue: &mut Queue) {
         let index = queue.head;
         let Some(piece) = self.pieces.get_mut(index as usize) else { return };
-        queue.statics -= u16::from(piece.fixed.is_some());
+        queue.lent -= u16::from(piece.source.is_lent());
         queue.head = piece.next;
         if queue.head == NONE {
             queue.tail = NONE;
         }
         piece.next = self.free;
-        piece.fixed = None;
+        piece.source = Source::Chunk;
         self.free = index;
         self.free_count += 1;
     }
@@ -272,8 +302,8 @@ impl Pool {
             }
             front.tail = back.tail;
             front.len += back.len;
-            front.static_len += back.static_len;
-            front.statics += back.statics;
+            front.lent_len += back.lent_len;
+            front.lent += back.lent;
         }
     }
 
@@ -284,7 +314,7 @@ impl Pool {
         {
             let len = head.end - head.start;
             let fits =
-                tail.fixed.is_none() && head.fixed.is_none() && len as usize <= CHUNK - tail.end as usize;
+                !tail.source.is_lent() && !head.source.is_lent() && len as usize <= CHUNK - tail.end as usize;
             if !fits {
                 return;
             }
@@ -318,9 +348,10 @@ mod tests {
     proptest::proptest! {
         /// Any mixture of pushes and pops on two queues equals the same on two plain vectors.
         #[test]
-        fn queues_behave_like_vectors(steps in proptest::collection::vec((0u8..5, 0u16..2000, 0usize..2), 1..80)) {
+        fn queues_behave_like_vectors(steps in proptest::collection::vec((0u8..6, 0u16..2000, 0usize..2), 1..80)) {
             static FIXED: [u8; 2000] = [0xfe; 2000];
             let mut pool = Pool::new(40 * CHUNK);
+            let shared: Arc<[u8]> = Arc::from([0xfe; 700]);
             let mut queues = [Queue::default(), Queue::default()];
             let mut models = [Vec::new(), Vec::new()];
             for (kind, n, which) in steps {
@@ -337,6 +368,11 @@ mod tests {
                         let bytes: Vec<u8> = (0..n).map(|i| (i % 251) as u8).collect();
                         let taken = pool.push(queue, &bytes);
                         model.extend(&bytes[..taken]);
+                    }
+                    5 => {
+                        if pool.push_shared(queue, shared.clone()) {
+                            model.extend(&shared[..]);
+                        }
                     }
                     2 => {
                         let bytes = &FIXED[..usize::from(n)];
@@ -369,7 +405,26 @@ mod tests {
                 pool.clear(queue);
             }
             assert_eq!(pool.free_chunks(), pool.chunks());
+            assert_eq!(Arc::strong_count(&shared), 1, "every share is back");
         }
+    }
+
+    #[test]
+    fn a_share_ends_with_its_last_byte_in_the_queue() {
+        let mut pool = Pool::new(100 * CHUNK);
+        let (mut queue, bytes) = (Queue::default(), Arc::<[u8]>::from([5; 10]));
+        for _ in 0..SHARED_PIECES_MAX {
+            assert!(pool.push_shared(&mut queue, bytes.clone()));
+        }
+        assert!(!pool.push_shared(&mut queue, bytes.clone()));
+        assert_eq!((Arc::strong_count(&bytes), queue.copied()), (65, 0));
+        pool.pop(&mut queue, 19);
+        assert_eq!(Arc::strong_count(&bytes), 64);
+        pool.pop(&mut queue, 1);
+        assert_eq!(Arc::strong_count(&bytes), 63);
+        assert_eq!(content(&pool, &queue), [5; 620]);
+        pool.clear(&mut queue);
+        assert_eq!(Arc::strong_count(&bytes), 1);
     }
 
     #[test]

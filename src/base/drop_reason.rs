@@ -108,6 +108,7 @@ drop_reasons! {
     // Sending.
     NoFrame = "no_frame", "The device's pool had no frame for an answer.";
     TxFull = "tx_full", "The transmit ring was full and the answer is one that may be lost.";
+    TxRefused = "tx_refused", "The driver refused a frame for what it asks of the device.";
     NoRoute = "no_route", "No interface or gateway leads to the destination.";
     NeighbourQueueFull = "neighbour_queue_full", "Too many frames wait for one neighbour's address.";
     NeighbourUnresolved = "neighbour_unresolved", "The neighbour did not answer ARP.";

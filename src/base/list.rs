@@ -85,6 +85,11 @@ impl IndexList {
         true
     }
 
+    /// The number at the front.
+    pub fn front(&self) -> Option<u32> {
+        (self.first != NONE).then_some(self.first)
+    }
+
     /// Takes the number at the front.
     pub fn pop_front(&mut self) -> Option<u32> {
         let index = self.first;

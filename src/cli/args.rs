@@ -145,6 +145,11 @@ struct ServeArgs {
     #[arg(help = "Largest IP packet, 576 to 9000")]
     mtu: u16,
 
+    #[arg(long = "no-tso", help_heading = "Addresses")]
+    #[arg(help = "Make every packet here, also where the port could cut large\n\
+                  segments into packets")]
+    no_tso: bool,
+
     #[arg(
         long = "listen",
         value_name = "PORT=SERVICE",
@@ -204,6 +209,12 @@ struct ServeArgs {
     #[arg(help = "Give a connection up when what was sent is not acknowledged for\n\
                   so long, 1s to 12d")]
     user_timeout: Duration,
+
+    #[arg(long, value_name = "DURATION", help_heading = "Connections", default_value = "1s")]
+    #[arg(value_parser = connection::rto_min)]
+    #[arg(help = "Smallest retransmission timeout, 10ms to 1m; other hosts take\n\
+                  200ms")]
+    rto_min: Duration,
 
     #[arg(long, value_name = "HOPS", help_heading = "Connections", default_value = "64")]
     #[arg(value_parser = connection::ttl)]
@@ -275,6 +286,7 @@ impl ServeArgs {
             listen: self.listen,
             http_body: self.http_body,
             mtu: self.mtu,
+            no_tso: self.no_tso,
             max_connections: self.max_connections,
             backlog: self.backlog,
             time_wait: self.time_wait,
@@ -287,6 +299,7 @@ impl ServeArgs {
             receive_buffer: self.receive_buffer,
             keep_alive: self.keep_alive,
             user_timeout: self.user_timeout,
+            rto_min: self.rto_min,
             ttl: self.ttl,
             dscp: self.dscp,
             congestion: self.congestion,

@@ -16,6 +16,10 @@ use super::eal_args;
 const HANDED_OVER: &[&str] = &["vfio-pci", "igb_uio", "uio_pci_generic"];
 /// Kernel drivers that DPDK works beside, without a binding.
 const SHARED: &[&str] = &["mlx4_core", "mlx5_core", "mana"];
+/// Virtual devices that carry the packets of any Ethernet, and no larger ones.
+const SHORT_FRAMES: &[&str] = &["net_tap", "net_af_packet"];
+/// The largest IP packet that any Ethernet carries, in bytes.
+const MTU_ETHERNET: u16 = 1_500;
 /// Memory that EAL takes where neither -m nor --socket-mem says otherwise: with `--no-huge`.
 const NO_HUGE_DEFAULT_MB: u64 = 64;
 /// Pages of 2 MB that are proposed: frames of a port or two.
@@ -28,6 +32,8 @@ pub struct Asked {
     pub eal: Vec<String>,
     /// The value of `--max-connections`.
     pub max_connections: u64,
+    /// The value of `--mtu`, in bytes.
+    pub mtu: u16,
     /// Memory for the tables of so many connections, in bytes, in ordinary memory.
     pub needed_bytes: u64,
 }
@@ -98,6 +104,7 @@ pub fn findings(facts: &Facts, asked: &Asked) -> Vec<Finding> {
     found.push(run_time_directory(facts));
     found.extend(device_rights(facts, asked));
     found.extend(ports(facts, asked));
+    found.push(mtu(asked));
     found.push(cpus(facts, asked));
     found.push(memory(facts, asked));
     found
@@ -238,6 +245,20 @@ fn ports(facts: &Facts, asked: &Asked) -> Vec<Finding> {
             Finding::mend(SUBJECT, found, cure)
         }
     }]
+}
+
+/// Virtual devices whose frames are too short for the MTU; what a card can do is known when EAL has found it.
+fn mtu(asked: &Asked) -> Finding {
+    const SUBJECT: &str = "mtu";
+    let short = SHORT_FRAMES.iter().find(|driver| asked.mtu > MTU_ETHERNET && asked.vdev_of(driver));
+    match short {
+        None => Finding::ok(SUBJECT, format!("packets of up to {} bytes, each in one buffer", asked.mtu)),
+        Some(driver) => Finding::mend(
+            SUBJECT,
+            format!("{driver} carries packets of {MTU_ETHERNET} bytes at most"),
+            format!("--mtu {MTU_ETHERNET}"),
+        ),
+    }
 }
 
 fn cpus(facts: &Facts, asked: &Asked) -> Finding {

@@ -101,6 +101,7 @@ fn check(eal: Vec<String>, options: &args::Serve) -> Result<ExitCode, Failure> {
     let asked = check::Asked {
         eal,
         max_connections: u64::from(options.max_connections),
+        mtu: options.mtu,
         needed_bytes: plan::limits(options, 1).memory().total as u64,
     };
     let facts = check::Facts::gather(Path::new("/"), &|name| std::env::var(name).ok());

@@ -76,6 +76,8 @@ pub fn config(options: &Serve) -> Config {
         },
         receive_buffer: options.receive_buffer,
         user_timeout_ms: milliseconds(options.user_timeout),
+        //= RTO-4
+        rto_min_ms: milliseconds(options.rto_min),
         settings: Settings { ip, keep_alive, ..Settings::default() },
         ..Config::default().with_time_wait(options.time_wait)
     }
@@ -125,13 +127,14 @@ mod tests {
         //= MUST-27
         //= MUST-48
         //= MUST-49
-        let line = "--keep-alive 10m,30s,5 --user-timeout 2m --ttl 3 --dscp 46 --receive-buffer 1M --send-buffer 2k --congestion reno";
+        let line = "--keep-alive 10m,30s,5 --user-timeout 2m --ttl 3 --dscp 46 --receive-buffer 1M --send-buffer 2k --congestion reno --rto-min 200ms";
         let Ok(Command::Serve(options)) = parse(line.split(' ').map(str::to_owned).collect()) else {
             panic!()
         };
         let config = config(&options);
         assert_eq!(config.settings.keep_alive, KeepAlive::new(600_000, 30_000, 5));
         assert_eq!((config.user_timeout_ms, config.receive_buffer), (120_000, 1 << 20));
+        assert_eq!(config.rto_min_ms, 200);
         assert_eq!(config.congestion, Algorithm::Reno);
         let ip = config.settings.ip;
         assert_eq!((ip.ttl.get(), Some(ip.dscp)), (3, Dscp::new(46)));

@@ -12,7 +12,7 @@ use std::time::Instant;
 use super::args::Serve;
 use super::cores::{CoreRequest, CpuSet};
 use super::plan::{self, Cores};
-use super::watch::{self, Run, Watched};
+use super::watch::{self, Run, Watched, WatchedPort};
 use super::{Failure, banner, check};
 use crate::app::http::responses::Responses;
 use crate::app::tally::Tally;
@@ -61,6 +61,7 @@ pub(super) fn run(
     let started = Instant::now();
     let run = Run {
         loops: loops.clone(),
+        ports: session.watched(),
         duration: options.duration,
         stats_interval: options.stats_interval,
         drain: options.drain,
@@ -76,6 +77,9 @@ pub(super) fn run(
     if !left_at_once {
         let (all, levels) = (watch::snapshot(&loops), watch::levels(&loops));
         watch::say(&text::account(started.elapsed(), &all, levels, options.time_wait));
+        for port in session.watched() {
+            watch::say(&text::port_account(&port.name, &port.losses()));
+        }
         text::advice(&all).iter().for_each(|sentence| watch::say(&format!("  {sentence}\n")));
     }
     session.close(eal)?;
@@ -165,7 +169,8 @@ impl Session {
         let pool = pool(eal, &infos, lcores.len(), options)?;
         let mut ports = Vec::new();
         for info in &infos {
-            let config = PortConfig { queues: 1, mtu: Some(options.mtu), offloads: true };
+            let config =
+                PortConfig { queues: 1, mtu: Some(options.mtu), offloads: true, tso: !options.no_tso };
             let mut port = Port::configure(eal, info, config, &pool).map_err(Failure::run)?;
             port.start().map_err(Failure::run)?;
             ports.push(port);
@@ -195,6 +200,11 @@ impl Session {
             loops.push(watched);
         }
         Ok((loops, jobs))
+    }
+
+    fn watched(&self) -> Vec<WatchedPort> {
+        let watched = |port: &Port| WatchedPort { name: port.name().to_owned(), watch: port.watch() };
+        self.ports.iter().map(watched).collect()
     }
 
     fn ready_lines(&self, place: usize) -> String {
@@ -263,7 +273,8 @@ impl Session {
         });
         let services = options.listen.iter().map(|listen| format!("{}={}", listen.port, listen.service));
         let mut memory = plan::memory_lines(&limits.memory(), options, loops);
-        memory.push(format!("{} frames in the pool", self.pool.size()));
+        let room = self.pool.buffer_room();
+        memory.push(format!("{} frames of up to {room} bytes in the pool", self.pool.size()));
         banner::Banner {
             dpdk: Eal::version(),
             ports: ports.collect(),
@@ -288,11 +299,12 @@ impl Session {
 fn pool(eal: &Eal, infos: &[PortInfo], lcores: usize, options: &Serve) -> Result<Arc<Mempool>, Failure> {
     let descriptors =
         infos.iter().map(|info| u32::from(info.rx_descriptors) + u32::from(info.tx_descriptors));
+    let cut: u32 = infos.iter().filter(|_| !options.no_tso).map(PortInfo::frames_to_cut).sum();
     let plan = PoolPlan {
         descriptors: descriptors.sum(),
         queues: infos.len() as u32,
         lcores: lcores as u32,
-        in_flight: WAITING_FOR_NEIGHBOURS * infos.len() as u32,
+        in_flight: WAITING_FOR_NEIGHBOURS * infos.len() as u32 + cut,
         mtu: options.mtu,
     };
     Mempool::create(eal, "frames", &plan, -1).map_err(Failure::run)

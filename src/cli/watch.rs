@@ -11,13 +11,17 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::dpdk::port::{Link, Watch};
 use crate::engine::control::Control;
 use crate::stats::counters::Counters;
+use crate::stats::losses::Losses;
 use crate::stats::snapshot::Snapshot;
 use crate::telemetry::text::{self, Levels};
 
 /// How often signals and gauges are looked at.
 const LOOK: Duration = Duration::from_millis(10);
+/// How often links are looked at: a card's answer is in its memory, a tap's is a call of the kernel.
+const LOOK_AT_LINKS: Duration = Duration::from_millis(100);
 /// How long loops may take to leave after a second signal.
 const LEAVE: Duration = Duration::from_secs(1);
 
@@ -35,10 +39,27 @@ pub struct Watched {
     pub ready: Vec<String>,
 }
 
+/// One port, as seen from outside.
+pub struct WatchedPort {
+    /// The device's name.
+    pub name: String,
+    /// Its link and its own counts.
+    pub watch: Watch,
+}
+
+impl WatchedPort {
+    /// What it lost so far.
+    pub fn losses(&self) -> Losses {
+        self.watch.look().map(|(_, stats)| stats.losses).unwrap_or_default()
+    }
+}
+
 /// What is watched, and for how long.
 pub struct Run {
     /// The loops.
     pub loops: Vec<Watched>,
+    /// The ports.
+    pub ports: Vec<WatchedPort>,
     /// Serve for so long.
     pub duration: Option<Duration>,
     /// Report so often.
@@ -114,11 +135,13 @@ pub fn say(text: &str) {
 fn watch(run: &Run, signals: &mut Signals) {
     let started = Instant::now();
     let mut announced = vec![false; run.loops.len()];
-    let mut reported = (started, snapshot(&run.loops));
+    let mut reported = Reported::now(run);
+    let mut links = Links::now(run);
     let mut draining = false;
     while !run.loops.iter().all(|one| one.control.has_ended()) {
         thread::sleep(LOOK);
         announce(run, &mut announced);
+        links.tell_changes(run);
         let signalled = signals.pending().count();
         let over = run.duration.is_some_and(|duration| started.elapsed() >= duration);
         if draining && signalled > 0 || signalled > 1 {
@@ -129,7 +152,7 @@ fn watch(run: &Run, signals: &mut Signals) {
             let patience_us = u64::try_from(run.drain.as_micros()).unwrap_or(u64::MAX);
             run.loops.iter().for_each(|one| one.control.drain(patience_us));
         }
-        if run.stats_interval.is_some_and(|interval| reported.0.elapsed() >= interval) {
+        if run.stats_interval.is_some_and(|interval| reported.at.elapsed() >= interval) {
             reported = report(run, started, &reported);
         }
     }
@@ -145,10 +168,55 @@ fn announce(run: &Run, announced: &mut [bool]) {
     }
 }
 
-fn report(run: &Run, started: Instant, before: &(Instant, Snapshot)) -> (Instant, Snapshot) {
-    let now = (Instant::now(), snapshot(&run.loops));
-    let change = now.1.since(&before.1);
-    say(&text::interval(now.0 - started, now.0 - before.0, &change, levels(&run.loops)));
+/// The links as they were last told.
+struct Links {
+    looked: Instant,
+    states: Vec<Option<Link>>,
+}
+
+impl Links {
+    fn now(run: &Run) -> Links {
+        let states = run.ports.iter().map(|port| port.watch.look().map(|(link, _)| link));
+        Links { looked: Instant::now(), states: states.collect() }
+    }
+
+    /// `link PORT down` or `link PORT up SPEED`, when it changed.
+    fn tell_changes(&mut self, run: &Run) {
+        if self.looked.elapsed() < LOOK_AT_LINKS {
+            return;
+        }
+        let now = Links::now(run);
+        for (port, (before, now)) in run.ports.iter().zip(self.states.iter().zip(&now.states)) {
+            if let Some(link) = now.filter(|link| before.is_none_or(|before| before.up != link.up)) {
+                say(&format!("link {} {link}\n", port.name));
+            }
+        }
+        *self = now;
+    }
+}
+
+/// What the last block was about.
+struct Reported {
+    at: Instant,
+    counts: Snapshot,
+    losses: Vec<Losses>,
+}
+
+impl Reported {
+    fn now(run: &Run) -> Reported {
+        let losses = run.ports.iter().map(WatchedPort::losses);
+        Reported { at: Instant::now(), counts: snapshot(&run.loops), losses: losses.collect() }
+    }
+}
+
+fn report(run: &Run, started: Instant, before: &Reported) -> Reported {
+    let now = Reported::now(run);
+    let change = now.counts.since(&before.counts);
+    let mut block = text::interval(now.at - started, now.at - before.at, &change, levels(&run.loops));
+    for (port, (now, before)) in run.ports.iter().zip(now.losses.iter().zip(&before.losses)) {
+        block += &text::port_lost(&port.name, &now.since(before));
+    }
+    say(&block);
     now
 }
 

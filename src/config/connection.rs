@@ -21,6 +21,8 @@ const KEEP_ALIVE_INTERVAL: Bounds =
 const KEEP_ALIVE_PROBES: Bounds = Bounds::of("the number of probes", Notation::Count, 2, 255, "9");
 const USER_TIMEOUT: Bounds =
     Bounds::of("the user timeout", Notation::Duration, 1_000_000, TIMER_MAX_US, "5m");
+/// RFC 6298 2.4 says 1 s; hosts that are deployed take 200 ms (RTO-4).
+const RTO_MIN: Bounds = Bounds::of("the smallest timeout", Notation::Duration, 10_000, 60_000_000, "1s");
 const TTL: Bounds = Bounds::of("the time to live", Notation::Count, 1, 255, "64");
 const DSCP: Bounds = Bounds::of("the Diffserv codepoint", Notation::Count, 0, 63, "0");
 /// When a silent peer is asked whether it is there.
@@ -101,6 +103,14 @@ pub fn keep_alive(text: &str) -> Result<KeepAlive, ConfigError> {
 /// Not a duration, or out of range.
 pub fn user_timeout(text: &str) -> Result<Duration, ConfigError> {
     USER_TIMEOUT.read_duration(text)
+}
+
+/// Reads `--rto-min`, 10 ms to a minute.
+///
+/// # Errors
+/// Not a duration, or out of range.
+pub fn rto_min(text: &str) -> Result<Duration, ConfigError> {
+    RTO_MIN.read_duration(text)
 }
 
 /// Reads `--ttl`, 1 to 255.

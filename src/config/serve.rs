@@ -51,6 +51,8 @@ pub struct ServeOptions<S> {
     pub http_body: usize,
     /// `--mtu`: largest IP packet in bytes.
     pub mtu: u16,
+    /// `--no-tso`: no port cuts segments, also where it could.
+    pub no_tso: bool,
     /// `--max-connections`: connections in all (LIM-4).
     pub max_connections: u32,
     /// `--backlog`: accept queue of each listener (LIM-2); the half-open queue follows from it (LIM-1).
@@ -75,6 +77,8 @@ pub struct ServeOptions<S> {
     pub keep_alive: Option<KeepAlive>,
     /// `--user-timeout`: how long a connection lives without progress (R2).
     pub user_timeout: Duration,
+    /// `--rto-min`: the smallest retransmission timeout (RTO-4).
+    pub rto_min: Duration,
     /// `--ttl`: time to live of TCP's packets.
     pub ttl: NonZeroU8,
     /// `--dscp`: Diffserv codepoint of connections' packets, 0 to 63.
@@ -443,6 +447,7 @@ mod tests {
             listen: vec![Listen { port: 7, service: true }],
             http_body: 0,
             mtu: 1_500,
+            no_tso: false,
             max_connections: 1,
             backlog: 1,
             time_wait: Duration::from_secs(60),
@@ -456,6 +461,7 @@ mod tests {
             receive_buffer: 1 << 18,
             keep_alive: None,
             user_timeout: Duration::from_secs(300),
+            rto_min: Duration::from_secs(1),
             ttl: NonZeroU8::MAX,
             dscp: 0,
             duration: None,

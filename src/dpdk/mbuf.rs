@@ -14,7 +14,7 @@ use crate::link::{Frame, RxChecksums, TxOffload};
 use super::offload;
 
 /// A frame. Dropping it returns it to its pool. A frame in the hands of anybody outside this layer has one
-/// segment.
+/// segment, unless others were appended to it.
 ///
 /// Its representation is the pointer that DPDK uses, so that an array of frames is an array of pointers.
 #[repr(transparent)]
@@ -85,11 +85,11 @@ impl Mbuf {
         unsafe { dpdk_sys::dt_linearize(self.0.as_ptr()) == 0 }
     }
 
-    /// The frame lies in a buffer of its own pool that nobody shares, so that it can carry another one.
+    /// The frame lies in one buffer of its own pool that nobody shares, so that it can carry another one.
     pub(super) fn is_reusable(&self) -> bool {
         // SAFETY: a uint16_t by shim.h.
         let owners: u16 = unsafe { self.get(DT_MBUF_REFCNT) };
-        owners == 1 && self.flags() & DT_FOREIGN_BUFFER == 0
+        owners == 1 && self.segments() == 1 && self.flags() & DT_FOREIGN_BUFFER == 0
     }
 }
 
@@ -118,12 +118,28 @@ impl Frame for Mbuf {
 
     fn set_len(&mut self, len: usize) {
         let len = len.min(self.capacity()) as u16;
-        // SAFETY: a uint16_t and a uint32_t by shim.h; the frame has one segment, so that both are the same, and
-        // the length is within the buffer.
+        let behind = self.total_len().saturating_sub(usize::from(self.data_len()));
+        // SAFETY: a uint16_t and a uint32_t by shim.h; the length is within the buffer, and the whole length is
+        // this and that of the segments behind it.
         unsafe {
             self.set(DT_MBUF_DATA_LEN, len);
-            self.set(DT_MBUF_PKT_LEN, u32::from(len));
+            self.set(DT_MBUF_PKT_LEN, u32::from(len) + behind as u32);
         }
+    }
+
+    fn append(&mut self, next: Mbuf) -> Option<Mbuf> {
+        // SAFETY: both are valid and of one owner; where it succeeds, next belongs to the chain from now on.
+        if unsafe { dpdk_sys::dt_chain(self.0.as_ptr(), next.0.as_ptr()) } != 0 {
+            return Some(next);
+        }
+        std::mem::forget(next);
+        None
+    }
+
+    fn total_len(&self) -> usize {
+        // SAFETY: a uint32_t by shim.h.
+        let len: u32 = unsafe { self.get(DT_MBUF_PKT_LEN) };
+        len as usize
     }
 
     fn rx_checksums(&self) -> RxChecksums {

@@ -128,6 +128,8 @@ pub struct Mempool {
     pool: NonNull<rte_mempool>,
     name: String,
     size: u32,
+    /// Bytes of a frame's buffer behind its headroom.
+    room: u16,
     kept: Mutex<Vec<Kept>>,
     eal: Eal,
 }
@@ -163,12 +165,24 @@ impl Mempool {
             }
             return Err(refused(strerror(number)));
         };
-        Ok(Arc::new(Mempool { pool, name: name.to_owned(), size, kept: Mutex::default(), eal: eal.clone() }))
+        let room = plan.buffer_bytes() - RTE_PKTMBUF_HEADROOM as u16;
+        let kept = Mutex::default();
+        Ok(Arc::new(Mempool { pool, name: name.to_owned(), size, room, kept, eal: eal.clone() }))
     }
 
     /// Frames that the pool has.
     pub fn size(&self) -> u32 {
         self.size
+    }
+
+    /// Bytes that one buffer holds.
+    pub fn buffer_room(&self) -> u16 {
+        self.room
+    }
+
+    /// The largest IP packet that one buffer holds, with all that a device may put around it.
+    pub fn mtu_max(&self) -> u16 {
+        self.room.saturating_sub(LINK_OVERHEAD as u16)
     }
 
     /// Frames that are out. Exact only while nobody takes or returns frames.

@@ -1,14 +1,20 @@
 //! Between the border's words for checksums and DPDK's flags. Pure.
 
 use dpdk_sys::{
-    DT_PORT_RX_IPV4_CKSUM, DT_PORT_RX_TCP_CKSUM, DT_PORT_TX_IPV4_CKSUM, DT_PORT_TX_TCP_CKSUM,
-    DT_RX_IP_CKSUM_BAD, DT_RX_IP_CKSUM_MASK, DT_RX_L4_CKSUM_BAD, DT_RX_L4_CKSUM_MASK, DT_TX_IP_CKSUM,
-    DT_TX_IPV4, DT_TX_IPV6, DT_TX_L3_LEN_SHIFT, DT_TX_L4_LEN_SHIFT, DT_TX_TCP_CKSUM,
+    DT_PORT_RX_IPV4_CKSUM, DT_PORT_RX_TCP_CKSUM, DT_PORT_TX_IPV4_CKSUM, DT_PORT_TX_MULTI_SEGS,
+    DT_PORT_TX_TCP_CKSUM, DT_PORT_TX_TCP_TSO, DT_RX_IP_CKSUM_BAD, DT_RX_IP_CKSUM_MASK, DT_RX_L4_CKSUM_BAD,
+    DT_RX_L4_CKSUM_MASK, DT_TX_IP_CKSUM, DT_TX_IPV4, DT_TX_IPV6, DT_TX_L3_LEN_SHIFT, DT_TX_L4_LEN_SHIFT,
+    DT_TX_TCP_CKSUM, DT_TX_TCP_SEG, DT_TX_TSO_SEGSZ_SHIFT,
 };
 
 use crate::link::{RxChecksums, TxOffload, Verdict};
 
-/// The checksum work that a port takes over.
+/// What a port must offer, together, to cut large segments: they lie in several buffers, and each packet gets sums
+/// of its own.
+const CUTTING: u64 =
+    DT_PORT_TX_TCP_TSO | DT_PORT_TX_MULTI_SEGS | DT_PORT_TX_IPV4_CKSUM | DT_PORT_TX_TCP_CKSUM;
+
+/// The work that a port takes over: checksums, and cutting large segments.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Offloads {
     /// `RTE_ETH_RX_OFFLOAD_*` flags.
@@ -20,10 +26,21 @@ pub struct Offloads {
 impl Offloads {
     /// What is wanted of what a port offers.
     pub const fn within(rx_offered: u64, tx_offered: u64) -> Offloads {
+        let cutting = if tx_offered & CUTTING == CUTTING { CUTTING } else { 0 };
         Offloads {
             rx: rx_offered & (DT_PORT_RX_IPV4_CKSUM | DT_PORT_RX_TCP_CKSUM),
-            tx: tx_offered & (DT_PORT_TX_IPV4_CKSUM | DT_PORT_TX_TCP_CKSUM),
+            tx: tx_offered & (DT_PORT_TX_IPV4_CKSUM | DT_PORT_TX_TCP_CKSUM) | cutting,
         }
+    }
+
+    /// The same, but every packet is made by us.
+    pub const fn without_tso(self) -> Offloads {
+        Offloads { tx: self.tx & !(DT_PORT_TX_TCP_TSO | DT_PORT_TX_MULTI_SEGS), ..self }
+    }
+
+    /// The port cuts large segments.
+    pub const fn tso(self) -> bool {
+        self.tx & DT_PORT_TX_TCP_TSO != 0
     }
 
     /// The port verifies checksums of frames received.
@@ -41,7 +58,7 @@ impl Offloads {
         self.tx & DT_PORT_TX_TCP_CKSUM != 0
     }
 
-    /// For people: `rx ip+tcp, tx ip+tcp checksums`, or `none`.
+    /// For people: `rx ip+tcp, tx ip+tcp checksums, tso`, or `none`.
     pub fn describe(self) -> String {
         let both = |ip: bool, tcp: bool| match (ip, tcp) {
             (true, true) => "ip+tcp",
@@ -51,7 +68,10 @@ impl Offloads {
         };
         let rx = both(self.rx & DT_PORT_RX_IPV4_CKSUM != 0, self.rx & DT_PORT_RX_TCP_CKSUM != 0);
         let tx = both(self.tx_ip_checksum(), self.tx_tcp_checksum());
-        if self == Offloads::default() { "none".to_owned() } else { format!("rx {rx}, tx {tx} checksums") }
+        if self == Offloads::default() {
+            return "none".to_owned();
+        }
+        format!("rx {rx}, tx {tx} checksums{}", if self.tso() { ", tso" } else { "" })
     }
 }
 
@@ -86,9 +106,13 @@ pub const fn tx_request(offload: TxOffload) -> (u64, u64) {
     if offload.tcp_checksum {
         flags |= DT_TX_TCP_CKSUM;
     }
+    if offload.cut > 0 {
+        flags |= DT_TX_TCP_SEG;
+    }
     let lengths = offload.l2_len as u64
         | (offload.l3_len as u64) << DT_TX_L3_LEN_SHIFT
-        | (offload.l4_len as u64) << DT_TX_L4_LEN_SHIFT;
+        | (offload.l4_len as u64) << DT_TX_L4_LEN_SHIFT
+        | (offload.cut as u64) << DT_TX_TSO_SEGSZ_SHIFT;
     (flags, lengths)
 }
 
@@ -125,11 +149,14 @@ mod tests {
             l4_len: 32,
             ip_checksum: true,
             tcp_checksum: true,
-            ipv6: false,
+            ..TxOffload::default()
         };
         let (flags, lengths) = tx_request(all);
         assert_eq!(flags, DT_TX_IPV4 | DT_TX_IP_CKSUM | DT_TX_TCP_CKSUM);
         assert_eq!(lengths, 14 | 20 << 7 | 32 << 16);
+        let (flags, lengths) = tx_request(TxOffload { cut: 1_448, ..all });
+        assert_eq!(flags, DT_TX_IPV4 | DT_TX_IP_CKSUM | DT_TX_TCP_CKSUM | DT_TX_TCP_SEG);
+        assert_eq!(lengths, 14 | 20 << 7 | 32 << 16 | 1_448 << 24);
         let (flags, _) = tx_request(TxOffload { ipv6: true, ..all });
         assert_eq!(flags, DT_TX_IPV6 | DT_TX_TCP_CKSUM);
     }
@@ -139,6 +166,13 @@ mod tests {
         let taken = Offloads::within(u64::MAX, DT_PORT_TX_IPV4_CKSUM | 1 << 40);
         assert!(taken.rx_checksum() && taken.tx_ip_checksum() && !taken.tx_tcp_checksum());
         assert_eq!(taken.describe(), "rx ip+tcp, tx ip checksums");
+        let all = Offloads::within(u64::MAX, u64::MAX);
+        assert!(all.tso() && !all.without_tso().tso() && all.without_tso().tx_tcp_checksum());
+        assert_eq!(all.describe(), "rx ip+tcp, tx ip+tcp checksums, tso");
+        // Without several buffers or either sum there is no cutting.
+        for lacking in [DT_PORT_TX_MULTI_SEGS, DT_PORT_TX_IPV4_CKSUM, DT_PORT_TX_TCP_CKSUM] {
+            assert!(!Offloads::within(0, !lacking).tso());
+        }
         assert_eq!(Offloads::within(0, 0).describe(), "none");
     }
 }

@@ -6,8 +6,8 @@ mod state;
 pub use info::{PortInfo, find, ports};
 pub use state::{Description, Link, PortStats};
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use dpdk_sys::{rte_eth_conf, rte_eth_stats, rte_ether_addr};
 
@@ -17,11 +17,20 @@ use super::mempool::{Kept, Mempool};
 use super::offload::Offloads;
 use super::queue::Queue;
 use super::{diagnosis, log};
-use crate::link::Caps;
+use crate::link::{Caps, Tso};
 use crate::stats::counters::Counters;
+use crate::stats::losses::Losses;
 
 /// The MTU that any Ethernet carries.
 const MTU_ETHERNET: u16 = 1_500;
+/// Devices that carry what they are given, though they cannot be told how much that is: both ends lie in one
+/// process, or agree on buffers by themselves, or nobody listens.
+const MTU_BY_AGREEMENT: [&str; 3] = ["net_ring", "net_memif", "net_null"];
+/// Most octets of text of a segment that a port is to cut: half of what a packet could hold, so that one
+/// connection does not fill a transmit ring; fewer where buffers are small.
+const TSO_TEXT_MAX: usize = 32_000;
+/// Ethernet, IP and TCP headers at their longest.
+const HEADERS_MAX: usize = 14 + 20 + 60;
 /// Frames that net_af_xdp keeps a queue after its close: its fill ring and a batch of completions (seen).
 const AF_XDP_KEEPS: u32 = 2_048 + 32;
 /// Frames that a memif client with zero copy keeps: its ring and a batch (seen).
@@ -34,13 +43,15 @@ pub struct PortConfig {
     pub queues: u16,
     /// Largest IP packet in bytes; `None` leaves what the device has.
     pub mtu: Option<u16>,
-    /// Takes the checksum work that the port offers.
+    /// Takes the work that the port offers.
     pub offloads: bool,
+    /// That includes cutting large segments.
+    pub tso: bool,
 }
 
 impl Default for PortConfig {
     fn default() -> Self {
-        PortConfig { queues: 1, mtu: None, offloads: true }
+        PortConfig { queues: 1, mtu: None, offloads: true, tso: true }
     }
 }
 
@@ -85,6 +96,33 @@ impl PortShared {
         &self.pool
     }
 
+    fn link(&self) -> Link {
+        let (mut speed_mbps, mut up) = (0, 0);
+        // SAFETY: the port is open; both places are written during the call only.
+        let rc = unsafe { dpdk_sys::dt_link_get(self.id(), &mut speed_mbps, &mut up) };
+        Link { up: rc == 0 && up != 0, speed_mbps }
+    }
+
+    fn stats(&self) -> PortStats {
+        let mut raw = rte_eth_stats::default();
+        // SAFETY: the port is open; the place is written during the call only.
+        if unsafe { dpdk_sys::rte_eth_stats_get(self.id(), &mut raw) } != 0 {
+            return PortStats::default();
+        }
+        PortStats {
+            rx_frames: raw.ipackets,
+            tx_frames: raw.opackets,
+            rx_bytes: raw.ibytes,
+            tx_bytes: raw.obytes,
+            losses: Losses {
+                rx_missed: raw.imissed,
+                rx_no_frame: raw.rx_nombuf,
+                rx_errors: raw.ierrors,
+                tx_errors: raw.oerrors,
+            },
+        }
+    }
+
     /// Stops and closes the device, once.
     fn shut(&self) -> Result<(), PortError> {
         if self.closed.swap(true, Ordering::SeqCst) {
@@ -118,6 +156,21 @@ impl Drop for PortShared {
     }
 }
 
+/// A port, seen from outside of its loop.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    port: Weak<PortShared>,
+}
+
+impl Watch {
+    /// Its link and its counts now; nothing once it is closed. Must not be under way while it is being closed:
+    /// [`Port::close`] would find it in use.
+    pub fn look(&self) -> Option<(Link, PortStats)> {
+        let port = self.port.upgrade()?;
+        Some((port.link(), port.stats()))
+    }
+}
+
 /// A configured port.
 #[derive(Debug)]
 pub struct Port {
@@ -143,7 +196,20 @@ impl Port {
             let reason = "the device has fewer";
             return Err(PortError::Queue { port: info.name.clone(), queue: config.queues, reason });
         }
-        let offloads = if config.offloads { info.offered } else { Offloads::default() };
+        if let Some(mtu) = config.mtu.filter(|mtu| *mtu > pool.mtu_max()) {
+            return Err(PortError::Mtu {
+                port: info.name.clone(),
+                driver: info.driver.clone(),
+                asked: mtu,
+                fits: MTU_ETHERNET,
+                reason: "the buffers of its pool are shorter".to_owned(),
+            });
+        }
+        let offloads = match (config.offloads, config.tso) {
+            (true, true) if tso(info, pool.buffer_room(), 0).is_some() => info.offered,
+            (true, _) => info.offered.without_tso(),
+            (false, _) => Offloads::default(),
+        };
         if !eal.claim_port(info.id) {
             return Err(PortError::Claimed { port: info.name.clone() });
         }
@@ -161,7 +227,11 @@ impl Port {
         if let Some(kept) = kept_by(eal, info, config.queues) {
             pool.expect_kept(kept);
         }
-        Ok(Port { mac: address(info), mtu: mtu_of(info.id), shared, queues: config.queues, offloads })
+        let mtu = match config.mtu {
+            Some(mtu) if agrees(info) => mtu,
+            _ => mtu_of(info.id),
+        };
+        Ok(Port { mac: address(info), mtu, shared, queues: config.queues, offloads })
     }
 
     /// Starts the device: frames flow from here on.
@@ -217,34 +287,27 @@ impl Port {
             tx_ip_checksum: self.offloads.tx_ip_checksum(),
             tx_tcp_checksum: self.offloads.tx_tcp_checksum(),
             rx_checksum: self.offloads.rx_checksum(),
+            tso: if self.offloads.tso() {
+                tso(&self.shared.info, self.shared.pool.buffer_room(), self.mtu)
+            } else {
+                None
+            },
         }
     }
 
     /// The state of the link now, without waiting.
     pub fn link(&self) -> Link {
-        let (mut speed_mbps, mut up) = (0, 0);
-        // SAFETY: the port is open; both places are written during the call only.
-        let rc = unsafe { dpdk_sys::dt_link_get(self.id(), &mut speed_mbps, &mut up) };
-        Link { up: rc == 0 && up != 0, speed_mbps }
+        self.shared.link()
     }
 
     /// The device's own counts; zeros where it has none.
     pub fn stats(&self) -> PortStats {
-        let mut raw = rte_eth_stats::default();
-        // SAFETY: the port is open; the place is written during the call only.
-        if unsafe { dpdk_sys::rte_eth_stats_get(self.id(), &mut raw) } != 0 {
-            return PortStats::default();
-        }
-        PortStats {
-            rx_frames: raw.ipackets,
-            tx_frames: raw.opackets,
-            rx_bytes: raw.ibytes,
-            tx_bytes: raw.obytes,
-            rx_missed: raw.imissed,
-            rx_errors: raw.ierrors,
-            tx_errors: raw.oerrors,
-            rx_no_frame: raw.rx_nombuf,
-        }
+        self.shared.stats()
+    }
+
+    /// A look at the port from another thread, for as long as it is open.
+    pub fn watch(&self) -> Watch {
+        Watch { port: Arc::downgrade(&self.shared) }
     }
 
     /// A line for the banner: name, driver, address, MTU, link and offloads taken.
@@ -274,7 +337,8 @@ impl Port {
 /// `rte_eth_dev_configure` and the MTU.
 fn configure_device(info: &PortInfo, config: PortConfig, offloads: Offloads) -> Result<(), PortError> {
     let before = mtu_of(info.id);
-    let mtu = config.mtu.unwrap_or(before);
+    // What is agreed upon elsewhere is not the device's business; net_memif would refuse to hear of it.
+    let mtu = config.mtu.filter(|_| !agrees(info)).unwrap_or(before);
     let refuse = |reason: String, fits: u16| PortError::Mtu {
         port: info.name.clone(),
         driver: info.driver.clone(),
@@ -339,6 +403,23 @@ fn set_up_queues(info: &PortInfo, queues: u16, pool: &Mempool) -> Result<(), Por
         }
     }
     Ok(())
+}
+
+fn agrees(info: &PortInfo) -> bool {
+    MTU_BY_AGREEMENT.contains(&info.driver.as_str())
+}
+
+/// The segments that a port can cut, in buffers of `room` bytes and into packets of at most `mtu`.
+fn tso(info: &PortInfo, room: u16, mtu: u16) -> Option<Tso> {
+    let all = TSO_TEXT_MAX + HEADERS_MAX;
+    let wanted = all.div_ceil(usize::from(room).max(1));
+    let frames = wanted.min(usize::from(info.tx_buffers_max)).min(info::TSO_FRAMES_MAX);
+    let text_max = (frames * usize::from(room)).min(all).saturating_sub(HEADERS_MAX);
+    // net_tap counts the link header too when it compares with the MTU, and then takes no more frames at all.
+    let link = if info.driver == "net_tap" { 0 } else { 14 };
+    let tso = Tso { text_max: text_max as u16, frame_max: mtu.saturating_add(link), frames };
+    // Less than two full packets are not worth it.
+    (info.offered.tso() && text_max >= 2 * usize::from(mtu)).then_some(tso)
 }
 
 /// The frames that a driver is known to keep when it is closed.

@@ -50,6 +50,26 @@ impl Queue {
         }
     }
 
+    /// Lets the driver check and complete frames that ask something of the device; says how many may be sent now.
+    /// The first frame that it refuses is dropped, since it would stay in everybody's way.
+    fn prepare(&self, frames: &mut Burst<Mbuf>) -> usize {
+        if !self.caps.tx_ip_checksum && !self.caps.tx_tcp_checksum {
+            return frames.len();
+        }
+        // SAFETY: Mbuf has the representation of a pointer to rte_mbuf, so the burst is an array of so many such
+        // pointers; they stay ours.
+        let good = unsafe {
+            let first = frames.as_mut_ptr().cast();
+            dpdk_sys::dt_tx_prepare(self.id, self.number, first, frames.len() as u16)
+        };
+        let good = usize::from(good).min(frames.len());
+        if good < frames.len() {
+            frames.remove(good);
+            self.counters.drop_one(DropReason::TxRefused);
+        }
+        good
+    }
+
     /// Takes up to `n` frames from the pool: all at once, or a single one where the pool has not that many.
     fn refill(&mut self) {
         let first = self.stash.len();
@@ -111,16 +131,18 @@ impl QueuePair for Queue {
         if len == 0 {
             return;
         }
+        let len = self.prepare(frames);
         // SAFETY: Mbuf has the representation of a pointer to rte_mbuf, so the burst is an array of `len` such
-        // pointers (64 at most). The burst owns nothing while its length is 0; the device owns the frames that
+        // pointers (64 at most) or more. The burst owns nothing while its length is 0; the device owns the frames that
         // it takes from the front, and the others move there and are owned again.
+        let all = frames.len();
         unsafe {
             frames.set_len(0);
             let first = frames.as_mut_ptr();
             let sent = dpdk_sys::dt_tx_burst(self.id, self.number, first.cast(), len as u16);
             let sent = usize::from(sent).min(len);
-            std::ptr::copy(first.add(sent), first, len - sent);
-            frames.set_len(len - sent);
+            std::ptr::copy(first.add(sent), first, all - sent);
+            frames.set_len(all - sent);
         }
     }
 

@@ -4,6 +4,7 @@
 //! calls are answered at once; what they cause on the wire is paid at the end of the pass.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use super::active::OpenError;
 use super::shard::Shard;
@@ -223,6 +224,29 @@ impl Conn<'_> {
             return false;
         }
         if shard.pool.push_static(&mut slot.outgoing, data) {
+            return slot.tcb.send(len).is_ok();
+        }
+        if shard.pool.free_chunks() == 0 {
+            shard.starve(self.index);
+        }
+        false
+    }
+
+    /// Queues bytes that the application shares, without a copy: a frame of its own, which is its own again (the only
+    /// share) when all of it was acknowledged or the connection has ended. All are taken or none: false when the
+    /// send buffer (LIM-5) is full, 64 pieces are already queued, or the sending direction was closed; what is larger
+    /// than the send buffer is taken when nothing is queued.
+    #[must_use]
+    pub fn send_shared(&mut self, data: &Arc<[u8]>) -> bool {
+        //= LIM-5
+        let room = self.own_room();
+        let shard = &mut *self.shard;
+        let Some(slot) = shard.slots.get_mut(self.index) else { return false };
+        let Ok(len) = u32::try_from(data.len()) else { return false };
+        if !slot.tcb.may_send(len) || (data.len() > room && !slot.outgoing.is_empty()) {
+            return false;
+        }
+        if shard.pool.push_shared(&mut slot.outgoing, data.clone()) {
             return slot.tcb.send(len).is_ok();
         }
         if shard.pool.free_chunks() == 0 {

@@ -24,26 +24,31 @@ pub(super) struct Addressing {
     pub ip: ForIp,
 }
 
-/// Writes the frame of one segment. `text` fills in the octets that the segment carries. The destination MAC
-/// address is left as zeros for whoever knows it. False when the frame is too small; nothing is sent then.
+/// Writes the frame of one segment. `text` fills in the octets that the segment carries from an offset on; what the
+/// frame has no room for goes into those that `more` gives, where the device is to cut the segment. The
+/// destination MAC address is left as zeros for whoever knows it. False when there is not enough room; nothing is
+/// sent then.
 #[must_use]
 pub(super) fn segment<F: Frame>(
     frame: &mut F,
     caps: &Caps,
     to: &Addressing,
     segment: &SegmentOut,
-    text: impl FnOnce(&mut [u8]),
+    text: impl Fn(usize, &mut [u8]),
+    mut more: impl FnMut() -> Option<F>,
 ) -> bool {
     let mut options = [0u8; tcp_options::LEN_MAX];
     let options_len = tcp_options::emit(&segment.options, &mut options);
     let header_len = tcp::HEADER_LEN + options_len;
     let tcp_len = header_len + usize::from(segment.text_len);
-    let total = ethernet::HEADER_LEN + ipv4::HEADER_LEN + tcp_len;
+    let headers_len = ethernet::HEADER_LEN + ipv4::HEADER_LEN + header_len;
     frame.reset();
-    if frame.capacity() < total {
+    let room = frame.capacity().saturating_sub(headers_len);
+    let first = usize::from(segment.text_len).min(room);
+    if frame.capacity() < headers_len || (first < usize::from(segment.text_len) && segment.cut == 0) {
         return false;
     }
-    frame.set_len(total);
+    frame.set_len(headers_len + first);
     let Some((link, packet)) = frame.bytes_mut().split_first_chunk_mut() else { return false };
     ethernet::emit(link, Mac([0; 6]), to.source_mac, ETHERTYPE_IPV4);
     let Some((ip, rest)) = packet.split_first_chunk_mut() else { return false };
@@ -73,9 +78,51 @@ pub(super) fn segment<F: Frame>(
     header.emit(fixed, header_len);
     let Some((option_place, text_place)) = behind.split_at_mut_checked(options_len) else { return false };
     option_place.copy_from_slice(options.get(..options_len).unwrap_or_default());
-    text(text_place);
+    text(0, text_place);
     finish_checksum(frame, caps, to, header_len, tcp_len);
+    if segment.cut > 0 {
+        let cut = cut_of(caps, segment.cut, headers_len);
+        ask_to_cut(frame, header_len, cut, to);
+    }
+    let mut done = first;
+    while done < usize::from(segment.text_len) {
+        let Some(mut next) = more() else { return false };
+        next.reset();
+        next.set_len(usize::from(segment.text_len) - done);
+        text(done, next.bytes_mut());
+        let len = next.bytes().len();
+        if len == 0 || frame.append(next).is_some() {
+            return false;
+        }
+        done += len;
+    }
     true
+}
+
+/// Octets of text of each packet: those of a full segment, or fewer where the device makes shorter frames.
+fn cut_of(caps: &Caps, cut: u16, headers_len: usize) -> u16 {
+    let frame_max = caps.tso.map_or(0, |tso| usize::from(tso.frame_max));
+    frame_max.saturating_sub(headers_len).clamp(1, usize::from(cut)) as u16
+}
+
+/// Leaves everything that differs from packet to packet to the device (OFF-2).
+fn ask_to_cut<F: Frame>(frame: &mut F, header_len: usize, cut: u16, to: &Addressing) {
+    //= OFF-1
+    //= OFF-2
+    let pseudo = checksum::pseudo_v4(to.source, to.destination, ipv4::PROTOCOL_TCP, 0).fold();
+    let at = ethernet::HEADER_LEN + ipv4::HEADER_LEN + tcp::CHECKSUM_AT;
+    if let Some(place) = frame.bytes_mut().get_mut(at..at + 2) {
+        place.copy_from_slice(&pseudo.to_be_bytes());
+    }
+    frame.set_tx_offload(TxOffload {
+        l2_len: ethernet::HEADER_LEN as u8,
+        l3_len: ipv4::HEADER_LEN as u8,
+        l4_len: header_len as u8,
+        ip_checksum: true,
+        tcp_checksum: true,
+        cut,
+        ipv6: false,
+    });
 }
 
 /// The TCP checksum: in software, or the pseudo-header's sum where the port does the rest (OFF-1).
@@ -96,6 +143,7 @@ fn finish_checksum<F: Frame>(frame: &mut F, caps: &Caps, to: &Addressing, header
             l4_len: header_len as u8,
             ip_checksum: caps.tx_ip_checksum,
             tcp_checksum: caps.tx_tcp_checksum,
+            cut: 0,
             ipv6: false,
         });
     }

@@ -2,7 +2,7 @@
 //! work each pass (LIM-13); the rest comes next time.
 
 use super::api::App;
-use super::limits::{EXPIRE_MAX, FEED_MAX, MOVES_MAX};
+use super::limits::{CLOSING_MS, EXPIRE_MAX, FEED_MAX, MOVES_MAX};
 use super::shard::Shard;
 use super::slot::Owner;
 use crate::base::bytes::CHUNK;
@@ -35,7 +35,7 @@ impl Shard {
 
     /// Where places for connections run out, those that only wait for their peers to close may have so many of them
     /// (LIM-8); beyond, the oldest are reset. As long as there are places they harm nobody, and may still be
-    /// delivering what their applications sent.
+    /// delivering what their applications sent; and one that got forward a moment ago will soon go by itself.
     fn thin_out<A: App>(&mut self, app: &mut A) -> usize {
         //= LIM-8
         //= ATK-14
@@ -44,13 +44,17 @@ impl Shard {
             return 0;
         }
         let surplus = self.closing.len().saturating_sub(self.limits.closing() as usize).min(EXPIRE_MAX);
-        for _ in 0..surplus {
-            if let Some(index) = self.closing.pop_front() {
-                self.count(Counter::ClosingReset);
-                self.abort(app, index);
-            }
+        let mut count = 0;
+        while count < surplus
+            && let Some(index) = self.closing.front()
+            && !self.slots.get(index).is_some_and(|slot| slot.tcb.progressed_within(CLOSING_MS, self.ctx()))
+        {
+            count += 1;
+            self.count(Counter::ClosingReset);
+            self.closing.remove(index);
+            self.abort(app, index);
         }
-        surplus
+        count
     }
 
     /// Connections that found no memory try again while there is some.

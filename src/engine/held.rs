@@ -24,6 +24,8 @@ impl Shard {
     /// never leave too little for the text that fills them.
     pub(super) fn hold(&mut self, index: u32, at: Seq, text: &[u8]) {
         //= LIM-6
+        //= SACK-7
+        // What is kept, and so reported, stays until its turn comes or the connection ends.
         let spare = self.pool.room() > self.pool.chunks() as usize / 2 * CHUNK + text.len();
         let wanted = spare && self.slots.get(index).is_some_and(|slot| slot.owner != Owner::Finished);
         let place = if wanted { self.place_for_held(index) } else { None };

@@ -31,8 +31,15 @@ pub(super) const OFFERS_MAX: usize = 256;
 /// Connections without memory that try again in one pass: few, since most of them will fail again.
 pub(super) const FEED_MAX: usize = 8;
 
+/// How long a connection that nobody waits for may stand still before it can be reset to make room (LIM-8).
+pub(super) const CLOSING_MS: u32 = 1_000;
+
 /// Connections that pay in one pass (LIM-13).
 pub(super) const PAY_MAX: usize = 256;
+
+/// Packets that a device is asked to make of one segment (OFF-2): net_tap makes no more than 64, and other
+/// connections want their turn.
+pub(super) const CUTS_MAX: u16 = 44;
 
 /// The limits of one shard.
 #[derive(Clone, Debug)]

@@ -1,10 +1,11 @@
 //! One port of a loop: its queue pair, the burst it received, the frames that wait to be sent, and spare ones.
 
 use super::emit;
-use crate::base::burst::Burst;
+use crate::base::burst::{BURST_MAX, Burst};
 use crate::base::drop_reason::DropReason;
 use crate::link::{Caps, Frame, QueuePair};
 use crate::stats::counters::{Counter, Counters};
+use crate::tcp::output::Budget;
 use crate::wire::ethernet::Mac;
 use crate::wire::tcp::Flags;
 
@@ -34,7 +35,7 @@ impl Tally {
             let flags = emit::tcp_flags(frame.bytes());
             Tally {
                 frames: sum.frames + 1,
-                bytes: sum.bytes + frame.bytes().len() as u64,
+                bytes: sum.bytes + frame.total_len() as u64,
                 segments: sum.segments + u64::from(flags.is_some()),
                 resets: sum.resets + u64::from(flags.is_some_and(|flags| flags.has(Flags::RST))),
             }
@@ -70,17 +71,23 @@ impl<Q: QueuePair> Port<Q> {
         }
     }
 
-    /// How many segments can be built and queued now.
-    pub fn budget(&mut self, counters: &Counters) -> usize {
+    /// How many segments can be built and queued now, and how large ones. Where the port cuts segments there is a
+    /// frame for every buffer of each; with too few left, it is asked for none.
+    pub fn budget(&mut self, counters: &Counters) -> Budget {
         if self.tx.is_full() {
             self.transmit(counters);
         }
         let room = self.tx.remaining_capacity();
-        while self.spare.len() < room.min(self.burst) {
+        let tso = self.caps.tso.filter(|tso| (1..=BURST_MAX).contains(&tso.frames));
+        let wanted = room.min(self.burst).max(tso.map_or(0, |tso| tso.frames));
+        while self.spare.len() < wanted {
             let Some(frame) = self.queue.alloc() else { break };
             self.spare.push(frame);
         }
-        room.min(self.spare.len())
+        let small = Budget { segments: room.min(self.spare.len()), text_max: 0 };
+        let large = tso
+            .map(|tso| Budget { segments: room.min(self.spare.len() / tso.frames), text_max: tso.text_max });
+        large.filter(|large| large.segments > 0).unwrap_or(small)
     }
 
     /// A fresh frame.

@@ -131,6 +131,10 @@ impl Shard {
         if out.acked > 0 {
             self.acknowledged(app, index, out.acked);
         }
+        if out.urgent {
+            let in_order = if out.hold_at.is_none() { text.len() } else { 0 };
+            self.announce_urgent(app, index, in_order as u32);
+        }
         match out.hold_at {
             Some(at) => self.hold(index, at, text),
             None if !text.is_empty() => {
@@ -143,9 +147,6 @@ impl Shard {
             self.hold_fin(index, at);
         }
         self.fill(index);
-        if out.urgent && self.hears(index) {
-            app.on_urgent(&mut self.conn(index));
-        }
         if let Some(trouble) = out.soft {
             self.report(app, index, trouble);
         }
@@ -215,6 +216,22 @@ impl Shard {
             self.count_repairs(out.repairs);
         }
         self.counters.add(Counter::OctetsAcked, u64::from(out.acked));
+    }
+
+    /// Urgent data is announced before the text that came with its pointer, and that may hold all of it (RFC 9293
+    /// 3.10.7.4: the sixth step, before the seventh). RCV.NXT counts that text already.
+    fn announce_urgent<A: App>(&mut self, app: &mut A, index: u32, in_order: u32) {
+        //= MUST-32
+        if !self.hears(index) {
+            return;
+        }
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.tcb.set_held(slot.incoming.len() + in_order);
+        }
+        app.on_urgent(&mut self.conn(index));
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.tcb.set_held(slot.incoming.len());
+        }
     }
 
     fn count_repairs(&self, repairs: Repairs) {

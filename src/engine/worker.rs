@@ -10,7 +10,7 @@ use super::emit;
 use super::errors::Reported;
 use super::fragments::{Fragments, Join};
 use super::host::Host;
-use super::limits::PAY_MAX;
+use super::limits::{CUTS_MAX, PAY_MAX};
 use super::port::Port;
 use super::process::Arrived;
 use super::shard::Shard;
@@ -21,6 +21,7 @@ use crate::flow::key::Key;
 use crate::link::{Frame, QueuePair};
 use crate::stats::counters::Counter;
 use crate::tcp::Ctx;
+use crate::tcp::output::Budget;
 use crate::tcp::segment::SegmentOut;
 use crate::tcp::settings::ForIp;
 
@@ -274,9 +275,12 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         let interface = usize::from(self.shard.locals.get(key.local).interface);
         let Some(port) = self.ports.get_mut(interface) else { return true };
         let budget = port.budget(&self.shard.counters);
-        if budget == 0 {
+        if budget.segments == 0 {
             return false;
         }
+        // A device makes only so many packets of a segment.
+        let text_max = budget.text_max.min(slot.tcb.effective_mss().saturating_mul(CUTS_MAX));
+        let budget = Budget { text_max, ..budget };
         let (una, ip) = (slot.tcb.snd.una, slot.tcb.settings().ip);
         let mut segments = std::mem::take(&mut self.segments);
         segments.clear();
@@ -312,6 +316,7 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
             self.shard.drop_one(DropReason::NoFrame);
             return None;
         };
+        let caps = port.caps;
         let to = emit::Addressing {
             source_mac: port.mac(),
             source: local.v4(),
@@ -320,19 +325,22 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
             ip,
         };
         let shard = &self.shard;
-        let fill = |place: &mut [u8]| {
+        let fill = |at: usize, place: &mut [u8]| {
             if let Some((index, offset)) = text
                 && let Some(slot) = shard.slots.get(index)
             {
-                shard.pool.copy_out(&slot.outgoing, offset, place);
+                shard.pool.copy_out(&slot.outgoing, offset + at as u32, place);
             }
         };
-        if !emit::segment(&mut frame, &port.caps, &to, segment, fill) {
+        if !emit::segment(&mut frame, &caps, &to, segment, fill, || port.alloc()) {
             self.shard.drop_one(DropReason::NoFrame);
             return None;
         }
         if segment.repeated {
             self.shard.count(Counter::Retransmissions);
+        }
+        if segment.cut > 0 {
+            self.shard.count(Counter::LargeSegments);
         }
         if segment.path_probe {
             self.shard.count(Counter::PathMtuProbes);

@@ -37,12 +37,26 @@ pub struct TxOffload {
     pub ip_checksum: bool,
     /// Fill in the TCP checksum (the field holds the pseudo-header's sum).
     pub tcp_checksum: bool,
+    /// Cut the segment's text into packets of so many octets, the last of which may be shorter; 0 sends it as one
+    /// packet. Both checksums are asked for too, and the pseudo-header's sum is that of a segment of length 0.
+    pub cut: u16,
     /// The packet is IPv6; IPv4 otherwise.
     pub ipv6: bool,
 }
 
-/// What a port can do and was configured to do.
+/// How a port cuts large TCP segments into packets (TSO).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tso {
+    /// Most octets of text of a segment that it cuts, at most 65,000.
+    pub text_max: u16,
+    /// Most bytes of a frame that it makes, from the Ethernet header on.
+    pub frame_max: u16,
+    /// Frames of [`QueuePair::alloc`] that a segment with its headers takes at most.
+    pub frames: usize,
+}
+
+/// What a port can do and was configured to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Caps {
     /// The port's own MAC address.
     pub mac: [u8; 6],
@@ -54,12 +68,15 @@ pub struct Caps {
     pub tx_tcp_checksum: bool,
     /// The port verifies checksums of frames received (a verdict may still be `Unknown`).
     pub rx_checksum: bool,
+    /// The port cuts large segments, and so takes frames of several buffers; it sums both checksums then.
+    pub tso: Option<Tso>,
 }
 
-/// A buffer that holds one link frame, contiguous, from the Ethernet header on. Dropping it returns it to
-/// where it came from, so that a forgotten frame is not a lost one.
+/// A buffer that holds one link frame, contiguous, from the Ethernet header on; only a segment that the device is
+/// to cut may go on in further buffers. Dropping it returns it to where it came from, so that a forgotten frame is
+/// not a lost one.
 pub trait Frame: Sized {
-    /// The frame's bytes.
+    /// The frame's bytes, of its first buffer.
     fn bytes(&self) -> &[u8];
 
     /// The frame's bytes, to be changed.
@@ -71,6 +88,13 @@ pub trait Frame: Sized {
     /// Sets the length in bytes; the start stays. Bytes that were not part of the frame before hold anything.
     /// A length beyond the capacity is cut to the capacity.
     fn set_len(&mut self, len: usize);
+
+    /// Puts a frame's bytes behind this one's, in its own buffer; they are one frame from then on. `None`, or the
+    /// other frame when there is no room for another buffer.
+    fn append(&mut self, next: Self) -> Option<Self>;
+
+    /// Bytes in all buffers.
+    fn total_len(&self) -> usize;
 
     /// The device's verdicts on the checksums of a received frame.
     fn rx_checksums(&self) -> RxChecksums;

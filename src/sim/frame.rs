@@ -3,10 +3,14 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use arrayvec::ArrayVec;
+
 use crate::link::{Frame, RxChecksums, TxOffload};
 
-/// Bytes that a frame can hold: a jumbo frame with its Ethernet header.
+/// Bytes that a buffer can hold: a jumbo frame with its Ethernet header.
 pub const FRAME_BYTES: usize = 9_018;
+/// Buffers of one frame, besides the first.
+const MORE_MAX: usize = 7;
 
 /// A pool of frames; clones name the same pool.
 #[derive(Clone)]
@@ -33,6 +37,7 @@ impl FramePool {
         Some(MemFrame {
             bytes: Some(bytes),
             len: 0,
+            more: ArrayVec::new(),
             checksums: RxChecksums::default(),
             offload: TxOffload::default(),
             pool: self.clone(),
@@ -57,6 +62,8 @@ impl FramePool {
 pub struct MemFrame {
     bytes: Option<Box<[u8]>>,
     len: usize,
+    /// Further buffers with their lengths.
+    more: ArrayVec<(Box<[u8]>, usize), MORE_MAX>,
     checksums: RxChecksums,
     offload: TxOffload,
     pool: FramePool,
@@ -68,6 +75,21 @@ impl MemFrame {
         self.offload
     }
 
+    /// Copies bytes of all buffers, from an offset on.
+    pub(super) fn copy_out(&self, mut offset: usize, to: &mut [u8]) {
+        let more = self.more.iter().map(|(bytes, len)| bytes.get(..*len).unwrap_or_default());
+        let mut done = 0;
+        for part in std::iter::once(self.bytes()).chain(more) {
+            let from = part.get(offset.min(part.len())..).unwrap_or_default();
+            let len = from.len().min(to.len() - done);
+            if let (Some(place), Some(from)) = (to.get_mut(done..done + len), from.get(..len)) {
+                place.copy_from_slice(from);
+            }
+            done += len;
+            offset = offset.saturating_sub(part.len());
+        }
+    }
+
     /// Lets the frame carry a device's verdict.
     pub fn set_rx_checksums(&mut self, checksums: RxChecksums) {
         self.checksums = checksums;
@@ -76,9 +98,8 @@ impl MemFrame {
 
 impl Drop for MemFrame {
     fn drop(&mut self) {
-        if let Some(bytes) = self.bytes.take() {
-            self.pool.free.borrow_mut().push(bytes);
-        }
+        let more = self.more.drain(..).map(|(bytes, _)| bytes);
+        self.pool.free.borrow_mut().extend(self.bytes.take().into_iter().chain(more));
     }
 }
 
@@ -100,12 +121,27 @@ impl Frame for MemFrame {
         self.len = len.min(self.capacity());
     }
 
+    fn append(&mut self, mut next: MemFrame) -> Option<MemFrame> {
+        if self.more.is_full() || !next.more.is_empty() {
+            return Some(next);
+        }
+        let bytes = next.bytes.take()?;
+        self.more.push((bytes, next.len));
+        None
+    }
+
+    fn total_len(&self) -> usize {
+        self.len + self.more.iter().map(|(_, len)| len).sum::<usize>()
+    }
+
     fn rx_checksums(&self) -> RxChecksums {
         self.checksums
     }
 
     fn reset(&mut self) {
         self.len = 0;
+        let more = self.more.drain(..).map(|(bytes, _)| bytes);
+        self.pool.free.borrow_mut().extend(more);
         self.checksums = RxChecksums::default();
         self.offload = TxOffload::default();
     }

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod faults;
 pub mod frame;
 mod line;
+mod nic;
 pub mod pair;
 pub mod pcap;
 mod router;

@@ -8,6 +8,7 @@ pub use super::clock::SimClock;
 use super::faults::Faults;
 use super::frame::{FramePool, MemFrame};
 use super::line::{Flying, Line};
+use super::nic;
 use super::pcap::Pcap;
 use crate::base::burst::Burst;
 use crate::base::time::Instant;
@@ -129,14 +130,17 @@ impl QueuePair for End {
         let mut wire = self.wire.borrow_mut();
         let pool = wire.pool.clone();
         let taken = frames.len().min(self.tx_room);
+        let Wire { directions, capture, .. } = &mut *wire;
         for frame in frames.drain(..taken) {
-            if let Some(capture) = &mut wire.capture {
-                capture.record(now, frame.bytes());
-            }
-            if let Some((arrives, answer)) = wire.directions[self.side].line.refusal(&frame, now, &pool) {
-                wire.directions[1 - self.side].flying.add(arrives, answer);
-            }
-            wire.directions[self.side].send(frame, now, &pool);
+            nic::transmit(frame, &pool, |frame| {
+                if let Some(capture) = capture {
+                    capture.record(now, frame.bytes());
+                }
+                if let Some((arrives, answer)) = directions[self.side].line.refusal(&frame, now, &pool) {
+                    directions[1 - self.side].flying.add(arrives, answer);
+                }
+                directions[self.side].send(frame, now, &pool);
+            });
         }
     }
 
@@ -165,6 +169,7 @@ mod tests {
         tx_ip_checksum: false,
         tx_tcp_checksum: false,
         rx_checksum: false,
+        tso: None,
     };
 
     fn arrivals(faults: Faults, seed: u64) -> Vec<u8> {

@@ -9,6 +9,7 @@ use super::clock::SimClock;
 use super::faults::Faults;
 use super::frame::{FramePool, MemFrame};
 use super::line::{Flying, Line};
+use super::nic;
 use super::pcap::Pcap;
 use crate::base::burst::Burst;
 use crate::base::time::Instant;
@@ -253,9 +254,10 @@ impl QueuePair for Plug {
     fn tx_burst(&mut self, frames: &mut Burst<MemFrame>) {
         let now = self.world.clock.now();
         let mut switch = self.world.switch.borrow_mut();
+        let pool = switch.pool.clone();
         let taken = frames.len().min(self.tx_room);
         for frame in frames.drain(..taken) {
-            switch.send(self.place, frame, now);
+            nic::transmit(frame, &pool, |frame| switch.send(self.place, frame, now));
         }
     }
 
@@ -285,6 +287,7 @@ mod tests {
             tx_ip_checksum: false,
             tx_tcp_checksum: false,
             rx_checksum: false,
+            tso: None,
         }
     }
 

@@ -37,7 +37,8 @@ counters! {
     TxFrames = "tx_frames", "Frames handed to the device.";
     TxBytes = "tx_bytes", "Bytes handed to the device, Ethernet headers included.";
     RxSegments = "rx_segments", "TCP segments received with a correct checksum.";
-    TxSegments = "tx_segments", "TCP segments sent.";
+    TxSegments = "tx_segments", "TCP segments handed to the device; one that it cuts counts once.";
+    LargeSegments = "large_segments", "Segments that the device is asked to cut into several packets.";
     ArpRequestsAnswered = "arp_requests_answered", "ARP requests answered.";
     ArpRequestsSent = "arp_requests_sent", "ARP requests sent.";
     EchoAnswered = "icmp_echo_answered", "ICMP echo requests answered.";

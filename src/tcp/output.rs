@@ -16,6 +16,15 @@ use crate::wire::tcp_options::{Options, SackBlocks, Timestamps};
 /// Bytes that the timestamps option takes on a segment without SYN (OPT-8).
 pub const TIMESTAMPS_LEN: u16 = 12;
 
+/// What one call of [`Tcb::output`] may build.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Budget {
+    /// Segments.
+    pub segments: usize,
+    /// Octets of text of a segment that the device cuts into packets; less than two packets' is none at all.
+    pub text_max: u16,
+}
+
 /// Which octets a segment carries.
 #[derive(Clone, Copy)]
 struct Span {
@@ -23,21 +32,23 @@ struct Span {
     text_len: u16,
     fin: bool,
     repeated: bool,
+    /// Octets of text of each packet that a device makes of it; 0 when it is one packet.
+    cut: u16,
 }
 
 impl Tcb {
-    /// Appends what is owed to `out`, at most `budget` segments; what does not fit stays owed. `held` are the
+    /// Appends what is owed to `out`, within `budget`; what does not fit stays owed. `held` are the
     /// blocks above RCV.NXT that acknowledgments report, `rec` is the connection's record of what is in flight,
     /// if it has one.
     pub fn output(
         &mut self,
         rec: Option<&mut Recovery>,
         ctx: Ctx<'_>,
-        budget: usize,
+        budget: Budget,
         held: &SackBlocks,
         out: &mut Burst<SegmentOut>,
     ) {
-        let limit = out.len() + budget.min(out.remaining_capacity());
+        let limit = out.len() + budget.segments.min(out.remaining_capacity());
         if matches!(self.state(), State::SynReceived | State::SynSent) {
             return self.output_half_open(ctx, limit, held, out);
         }
@@ -46,7 +57,7 @@ impl Tcb {
             out.push(self.pure_ack(ctx, held));
             self.duplicates_owed = left;
         }
-        self.pay_stream(rec, ctx, limit, held, out);
+        self.pay_stream(rec, ctx, Budget { segments: limit, ..budget }, held, out);
         if self.owed.has(Owed::ACK) && out.len() < limit {
             out.push(self.pure_ack(ctx, held));
         }
@@ -75,12 +86,12 @@ impl Tcb {
         }
     }
 
-    /// Probes, what must go again, new text, FIN.
+    /// Probes, what must go again, new text, FIN. The budget's segments are the length that `out` may have.
     fn pay_stream(
         &mut self,
         mut rec: Option<&mut Recovery>,
         ctx: Ctx<'_>,
-        limit: usize,
+        Budget { segments: limit, text_max }: Budget,
         held: &SackBlocks,
         out: &mut Burst<SegmentOut>,
     ) {
@@ -89,6 +100,9 @@ impl Tcb {
         }
         let before = out.len();
         self.restart_after_idle(rec.as_deref_mut(), ctx);
+        if let Some(rec) = rec.as_deref_mut() {
+            self.begin_pace(rec, ctx);
+        }
         if self.owed.has(Owed::PROBE | Owed::TAIL) && out.len() < limit {
             let tail = self.owed.has(Owed::TAIL);
             self.owed.0 &= !(Owed::PROBE | Owed::TAIL);
@@ -102,9 +116,13 @@ impl Tcb {
                 self.owed.0 &= !Owed::SEND;
                 break;
             };
+            let span = self.widened(span, rec.as_deref(), text_max, ctx);
             out.push(self.segment(span, rec.as_deref_mut(), ctx, held));
         }
         self.mind_cork(ctx);
+        if let Some(rec) = rec.as_deref_mut() {
+            self.keep_pace(rec, ctx);
+        }
         self.arm(rec.as_deref(), out.len() > before, ctx);
     }
 
@@ -180,7 +198,7 @@ impl Tcb {
 
     /// `<SEQ=seq><ACK=RCV.NXT><CTL=ACK>`.
     pub(super) fn dataless(&mut self, seq: Seq, ctx: Ctx<'_>, held: &SackBlocks) -> SegmentOut {
-        self.segment(Span { seq, text_len: 0, fin: false, repeated: false }, None, ctx, held)
+        self.segment(Span { seq, text_len: 0, fin: false, repeated: false, cut: 0 }, None, ctx, held)
     }
 
     fn timestamps(&self, ctx: Ctx<'_>) -> Option<Timestamps> {
@@ -228,8 +246,9 @@ impl Tcb {
             wnd,
             up,
             text_len: span.text_len,
+            cut: span.cut,
             repeated: span.repeated,
-            path_probe: span.text_len > self.mss,
+            path_probe: span.text_len > self.mss && span.cut == 0,
             //= ECN-3
             ect: new_text && self.facts.has(fact::ECN) && self.snd.wnd > 0,
             options: Options { timestamps: self.timestamps(ctx), sack, ..Options::default() },
@@ -288,7 +307,10 @@ impl Tcb {
         if self.flight() == 0 {
             self.progress_at = ctx.now.tick();
         }
-        self.path_mtu.sent(end, span.text_len);
+        // Of what a device cuts into packets the first is looked at, as if it had been sent alone.
+        let (first_end, first_len) =
+            if span.cut > 0 { (span.seq + u32::from(span.cut), span.cut) } else { (end, span.text_len) };
+        self.path_mtu.sent(first_end, first_len);
         if span.text_len > 0 && span.text_len < self.mss {
             //= NAG-2
             self.short_end = end;
@@ -301,7 +323,7 @@ impl Tcb {
         let repairing = rec.as_ref().is_some_and(|rec| !rec.is_open());
         if !repairing && !self.facts.has(fact::TIMING | fact::RESENDING) {
             self.facts.set(fact::TIMING);
-            self.timed_end = end;
+            self.timed_end = first_end;
             self.timed_at = ctx.now;
         }
         if let Some(rec) = rec {
@@ -344,10 +366,11 @@ impl Tcb {
     }
 
     /// Octets that may be sent beyond SND.NXT: what both windows leave.
-    fn allowed(&self, rec: Option<&Recovery>) -> u32 {
+    fn allowed(&self, rec: Option<&Recovery>, ctx: Ctx<'_>) -> u32 {
         //= CC-1
         let pipe = rec.map_or(self.flight(), |rec| rec.pipe(self));
-        self.usable().min(self.congestion_window().saturating_sub(pipe))
+        let paced = rec.map_or(u32::MAX, |rec| rec.paced(self, ctx));
+        self.usable().min(self.congestion_window().saturating_sub(pipe)).min(paced)
     }
 
     /// What the peer's window leaves.
@@ -361,7 +384,7 @@ impl Tcb {
     /// What goes next: what must go again, a probe of the path, new text.
     fn next_span(&mut self, rec: Option<&Recovery>, ctx: Ctx<'_>) -> Option<Span> {
         let again = self.next_repeated(rec);
-        again.or_else(|| self.next_path_probe(rec, ctx)).or_else(|| self.next_new(rec))
+        again.or_else(|| self.next_path_probe(rec, ctx)).or_else(|| self.next_new(rec, ctx))
     }
 
     /// A new segment larger than the path's MTU so far (RFC 4821 7.4): only while all goes well, and with three
@@ -374,8 +397,8 @@ impl Tcb {
             && self.timers.expiries == 0
             && self.state().is_synchronized()
             && rec.is_none_or(Recovery::misses_nothing);
-        let fits = healthy && self.unsent() >= all && self.allowed(rec) >= all;
-        fits.then_some(Span { seq: self.snd.nxt, text_len, fin: false, repeated: false })
+        let fits = healthy && self.unsent() >= all && self.allowed(rec, ctx) >= all;
+        fits.then_some(Span { seq: self.snd.nxt, text_len, fin: false, repeated: false, cut: 0 })
     }
 
     /// Text and FIN of `[seq, end)`, both sent before, as far as the peer's window reaches.
@@ -387,7 +410,7 @@ impl Tcb {
         let text_len = if seq.before(text_end) { text_end.since(seq) } else { 0 };
         let fin =
             end.after(self.snd.end) && seq + text_len == self.snd.end && self.snd.end.before(window_edge);
-        (text_len > 0 || fin).then_some(Span { seq, text_len: text_len as u16, fin, repeated: true })
+        (text_len > 0 || fin).then_some(Span { seq, text_len: text_len as u16, fin, repeated: true, cut: 0 })
     }
 
     /// The next piece of what must go again, if the windows allow.
@@ -408,11 +431,11 @@ impl Tcb {
         // At the left edge whatever fits goes; behind it only what is worth a segment.
         let text_len = if allowed >= full || seq == self.snd.una { full.min(allowed) } else { return None };
         let fin = self.facts.has(fact::FIN_SENT) && text_len == text && allowed > text_len;
-        (text_len > 0 || fin).then_some(Span { seq, text_len: text_len as u16, fin, repeated: true })
+        (text_len > 0 || fin).then_some(Span { seq, text_len: text_len as u16, fin, repeated: true, cut: 0 })
     }
 
     /// The next piece of new text, or the FIN, if the windows, Nagle and the silly window rules allow.
-    fn next_new(&self, rec: Option<&Recovery>) -> Option<Span> {
+    fn next_new(&self, rec: Option<&Recovery>, ctx: Ctx<'_>) -> Option<Span> {
         if !matches!(
             self.state(),
             State::Established | State::CloseWait | State::FinWait1 | State::LastAck | State::Closing
@@ -421,10 +444,10 @@ impl Tcb {
             return None;
         }
         let seq = self.snd.nxt;
-        let (usable, allowed, unsent) = (self.usable(), self.allowed(rec), self.unsent());
+        let (usable, allowed, unsent) = (self.usable(), self.allowed(rec, ctx), self.unsent());
         if unsent == 0 {
             let fin = self.fin_pending() && allowed > 0;
-            return fin.then_some(Span { seq, text_len: 0, fin: true, repeated: false });
+            return fin.then_some(Span { seq, text_len: 0, fin: true, repeated: false, cut: 0 });
         }
         //= SHLD-28
         let text_len = unsent.min(usable).min(u32::from(self.mss));
@@ -433,7 +456,22 @@ impl Tcb {
         }
         //= NAG-4
         let fin = self.fin_pending() && text_len == unsent && allowed > text_len;
-        (text_len > 0).then_some(Span { seq, text_len: text_len as u16, fin, repeated: false })
+        (text_len > 0).then_some(Span { seq, text_len: text_len as u16, fin, repeated: false, cut: 0 })
+    }
+
+    /// A full segment of new text with those that would follow it, for a device that cuts them apart: as many
+    /// whole ones as there are text, windows and `text_max` for. What is left goes the usual way.
+    fn widened(&self, span: Span, rec: Option<&Recovery>, text_max: u16, ctx: Ctx<'_>) -> Span {
+        //= OFF-2
+        let mss = u32::from(self.mss);
+        if span.repeated || span.fin || span.text_len != self.mss || u32::from(text_max) < 2 * mss {
+            return span;
+        }
+        let allowed = self.allowed(rec, ctx);
+        let text = self.unsent().min(allowed).min(u32::from(text_max));
+        let text_len = text - text % mss;
+        let fin = self.fin_pending() && text_len == self.unsent() && allowed > text_len;
+        if text_len > mss { Span { text_len: text_len as u16, cut: self.mss, fin, ..span } } else { span }
     }
 
     /// The sender's side of silly window avoidance (RFC 9293 3.8.6.2.1), with Nagle's rule in Minshall's form.
@@ -467,7 +505,7 @@ impl Tcb {
         let room = if self.snd.nxt.before(window_edge) { window_edge.since(self.snd.nxt) } else { 0 };
         let text_len = self.unsent().min(u32::from(self.mss));
         let span = if text_len > 0 && text_len <= room {
-            Span { seq: self.snd.nxt, text_len: text_len as u16, fin: false, repeated: false }
+            Span { seq: self.snd.nxt, text_len: text_len as u16, fin: false, repeated: false, cut: 0 }
         } else {
             let (seq, end) = rec.last_sent(self);
             self.span_again(seq, end)?
@@ -489,12 +527,12 @@ impl Tcb {
             let text = if self.snd.una.after(self.snd.end) { 0 } else { self.snd.end.since(self.snd.una) };
             let text_len = text.min(1) as u16;
             let fin = text_len == 0 && self.facts.has(fact::FIN_SENT);
-            let span = Span { seq: self.snd.una, text_len, fin, repeated: true };
+            let span = Span { seq: self.snd.una, text_len, fin, repeated: true, cut: 0 };
             return (text_len > 0 || fin).then_some(span);
         }
         let unsent = self.unsent();
         let text_len = unsent.min(self.snd.wnd.max(1)).min(u32::from(self.mss)) as u16;
         let fin = text_len == 0 && self.fin_pending();
-        (text_len > 0 || fin).then_some(Span { seq: self.snd.nxt, text_len, fin, repeated: false })
+        (text_len > 0 || fin).then_some(Span { seq: self.snd.nxt, text_len, fin, repeated: false, cut: 0 })
     }
 }

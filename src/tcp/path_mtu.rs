@@ -78,6 +78,7 @@ pub enum Change {
     BlackHole,
 }
 
+//= TS-16
 /// The state of path MTU discovery.
 #[derive(Clone, Copy, Debug)]
 pub struct PathMtu {

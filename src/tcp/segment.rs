@@ -20,6 +20,9 @@ pub struct SegmentOut {
     pub up: u16,
     /// Octets of text, to be taken from the send queue at `seq`.
     pub text_len: u16,
+    /// Octets of text of each packet that a device makes of this segment; 0 when it is one packet. The text is
+    /// then more than one packet's, and new.
+    pub cut: u16,
     /// The text was sent before.
     pub repeated: bool,
     /// The packet is larger than the path's MTU so far, to find out whether it arrives (PLPMTUD-1).

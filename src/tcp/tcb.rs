@@ -169,6 +169,8 @@ pub struct Timers {
     pub ack_at: Option<Tick>,
     /// The end of FIN-WAIT-2 (TMR-11) or TIME-WAIT (TMR-6).
     pub life_at: Option<Tick>,
+    /// When pacing lets more go (PACE-1).
+    pub pace_at: Option<Tick>,
     /// How often `waiting` expired without progress.
     pub expiries: u8,
     /// Doublings of RTO that stay until the next sample, though there was progress (RTO-11).
@@ -297,6 +299,7 @@ impl Tcb {
         self.timers.waiting = Waiting::Nothing;
         self.timers.ack_at = None;
         self.timers.life_at = None;
+        self.timers.pace_at = None;
         self.cork = Cork::Off;
         out.end = Some(why);
     }
@@ -305,6 +308,7 @@ impl Tcb {
     pub fn deadline(&self) -> Option<Tick> {
         let retransmit = (self.timers.waiting != Waiting::Nothing).then_some(self.timers.retransmit_at);
         let others = Tick::earliest(self.timers.ack_at, self.timers.life_at);
+        let others = Tick::earliest(others, self.timers.pace_at);
         Tick::earliest(Tick::earliest(retransmit, self.cork_at()), others)
     }
 

@@ -52,6 +52,7 @@ impl Tcb {
         // Nothing is left to be sent: only an acknowledgment can still be owed (CLG-2 owes none).
         self.owed.0 &= super::tcb::Owed::ACK;
         self.timers.ack_at = None;
+        self.timers.pace_at = None;
         self.timers.life_at = Some(Tick::after_ms(ctx.now, ctx.cfg.time_wait_ms));
     }
 

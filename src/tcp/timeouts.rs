@@ -20,6 +20,10 @@ impl Tcb {
             self.owe_ack();
         }
         self.cork_timeout(now);
+        if self.timers.pace_at.is_some_and(|at| at.is_due(now)) {
+            self.timers.pace_at = None;
+            self.owed.0 |= Owed::SEND;
+        }
         if self.timers.waiting != Waiting::Nothing && self.timers.retransmit_at.is_due(now) {
             match self.timers.waiting {
                 Waiting::Nothing => {}
@@ -33,6 +37,7 @@ impl Tcb {
                 Waiting::Reorder if self.timers.rto_at.is_due(now) => {
                     self.retransmission_timeout(rec, ctx, &mut out);
                 }
+                //= TMR-9
                 Waiting::Reorder => self.look_again(rec, ctx, &mut out),
                 Waiting::TailProbe => self.probe_tail(rec, ctx, &mut out),
                 Waiting::Persist | Waiting::Override => self.persist_timeout(ctx, &mut out),

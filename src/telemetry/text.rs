@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::base::drop_reason::DropReason;
 use crate::stats::counters::Counter;
+use crate::stats::losses::Losses;
 use crate::stats::snapshot::Snapshot;
 
 /// Fill levels of all shards together.
@@ -72,6 +73,32 @@ pub fn interval(age: Duration, elapsed: Duration, change: &Snapshot, levels: Lev
     text
 }
 
+/// What a port lost in an interval, as a line of its block; nothing when it lost nothing.
+pub fn port_lost(port: &str, change: &Losses) -> String {
+    let lost: Vec<_> = change
+        .each()
+        .into_iter()
+        .filter(|(_, n, _)| *n > 0)
+        .map(|(name, n, _)| format!("{name} {}", thousands(n)))
+        .collect();
+    if lost.is_empty() { String::new() } else { format!("          {port} lost: {}\n", lost.join("  ")) }
+}
+
+/// What a port lost in all, as lines of the account, and what to do about it.
+pub fn port_account(port: &str, all: &Losses) -> String {
+    let mut text = String::new();
+    for (name, n, sentence) in all.each().into_iter().filter(|(_, n, _)| *n > 0) {
+        let _ = writeln!(text, "  {:<24} {:>15}  {sentence}", format!("{port} {name}"), thousands(n));
+    }
+    if all.rx_missed > 0 {
+        let _ = writeln!(
+            text,
+            "  {port} was not emptied in time: give its loop a core of its own, or fewer ports."
+        );
+    }
+    text
+}
+
 /// The final account.
 pub fn account(age: Duration, all: &Snapshot, levels: Levels, time_wait: Duration) -> String {
     let mut text = String::new();
@@ -131,6 +158,22 @@ mod tests {
     fn numbers_are_readable() {
         let shown: Vec<_> = [0, 7, 999, 1_000, 1_234_567].into_iter().map(thousands).collect();
         assert_eq!(shown, ["0", "7", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn a_port_s_losses_are_named_and_nothing_is_said_of_none() {
+        let none = Losses::default();
+        assert_eq!(
+            (port_lost("net_tap0", &none), port_account("net_tap0", &none)),
+            (String::new(), String::new())
+        );
+        let some = Losses { rx_missed: 1_200, tx_errors: 3, ..none };
+        assert_eq!(port_lost("net_tap0", &some), "          net_tap0 lost: rx_missed 1,200  tx_errors 3\n");
+        let text = port_account("net_tap0", &some);
+        assert!(
+            text.contains("net_tap0 rx_missed") && text.contains("1,200") && text.contains("a core"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -53,6 +53,7 @@ fn help_names_every_option_of_the_issue() {
         "--burst",
         "--drain",
         "--dad",
+        "--no-tso",
     ] {
         assert!(
             help.contains(&format!("{option} ")) || help.contains(&format!("{option}\n")),

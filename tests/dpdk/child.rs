@@ -11,7 +11,9 @@ use dpdk_tcp::dpdk::mempool::PoolPlan;
 
 /// Names the test whose body is to run, in the environment of the process that runs it.
 const MARK: &str = "DPDK_TCP_TEST_BODY";
-const TIME_MAX: Duration = Duration::from_secs(60);
+/// How many seconds a body may take, in the environment of whoever lets it do more than usual.
+const TIME: &str = "DPDK_TCP_TEST_SECONDS";
+const TIME_USUAL: Duration = Duration::from_secs(60);
 
 /// Runs `body` in another process with the test's full name, behind the words of `wrapper`, and returns what it
 /// wrote. `None` in that other process, once the body has run there.
@@ -39,12 +41,13 @@ pub fn run_behind(wrapper: &[&str], name: &str, body: fn()) -> Option<String> {
         .stderr(output)
         .spawn()
         .unwrap();
+    let time_max = env::var(TIME).map_or(TIME_USUAL, |words| Duration::from_secs(words.parse().unwrap()));
     let started = Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }
-        if started.elapsed() > TIME_MAX {
+        if started.elapsed() > time_max {
             child.kill().unwrap();
             break child.wait().unwrap();
         }

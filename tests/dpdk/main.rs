@@ -7,6 +7,7 @@
 mod child;
 mod cores;
 mod errors;
+mod faults;
 mod kept;
 mod kernel;
 mod lab;
@@ -16,6 +17,8 @@ mod memory;
 mod no_alloc;
 mod pools;
 mod rig;
+mod roles;
 mod serve;
 mod socket;
 mod tap;
+mod text;

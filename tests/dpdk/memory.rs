@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use dpdk_tcp::base::burst::{BURST_MAX, Burst};
 use dpdk_tcp::base::drop_reason::DropReason;
 use dpdk_tcp::dpdk::cable::create_ring_pair;
 use dpdk_tcp::dpdk::eal::Eal;
-use dpdk_tcp::dpdk::mempool::{Mempool, Returned};
+use dpdk_tcp::dpdk::mempool::{Mempool, PoolPlan, Returned};
 use dpdk_tcp::dpdk::port::{self, Port, PortConfig};
 use dpdk_tcp::dpdk::queue::Queue;
 use dpdk_tcp::link::{Frame, QueuePair};
@@ -145,17 +147,29 @@ fn ports_and_queues_are_given_out_once() {
 #[test]
 fn an_mtu_that_the_device_cannot_have_is_refused_with_one_that_it_can() {
     child::run("memory::an_mtu_that_the_device_cannot_have_is_refused_with_one_that_it_can", || {
-        let eal = child::eal(&["-l", "0"]);
+        let file = std::env::temp_dir().join(format!("dpdk-tcp-mtu-{}.pcap", std::process::id()));
+        fs::write(&file, pcap(&[60])).unwrap();
+        let vdev = format!("net_pcap0,rx_pcap={}", file.display());
+        let eal = child::eal(&["-l", "0", "--vdev", &vdev]);
         create_ring_pair(&eal, "m", 64).unwrap();
         let pool = Mempool::create(&eal, "mtu", &plan(), -1).unwrap();
-        let info = port::find(&eal, "0").unwrap();
+        let info = port::find(&eal, "net_ring_ma").unwrap();
         let config = PortConfig { mtu: Some(9_000), ..PortConfig::default() };
         let cause = Port::configure(&eal, &info, config, &pool).err().unwrap().to_string();
+        assert!(cause.contains("9000") && cause.contains("`--mtu 1500`"), "{cause}");
+        assert!(cause.contains("the buffers of its pool"), "{cause}");
+        let jumbo = Mempool::create(&eal, "jumbo", &PoolPlan { mtu: 9_000, ..plan() }, -1).unwrap();
+        let port = Port::configure(&eal, &info, config, &jumbo).unwrap();
+        assert_eq!(port.caps().mtu, 9_000);
+        // A device over an interface of the kernel has its MTU from there.
+        let pcap = port::find(&eal, "net_pcap0").unwrap();
+        let cause = Port::configure(&eal, &pcap, config, &jumbo).err().unwrap().to_string();
         assert!(cause.contains("9000") && cause.contains("`--mtu 1500`"), "{cause}");
         let config = PortConfig { mtu: Some(1_280), ..PortConfig::default() };
         let info = port::find(&eal, "net_ring_mb").unwrap();
         let port = Port::configure(&eal, &info, config, &pool).unwrap();
         assert_eq!(port.caps().mtu, 1_280);
+        let _ = fs::remove_file(&file);
     });
 }
 
@@ -188,4 +202,63 @@ fn pcap(lengths: &[u32]) -> Vec<u8> {
         bytes.resize(bytes.len() + *len as usize, 0);
     }
     bytes
+}
+
+/// Frames of a jumbo MTU pass from one port to the other, each in one buffer.
+#[track_caller]
+fn carries_jumbo(eal: &Eal, names: [&str; 2]) {
+    let pool = Mempool::create(eal, "jumbo", &PoolPlan { mtu: 9_000, ..plan() }, -1).unwrap();
+    let config = PortConfig { mtu: Some(9_000), ..PortConfig::default() };
+    let [(a, mut qa, counters_a), (b, mut qb, counters_b)] = names.map(|name| open(eal, name, config, &pool));
+    assert_eq!((a.caps().mtu, b.caps().mtu), (9_000, 9_000));
+    let started = Instant::now();
+    // A memif port comes up when the other end has connected, and then needs to be polled once.
+    while !(a.link().up && b.link().up) {
+        assert!(started.elapsed() < Duration::from_secs(10), "no link");
+        thread::sleep(Duration::from_millis(1));
+    }
+    let mut arrived = Burst::new();
+    qb.rx_burst(&mut arrived, 32);
+    qa.rx_burst(&mut arrived, 32);
+    for len in [60, 1_514, 2_048, 2_049, 9_014] {
+        for back in [false, true] {
+            let (from, to) = if back { (&mut qb, &mut qa) } else { (&mut qa, &mut qb) };
+            let mut frame = from.alloc().unwrap();
+            frame.set_len(len);
+            frame.bytes_mut().iter_mut().enumerate().for_each(|(at, octet)| *octet = (at % 251) as u8);
+            let expected = frame.bytes().to_vec();
+            assert_eq!((frame.total_len(), expected.len()), (len, len));
+            let mut burst = Burst::new();
+            burst.push(frame);
+            from.tx_burst(&mut burst);
+            assert!(burst.is_empty());
+            let started = Instant::now();
+            while arrived.is_empty() {
+                to.rx_burst(&mut arrived, 32);
+                assert!(started.elapsed() < Duration::from_secs(10), "{len} bytes did not arrive");
+            }
+            assert!(arrived[0].bytes() == expected, "{len} bytes");
+            to.recycle(arrived.remove(0));
+        }
+    }
+    for counters in [counters_a, counters_b] {
+        assert_eq!(counters.dropped(DropReason::FrameChained), 0);
+    }
+    drop((qa, qb));
+    a.close().unwrap();
+    b.close().unwrap();
+    assert_eq!(pool.check_returned(), Ok(Returned::All));
+}
+
+#[test]
+fn jumbo_frames_pass_over_rings_and_memif() {
+    child::run("memory::jumbo_frames_pass_over_rings_and_memif", || {
+        let socket = format!("dpdk-tcp-jumbo-{}", std::process::id());
+        let end = |n: u8, role: &str| format!("net_memif{n},role={role},id=0,socket={socket}");
+        let [server, client] = [end(0, "server"), end(1, "client")];
+        let eal = child::eal(&["-l", "0", "--vdev", &server, "--vdev", &client]);
+        create_ring_pair(&eal, "j", 64).unwrap();
+        carries_jumbo(&eal, ["net_ring_ja", "net_ring_jb"]);
+        carries_jumbo(&eal, ["net_memif0", "net_memif1"]);
+    });
 }

@@ -205,7 +205,7 @@ fn loops_on_a_cable_allocate_nothing_whatever_happens() {
             Counter::ResetByPeer,
             Counter::RstSent,
             Counter::TimeWaitEntered,
-            Counter::RtoExpired,
+            Counter::TailProbes,
             Counter::Retransmissions,
         ] {
             assert!(counters.get(counter) > 0, "no {}", counter.name());

@@ -102,9 +102,14 @@ pub struct Ends {
 
 impl Ends {
     pub fn new(eal: Eal, slots: u32) -> Ends {
-        create_ring_pair(&eal, "c", slots).unwrap();
-        let pool = Mempool::create(&eal, "cable", &plan(), -1).unwrap();
-        let ports = ["net_ring_ca", "net_ring_cb"].map(|name| open(&eal, name, &pool));
+        Ends::named(eal, "c", slots)
+    }
+
+    /// One of several cables of a process.
+    pub fn named(eal: Eal, name: &str, slots: u32) -> Ends {
+        create_ring_pair(&eal, name, slots).unwrap();
+        let pool = Mempool::create(&eal, name, &plan(), -1).unwrap();
+        let ports = ["a", "b"].map(|end| open(&eal, &format!("net_ring_{name}{end}"), &pool));
         Ends { eal, pool, ports }
     }
 

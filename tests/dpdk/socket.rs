@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
@@ -40,6 +40,28 @@ pub fn signal(process: u32, signal: i32) {
     assert_eq!(rc, 0, "{}", io::Error::last_os_error());
 }
 
+fn mask(how: i32) {
+    // SAFETY: the set is initialised before it is used, and both calls keep nothing of it.
+    let rc = unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, libc::SIGRTMIN() + 1);
+        libc::pthread_sigmask(how, &set, std::ptr::null_mut())
+    };
+    assert_eq!(rc, 0, "{}", io::Error::from_raw_os_error(rc));
+}
+
+/// Keeps the signal by which a tap tells of frames away from this thread, and from those that it starts: it
+/// would interrupt their system calls.
+pub fn block_signals() {
+    mask(libc::SIG_BLOCK);
+}
+
+/// Lets this thread be told of frames.
+pub fn allow_signals() {
+    mask(libc::SIG_UNBLOCK);
+}
+
 fn set(socket: &impl AsRawFd, level: i32, name: i32, value: &impl Sized) {
     let (len, value) = (size_of_val(value) as libc::socklen_t, std::ptr::from_ref(value));
     // SAFETY: the value is read during the call only, as many bytes of it as it has.
@@ -61,15 +83,63 @@ pub fn reset_on_close(stream: &TcpStream) {
     set(stream, libc::SOL_SOCKET, libc::SO_LINGER, &linger);
 }
 
+/// The socket asks its peer whether it is still there after a second of silence, and every second from then on,
+/// and gives up after `count` questions without an answer.
+pub fn keep_alive(stream: &TcpStream, count: i32) {
+    set(stream, libc::SOL_SOCKET, libc::SO_KEEPALIVE, &1i32);
+    set(stream, libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, &1i32);
+    set(stream, libc::IPPROTO_TCP, libc::TCP_KEEPINTVL, &1i32);
+    set(stream, libc::IPPROTO_TCP, libc::TCP_KEEPCNT, &count);
+}
+
+/// Sends octets the last of which is urgent.
+pub fn send_urgent(stream: &TcpStream, octets: &[u8]) {
+    // SAFETY: the octets are read during the call only.
+    let sent = unsafe { libc::send(stream.as_raw_fd(), octets.as_ptr().cast(), octets.len(), libc::MSG_OOB) };
+    assert_eq!(sent, octets.len() as isize, "{}", io::Error::last_os_error());
+}
+
+/// The urgent octet that has arrived, if one has.
+pub fn receive_urgent(stream: &TcpStream) -> Option<u8> {
+    let mut octet = 0u8;
+    // SAFETY: the place for one octet outlives the call.
+    let count =
+        unsafe { libc::recv(stream.as_raw_fd(), std::ptr::from_mut(&mut octet).cast(), 1, libc::MSG_OOB) };
+    (count == 1).then_some(octet)
+}
+
+/// A listener whose connections have the options of `dial`, and of which so many wait to be accepted (and one more).
+pub fn listen(at: SocketAddr, dial: Dial, backlog: i32) -> io::Result<TcpListener> {
+    let SocketAddr::V4(at) = at else { return Err(io::ErrorKind::Unsupported.into()) };
+    let listener = TcpListener::from(socket(libc::SOCK_STREAM, 0));
+    set(&listener, libc::SOL_SOCKET, libc::SO_REUSEADDR, &1i32);
+    dial.set(&listener);
+    bind(&listener, sockaddr(*at.ip(), at.port()))?;
+    // SAFETY: takes two numbers.
+    let rc = unsafe { libc::listen(listener.as_raw_fd(), backlog) };
+    if rc == 0 { Ok(listener) } else { Err(io::Error::last_os_error()) }
+}
+
+fn bind(socket: &impl AsRawFd, own: libc::sockaddr_in) -> io::Result<()> {
+    let len = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+    // SAFETY: the address is read during the call only, as many bytes of it as it has.
+    let rc = unsafe { libc::bind(socket.as_raw_fd(), std::ptr::from_ref(&own).cast(), len) };
+    if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// How a socket is made before it connects.
 #[derive(Clone, Copy, Default)]
 pub struct Dial {
     /// The address that it connects from.
     pub from: Option<Ipv4Addr>,
+    /// The port that it connects from; only with an address.
+    pub from_port: u16,
     /// SO_RCVBUF.
     pub receive_buffer: Option<i32>,
     /// SO_SNDBUF.
     pub send_buffer: Option<i32>,
+    /// TCP_CONGESTION. Unlike the variable of that name it may be any that there is, in every namespace.
+    pub congestion: Option<&'static str>,
     /// How long connecting, reading and writing may take; 20 seconds where nothing else is said.
     pub patience: Option<Duration>,
 }
@@ -84,6 +154,20 @@ fn sockaddr(ip: Ipv4Addr, port: u16) -> libc::sockaddr_in {
 }
 
 impl Dial {
+    /// Sets the options that are set before a connection begins.
+    fn set(self, socket: &impl AsRawFd) {
+        for (name, size) in [(libc::SO_RCVBUF, self.receive_buffer), (libc::SO_SNDBUF, self.send_buffer)] {
+            if let Some(size) = size {
+                set(socket, libc::SOL_SOCKET, name, &size);
+            }
+        }
+        if let Some(name) = self.congestion {
+            let mut octets = [0u8; 16];
+            octets[..name.len()].copy_from_slice(name.as_bytes());
+            set(socket, libc::IPPROTO_TCP, libc::TCP_CONGESTION, &octets);
+        }
+    }
+
     /// Connects.
     pub fn connect(self, to: SocketAddr) -> io::Result<TcpStream> {
         let SocketAddr::V4(to) = to else { return Err(io::ErrorKind::Unsupported.into()) };
@@ -92,25 +176,15 @@ impl Dial {
         let patience = Some(self.patience.unwrap_or(Duration::from_secs(20)));
         stream.set_read_timeout(patience)?;
         stream.set_write_timeout(patience)?;
-        if let Some(size) = self.receive_buffer {
-            set(&stream, libc::SOL_SOCKET, libc::SO_RCVBUF, &size);
-        }
-        if let Some(size) = self.send_buffer {
-            set(&stream, libc::SOL_SOCKET, libc::SO_SNDBUF, &size);
-        }
+        self.set(&stream);
         let len = size_of::<libc::sockaddr_in>() as libc::socklen_t;
         if let Some(from) = self.from {
-            // The port is chosen when it is known whom to connect to, so that one port serves several peers.
+            // A port is chosen when it is known whom to connect to, so that one port serves several peers.
             set(&stream, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, &1i32);
-            let own = sockaddr(from, 0);
-            // SAFETY: the address is read during the call only, as many bytes of it as it has.
-            let rc = unsafe { libc::bind(stream.as_raw_fd(), std::ptr::from_ref(&own).cast(), len) };
-            if rc != 0 {
-                return Err(io::Error::last_os_error());
-            }
+            bind(&stream, sockaddr(from, self.from_port))?;
         }
         let peer = sockaddr(*to.ip(), to.port());
-        // SAFETY: as above.
+        // SAFETY: the address is read during the call only, as many bytes of it as it has.
         let rc = unsafe { libc::connect(stream.as_raw_fd(), std::ptr::from_ref(&peer).cast(), len) };
         if rc != 0 {
             return Err(io::Error::last_os_error());

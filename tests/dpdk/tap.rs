@@ -111,7 +111,7 @@ fn write_reset(reply: &mut dpdk_tcp::dpdk::mbuf::Mbuf, syn: &[u8], offload: bool
             l4_len: 20,
             ip_checksum: true,
             tcp_checksum: true,
-            ipv6: false,
+            ..TxOffload::default()
         });
     }
 }

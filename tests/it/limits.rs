@@ -81,6 +81,12 @@ fn where_places_are_scarce_the_oldest_that_nobody_waits_for_goes() {
     (0..4).for_each(|n| finish(&mut world, n));
     assert_eq!(world.count(Counter::ClosingReset), 0, "as long as there are places they harm nobody");
     world.sent();
+    let (early, _) = world.half_open(PEER_PORT + 30, Seq(7), plain());
+    world.inject(&[early.seg(ACK)]);
+    assert_eq!(world.count(Counter::ClosingReset), 0, "nor if they closed a moment ago");
+    world.inject(&[early.seg(Flags::RST)]);
+    world.pass_ms(1_100);
+    world.sent();
     world.told();
     let (last, _) = world.half_open(PEER_PORT + 10, Seq(7), plain());
     world.inject(&[last.seg(ACK)]);

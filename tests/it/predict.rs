@@ -6,6 +6,7 @@ use dpdk_tcp::base::time::Instant;
 use dpdk_tcp::tcp::Ctx;
 use dpdk_tcp::tcp::arrives::synchronized::Room;
 use dpdk_tcp::tcp::config::Config;
+use dpdk_tcp::tcp::output::Budget;
 use dpdk_tcp::tcp::recovery::Recovery;
 use dpdk_tcp::tcp::segment::SegmentOut;
 use dpdk_tcp::tcp::state::State;
@@ -29,7 +30,13 @@ impl Side {
         let out = self.tcb.segment_arrives(segment, ROOM, Some(&mut self.rec), ctx);
         let mut left = Burst::<SegmentOut>::new();
         if self.tcb.state() != State::Closed {
-            self.tcb.output(Some(&mut self.rec), ctx, 8, &SackBlocks::default(), &mut left);
+            self.tcb.output(
+                Some(&mut self.rec),
+                ctx,
+                Budget { segments: 8, text_max: 0 },
+                &SackBlocks::default(),
+                &mut left,
+            );
         }
         format!("{out:?} {left:?} {:?} {:?}", self.tcb, self.rec)
     }
@@ -58,7 +65,7 @@ fn established(prediction: bool, options: Options, now: Instant) -> Side {
         options: Options { timestamps: options.timestamps, ..Options::default() },
         ..Segment::default()
     };
-    tcb.output(None, ctx, 8, &SackBlocks::default(), &mut Burst::new());
+    tcb.output(None, ctx, Budget { segments: 8, text_max: 0 }, &SackBlocks::default(), &mut Burst::new());
     let out = tcb.segment_arrives(&ack, ROOM, None, ctx);
     assert!(out.opened);
     rec.attach(&tcb, ctx);

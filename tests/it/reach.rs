@@ -18,7 +18,7 @@ use dpdk_tcp::engine::shard::Shard;
 use dpdk_tcp::engine::worker::{Pass, Worker};
 use dpdk_tcp::inet::locals::Locals;
 use dpdk_tcp::inet::route::Routes;
-use dpdk_tcp::link::{Caps, Frame, QueuePair};
+use dpdk_tcp::link::{Caps, Frame, QueuePair, Tso};
 use dpdk_tcp::sim::faults::Faults;
 use dpdk_tcp::sim::frame::FramePool;
 use dpdk_tcp::sim::pair::{End, SimClock, wire};
@@ -43,7 +43,18 @@ pub const PORT: u16 = 80;
 pub const PEER_PORT: u16 = 40_000;
 
 pub fn caps(mac: Mac, mtu: u16) -> Caps {
-    Caps { mac: mac.0, mtu, tx_ip_checksum: false, tx_tcp_checksum: false, rx_checksum: false }
+    Caps { mac: mac.0, mtu, ..Caps::default() }
+}
+
+/// A port that sums what it sends and cuts large segments. Its buffers hold a jumbo frame each.
+pub fn caps_with_tso(mac: Mac, mtu: u16) -> Caps {
+    let tso = Some(Tso { text_max: 32_000, frame_max: mtu + 14, frames: 4 });
+    Caps { tx_ip_checksum: true, tx_tcp_checksum: true, tso, ..caps(mac, mtu) }
+}
+
+/// `DPDK_TCP_TSO=1` lets every test run over such a port.
+fn tso_is_asked_for() -> bool {
+    std::env::var_os("DPDK_TCP_TSO").is_some()
 }
 
 /// What an application was told, in order.
@@ -184,6 +195,8 @@ pub struct Setup {
     pub probe_first: bool,
     /// Frames in the pool of both ends.
     pub frames: usize,
+    /// Our port sums what it sends and cuts large segments.
+    pub tso: bool,
     /// Frames that our end takes at once.
     pub tx_room: usize,
 }
@@ -211,7 +224,8 @@ impl Setup {
         let clock = SimClock::default();
         clock.advance_to(Instant(self.start_us));
         let pool = FramePool::new(self.frames);
-        let both = [caps(OUR_MAC, self.mtu), caps(PEER_MAC, self.mtu)];
+        let ours = if self.tso { caps_with_tso(OUR_MAC, self.mtu) } else { caps(OUR_MAC, self.mtu) };
+        let both = [ours, caps(PEER_MAC, self.mtu)];
         let (mut ours, peer) = wire(&clock, &pool, both, self.faults, self.seed);
         ours.tx_room = self.tx_room;
         let secrets = Secrets::from_seed(self.seed);
@@ -256,6 +270,7 @@ impl Default for Setup {
             fixed: true,
             probe_first: false,
             frames: 2_048,
+            tso: tso_is_asked_for(),
             tx_room: usize::MAX,
         }
     }

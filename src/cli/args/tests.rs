@@ -40,6 +40,7 @@ fn without_any_word_the_command_is_serve_with_its_defaults() {
         ],
         http_body: 1_024,
         mtu: 1_500,
+        no_tso: false,
         max_connections: 262_144,
         backlog: 4_096,
         time_wait: Duration::from_secs(60),
@@ -52,6 +53,7 @@ fn without_any_word_the_command_is_serve_with_its_defaults() {
         receive_buffer: 256 << 10,
         keep_alive: None,
         user_timeout: Duration::from_secs(300),
+        rto_min: Duration::from_secs(1),
         ttl: std::num::NonZeroU8::new(64).unwrap(),
         dscp: 0,
         congestion: crate::config::connection::Congestion::Cubic,
@@ -69,7 +71,7 @@ fn without_any_word_the_command_is_serve_with_its_defaults() {
 fn every_option_reaches_its_field() {
     let options = serve_of(
         "--addr 10.0.0.1/24@1 --addr 10.0.1.1/24 --gateway 10.0.0.254 --neighbour 10.0.0.2=02:00:00:00:00:02 \
-         --dad --listen 8080=http --http-body 64k --mtu 9000 --max-connections 1M --backlog 1k \
+         --dad --listen 8080=http --http-body 64k --mtu 9000 --no-tso --max-connections 1M --backlog 1k \
          --time-wait 250ms --time-wait-max 5 --congestion reno --rst-rate 10 --buffers 1G --duration 1h \
          --stats-interval 0 --drain 0 --burst 7",
     );
@@ -77,7 +79,7 @@ fn every_option_reaches_its_field() {
     assert_eq!(options.addresses[0].port.as_deref(), Some("1"));
     assert_eq!(options.gateway, Some("10.0.0.254".parse().unwrap()));
     assert_eq!(options.neighbours, [("10.0.0.2".parse().unwrap(), [2, 0, 0, 0, 0, 2])]);
-    assert!(options.dad);
+    assert!(options.dad && options.no_tso);
     assert_eq!(options.listen, [Listen { port: 8_080, service: Service::Http }]);
     assert_eq!((options.http_body, options.mtu, options.burst), (65_536, 9_000, 7));
     assert_eq!((options.max_connections, options.backlog), (1_000_000, 1_000));

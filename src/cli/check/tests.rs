@@ -33,7 +33,7 @@ fn nic(address: &str, driver: Option<&str>, interface: Option<&str>) -> Nic {
 
 fn asked(eal: &str) -> Asked {
     let eal = eal.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect();
-    Asked { eal, max_connections: 262_144, needed_bytes: 100 << 20 }
+    Asked { eal, max_connections: 262_144, mtu: 1_500, needed_bytes: 100 << 20 }
 }
 
 #[track_caller]
@@ -216,4 +216,19 @@ fn an_empty_machine_has_nothing_and_breaks_nothing() {
     let facts = Facts::gather(Path::new("/nowhere/at/all"), &|_| None);
     assert_eq!(facts.tun, Tun::Missing);
     assert_eq!(exit_status(&findings(&facts, &asked("-l 0"))), 1);
+}
+
+#[test]
+fn jumbo_frames_are_not_for_a_tap() {
+    let of = |mtu, eal: &str| findings(&machine(), &Asked { mtu, ..asked(eal) });
+    for (mtu, eal) in [(1_500, "--vdev net_tap0"), (9_000, "--vdev net_memif0"), (9_000, "")] {
+        assert_eq!(exit_status(&of(mtu, eal)), 0, "{mtu} {eal}");
+    }
+    for driver in ["net_tap", "net_af_packet"] {
+        let found = text(&of(9_000, &format!("--vdev {driver}0")));
+        assert!(
+            found.contains(&format!("{driver} carries packets of 1500")) && found.contains("--mtu 1500"),
+            "{found}"
+        );
+    }
 }

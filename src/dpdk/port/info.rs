@@ -4,6 +4,7 @@ use std::ffi::{CStr, c_char};
 
 use dpdk_sys::rte_eth_dev_info;
 
+use crate::base::burst::BURST_MAX;
 use crate::dpdk::eal::{Eal, port_id};
 use crate::dpdk::error::PortError;
 use crate::dpdk::offload::Offloads;
@@ -11,6 +12,8 @@ use crate::dpdk::offload::Offloads;
 /// Descriptors of a queue, where the driver does not prefer more: a flood of small frames must fit while the
 /// loop is busy elsewhere.
 const DESCRIPTORS: u16 = 1_024;
+/// Buffers of the largest segment that a port is to cut.
+pub(super) const TSO_FRAMES_MAX: usize = 16;
 /// Most queues of one port that can be taken: one bit each.
 const QUEUES_MAX: u16 = 64;
 
@@ -31,10 +34,21 @@ pub struct PortInfo {
     pub tx_descriptors: u16,
     /// Most queues each way.
     pub queues_max: u16,
-    /// Checksum work that it offers.
+    /// Work that it offers to take over.
     pub(super) offered: Offloads,
+    /// Most buffers of a frame that it sends; `u16::MAX` where it knows no limit.
+    pub(super) tx_buffers_max: u16,
     /// Largest IP packet that its frames can carry, in bytes.
     pub(super) mtu_max: u16,
+}
+
+impl PortInfo {
+    /// Buffers of segments that wait until the port takes them to be cut; 0 where it cuts none.
+    pub fn frames_to_cut(&self) -> u32 {
+        let frames =
+            if self.offered.tso() { TSO_FRAMES_MAX.min(usize::from(self.tx_buffers_max)) } else { 0 };
+        (frames * BURST_MAX) as u32
+    }
 }
 
 /// All ports that EAL found, in the order of their indices.
@@ -99,6 +113,10 @@ fn probe(id: u16) -> Option<PortInfo> {
         rx_descriptors,
         tx_descriptors,
         queues_max: raw.max_rx_queues.min(raw.max_tx_queues).min(QUEUES_MAX),
+        tx_buffers_max: match raw.tx_desc_lim.nb_seg_max {
+            0 => u16::MAX,
+            max => max,
+        },
         offered: Offloads::within(raw.rx_offload_capa, raw.tx_offload_capa),
         mtu_max: raw.max_mtu.min(by_frame),
     })

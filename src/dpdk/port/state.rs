@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::dpdk::offload::Offloads;
+use crate::stats::losses::Losses;
 
 /// The state of a port's link.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -11,6 +12,17 @@ pub struct Link {
     pub up: bool,
     /// In Mbit/s; `u32::MAX` when unknown.
     pub speed_mbps: u32,
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.up, self.speed_mbps) {
+            (false, _) => write!(f, "down"),
+            (true, 0 | u32::MAX) => write!(f, "up"),
+            (true, mbps) if mbps % 1_000 == 0 => write!(f, "up {} Gbit/s", mbps / 1_000),
+            (true, mbps) => write!(f, "up {mbps} Mbit/s"),
+        }
+    }
 }
 
 /// A device's own counts since it was started.
@@ -24,14 +36,8 @@ pub struct PortStats {
     pub rx_bytes: u64,
     /// Bytes sent; some virtual devices do not count them.
     pub tx_bytes: u64,
-    /// Frames lost because the receive queue was full.
-    pub rx_missed: u64,
-    /// Frames received in error.
-    pub rx_errors: u64,
-    /// Frames that could not be sent.
-    pub tx_errors: u64,
-    /// Frames lost because the pool was empty.
-    pub rx_no_frame: u64,
+    /// Frames that got lost.
+    pub losses: Losses,
 }
 
 /// A line on a port for people.
@@ -49,14 +55,7 @@ impl fmt::Display for Description {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, c, d, e, g] = self.mac;
         write!(f, "{} ({}) {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}, ", self.name, self.driver)?;
-        write!(f, "mtu {}, link ", self.mtu)?;
-        match (self.link.up, self.link.speed_mbps) {
-            (false, _) => write!(f, "down")?,
-            (true, 0 | u32::MAX) => write!(f, "up")?,
-            (true, mbps) if mbps % 1_000 == 0 => write!(f, "up {} Gbit/s", mbps / 1_000)?,
-            (true, mbps) => write!(f, "up {mbps} Mbit/s")?,
-        }
-        write!(f, ", offloads {}", self.offloads.describe())
+        write!(f, "mtu {}, link {}, offloads {}", self.mtu, self.link, self.offloads.describe())
     }
 }
 
@@ -76,7 +75,7 @@ mod tests {
         };
         assert_eq!(
             line.to_string(),
-            "net_tap0 (net_tap) 02:64:74:61:70:00, mtu 1500, link up 10 Gbit/s, offloads rx ip+tcp, tx ip+tcp checksums"
+            "net_tap0 (net_tap) 02:64:74:61:70:00, mtu 1500, link up 10 Gbit/s, offloads rx ip+tcp, tx ip+tcp checksums, tso"
         );
         line.link = Link { up: false, speed_mbps: 0 };
         line.offloads = Offloads::default();

@@ -345,7 +345,13 @@ impl Tcb {
         if let Some(ms) = sample {
             //= TS-8
             //= TS-14
-            self.rtt.sample(ms.saturating_mul(1_000));
+            //= TS-13
+            // One in a round trip, so that the estimator's weights are right.
+            let due_us = u64::from(self.rtt.srtt_us().unwrap_or(0));
+            if a.out.opened || a.ctx.now.since_us(self.timed_at) >= due_us {
+                self.rtt.sample(ms.saturating_mul(1_000));
+                self.timed_at = a.ctx.now;
+            }
         } else if a.out.opened && self.rtt.srtt_us().is_none() {
             //= RTO-10
             self.rtt = crate::tcp::rto::RttEstimator::starting_at(RTO_AFTER_SYN_LOSS_MS);

@@ -125,6 +125,7 @@ impl Tcb {
         }
         d.rtt_us = rtt_us;
         //= CC-9
+        //= COM-14
         d.is_duplicate_ack = !d.advanced
             && a.seg.ack == una
             && a.seg.text_len == 0

@@ -4,6 +4,7 @@
 //! be had) has its retransmission timer alone.
 
 pub(super) mod delivery;
+mod pacing;
 pub mod rack;
 pub mod scoreboard;
 mod sending;
@@ -11,6 +12,7 @@ mod spurious;
 mod tail_probe;
 mod timeout;
 
+use pacing::Pace;
 use rack::{Circumstances, Rack};
 use scoreboard::Scoreboard;
 use spurious::{ForwardRto, Undo};
@@ -36,6 +38,7 @@ pub enum Phase {
     Loss,
 }
 
+//= SR-7
 /// The record. Which connection has it, and how long, is the engine's to say.
 #[derive(Clone, Debug)]
 pub struct Recovery {
@@ -60,6 +63,7 @@ pub struct Recovery {
     undo: Option<Undo>,
     forward_rto: ForwardRto,
     probe: Option<Probe>,
+    pace: Option<Pace>,
     /// No round trip was measured since the last tail loss probe (TLP-4).
     unmeasured: bool,
 }
@@ -86,6 +90,7 @@ impl Default for Recovery {
             undo: None,
             forward_rto: ForwardRto::Off,
             probe: None,
+            pace: None,
             unmeasured: false,
         }
     }
@@ -111,6 +116,7 @@ impl Recovery {
         self.quiet();
         self.undo = None;
         self.probe = None;
+        self.pace = None;
         self.unmeasured = false;
     }
 

@@ -5,6 +5,7 @@ use super::scoreboard::{Loss, Piece, Scoreboard, is_later};
 use crate::wire::seq::Seq;
 
 /// Segments delivered above a hole that make an end of waiting for reordering (RFC 8985 DupThresh, SR-1).
+//= SR-1
 const DUP_THRESH: u32 = 3;
 
 /// Recoveries for which a widened reordering window is kept (RACK-7).

@@ -80,6 +80,7 @@ impl Tcb {
                 retransmit_at: now,
                 rto_at: now,
                 ack_at: None,
+                pace_at: None,
                 life_at: None,
                 expiries: 0,
                 kept: 0,

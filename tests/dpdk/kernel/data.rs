@@ -30,6 +30,27 @@ fn ten_megabytes_come_back_from_echo_on_each_of_several_connections() {
 }
 
 #[test]
+fn the_kernel_gets_the_same_whether_the_port_cuts_segments_or_not() {
+    //= OFF-2
+    lab::in_namespace("kernel::data::the_kernel_gets_the_same_whether_the_port_cuts_segments_or_not", || {
+        const LEN: usize = 20_000_000;
+        for (words, cuts) in [(&[][..], true), (&["--no-tso"], false)] {
+            let program = lab::serve(words);
+            echo(&connect(ECHO), 5, LEN);
+            let ended = program.stop();
+            assert_eq!(ended.count("octets_acked"), LEN as u64);
+            assert_eq!(
+                ended.count("large_segments") > 100,
+                cuts,
+                "{words:?}: {}",
+                ended.count("large_segments")
+            );
+            assert!(ended.count("retransmissions") < 50, "{words:?}");
+        }
+    });
+}
+
+#[test]
 fn every_size_of_a_write_comes_back_whole() {
     lab::in_namespace("kernel::data::every_size_of_a_write_comes_back_whole", || {
         let program = lab::serve(&[]);

@@ -1,13 +1,14 @@
 //! Limits that are reached: connections, TIME-WAIT records, memory for data. What is beyond waits or goes, and
 //! the report says so.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{ECHO, HTTP, Text, connect, echo};
 use crate::lab::{self, server};
+use crate::socket::Dial;
 
 /// Whether the program still answers on this connection.
 fn answers(mut stream: &TcpStream) -> bool {
@@ -60,6 +61,19 @@ fn a_full_table_of_time_wait_loses_the_oldest_and_says_so() {
     });
 }
 
+/// The kernel has its port again when our last ACK has come.
+fn connect_when_the_port_is_free(port: u16) -> TcpStream {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        match Dial::default().connect(server(port)) {
+            Err(error) if error.kind() == ErrorKind::AddrNotAvailable && Instant::now() < deadline => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            result => return result.unwrap(),
+        }
+    }
+}
+
 #[test]
 fn a_pair_of_ports_in_time_wait_may_be_used_again_by_a_newer_connection() {
     //= TMW-5
@@ -70,11 +84,11 @@ fn a_pair_of_ports_in_time_wait_may_be_used_again_by_a_newer_connection() {
             // One port of the kernel's, so that every connection is the same pair.
             lab::set("net.ipv4.ip_local_port_range", "40000 40000");
             for _ in 0..10 {
-                let mut stream = connect(HTTP);
+                let mut stream = connect_when_the_port_is_free(HTTP);
                 stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
                 stream.read_to_end(&mut Vec::new()).unwrap();
                 drop(stream);
-                // The last ACK is on its way, and the clock of the timestamps must not stand still.
+                // The clock of the timestamps must not stand still.
                 thread::sleep(Duration::from_millis(10));
             }
             let ended = program.stop();

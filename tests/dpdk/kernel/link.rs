@@ -129,7 +129,7 @@ fn timestamps_sack_and_window_scaling_are_used_when_both_ends_want_them() {
                 lab::set("net.ipv4.tcp_window_scaling", switch(2));
                 let mut stream = connect(ECHO);
                 stream.write_all(b"x").unwrap();
-                Text::expect(&Text { cycle: vec![b'x'; Text::CYCLE] }, &stream, 1);
+                Text::of(b'x').expect(&stream, 1);
                 if let Some(seen) = seen_by_ss() {
                     let words: Vec<&str> = seen.split_whitespace().collect();
                     let has = |word: &str| words.iter().any(|one| one.split(':').next() == Some(word));
@@ -154,7 +154,7 @@ fn a_peer_that_wants_congestion_notification_gets_it() {
         if let Some(seen) = seen_by_ss() {
             assert!(seen.split_whitespace().any(|word| word == "ecn" || word == "ecnseen"), "{seen}");
         }
-        Text::expect(&Text { cycle: vec![b'x'; Text::CYCLE] }, &stream, 1);
+        Text::of(b'x').expect(&stream, 1);
         echo(&stream, 1, 500_000);
         program.stop();
     });
@@ -169,7 +169,7 @@ fn the_smaller_mtu_of_both_ends_is_kept_to() {
             lab::run(&format!("ip link set {TAP} mtu {kernels}"));
             let mut stream = connect(ECHO);
             stream.write_all(b"x").unwrap();
-            Text::expect(&Text { cycle: vec![b'x'; Text::CYCLE] }, &stream, 1);
+            Text::of(b'x').expect(&stream, 1);
             if let Some(seen) = seen_by_ss() {
                 let mss = seen.split_whitespace().find_map(|word| word.strip_prefix("mss:")).unwrap();
                 let mss: usize = mss.parse().unwrap();
@@ -179,5 +179,21 @@ fn the_smaller_mtu_of_both_ends_is_kept_to() {
             let ended = program.stop();
             assert_eq!((ended.count("retransmissions"), ended.count("finished")), (0, 1), "{}", ended.out);
         }
+    });
+}
+
+#[test]
+fn a_link_that_goes_down_and_comes_up_again_is_told_each_time() {
+    lab::in_namespace("kernel::link::a_link_that_goes_down_and_comes_up_again_is_told_each_time", || {
+        let mut program = lab::serve(&[]);
+        echo(&connect(ECHO), 1, 1_000);
+        lab::run(&format!("ip link set {TAP} down"));
+        program.wait_for_line("link net_tap0 down");
+        lab::run(&format!("ip link set {TAP} up"));
+        program.wait_for_line("link net_tap0 up");
+        echo(&connect(ECHO), 2, 1_000);
+        let ended = program.stop();
+        let told = ended.out.lines().filter(|line| line.starts_with("link ")).count();
+        assert_eq!(told, 2, "{}", ended.out);
     });
 }

@@ -9,12 +9,13 @@ mod link;
 mod opens;
 mod paths;
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::net::{Shutdown, TcpStream};
 use std::thread;
 
 use crate::lab::server;
 use crate::socket::Dial;
+use crate::text::Text;
 
 /// Ports of the default services.
 const ECHO: u16 = 7;
@@ -26,62 +27,6 @@ const HTTP: u16 = 80;
 #[track_caller]
 fn connect(port: u16) -> TcpStream {
     Dial::default().connect(server(port)).unwrap()
-}
-
-/// Octets that do not repeat for a while and differ from number to number.
-struct Text {
-    cycle: Vec<u8>,
-}
-
-impl Text {
-    /// Longer than any window, and no multiple of anything.
-    const CYCLE: usize = 1_000_003;
-
-    fn new(number: u64) -> Text {
-        let mut state = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let cycle = (0..Text::CYCLE).map(|_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state as u8
-        });
-        Text { cycle: cycle.collect() }
-    }
-
-    /// Some of the octets from `at` on.
-    fn from(&self, at: usize) -> &[u8] {
-        &self.cycle[at % Text::CYCLE..]
-    }
-
-    /// Writes the first `len` octets.
-    #[track_caller]
-    fn send(&self, mut to: &TcpStream, len: usize) {
-        let mut at = 0;
-        while at < len {
-            let part = self.from(at);
-            let part = &part[..part.len().min(len - at).min(64 << 10)];
-            to.write_all(part).unwrap();
-            at += part.len();
-        }
-    }
-
-    /// Reads the first `len` octets and compares each.
-    #[track_caller]
-    fn expect(&self, mut from: &TcpStream, len: usize) {
-        let mut buffer = vec![0; 64 << 10];
-        let mut at = 0;
-        while at < len {
-            let limit = buffer.len().min(len - at).min(Text::CYCLE - at % Text::CYCLE);
-            let count = from.read(&mut buffer[..limit]).unwrap();
-            assert!(count > 0, "the end came after {at} of {len} octets");
-            assert!(
-                buffer[..count] == self.from(at)[..count],
-                "other octets between {at} and {}",
-                at + count
-            );
-            at += count;
-        }
-    }
 }
 
 /// Nothing comes but the peer's FIN.

@@ -1,5 +1,7 @@
 //! SEND and RECEIVE in every state, and what an application learns of the end.
 
+use std::sync::Arc;
+
 use dpdk_tcp::engine::api::CloseReason;
 use dpdk_tcp::tcp::state::State;
 use dpdk_tcp::wire::tcp::Flags;
@@ -129,4 +131,42 @@ fn a_name_of_the_past_names_nothing() {
     assert_eq!(old.index, new.index, "the slot is used again");
     assert!(!reached.world.worker.call(old, |conn| conn.abort()));
     assert_eq!(reached.world.state(PEER_PORT), State::Established);
+}
+
+#[test]
+fn frames_that_the_application_shares_are_its_own_again_when_they_were_acknowledged() {
+    //= CALL-3
+    //= LIM-5
+    let mut setup = Setup::default();
+    setup.limits.send_buffer = 5_000;
+    let mut world = World::with(setup);
+    let peer = world.establish(PEER_PORT);
+    let frames: Vec<Arc<[u8]>> = (0..4u8).map(|n| Arc::from(vec![n; 2_000])).collect();
+    let shares = |frames: &[Arc<[u8]>]| frames.iter().map(Arc::strong_count).collect::<Vec<_>>();
+    let given = frames.clone();
+    world.call(move |conn| {
+        assert!(conn.send_shared(&given[0]) && conn.send_shared(&given[1]));
+        assert_eq!(conn.send(b"between"), 7);
+        assert!(!conn.send_shared(&given[2]), "the send buffer is full");
+    });
+    assert_eq!(shares(&frames), [2, 2, 1, 1]);
+    let whole = [&[0; 2_000][..], &[1; 2_000], b"between"].concat();
+    let first: Vec<u8> = world.sent().into_iter().flat_map(|sent| sent.text).collect();
+    assert_eq!(first, whole[..first.len()]);
+    assert_eq!(world.worker.shard().buffers_in_use(), 3, "a place for each piece, and none for its octets");
+    world.inject(&[Seg { ack: peer.ack + 1_999, ..peer.seg(ACK) }]);
+    assert_eq!(shares(&frames), [2, 2, 1, 1]);
+    world.inject(&[Seg { ack: peer.ack + 2_000, ..peer.seg(ACK) }]);
+    assert_eq!(shares(&frames), [1, 2, 1, 1]);
+    // What was lost goes again out of the same frame.
+    world.sent();
+    world.pass_ms(1_100);
+    world.sent()[0].seq(peer.ack + 2_000).text(&whole[2_000..3_460]);
+    world.inject(&[Seg { ack: peer.ack + 4_007, ..peer.seg(ACK) }]);
+    assert_eq!(shares(&frames), [1, 1, 1, 1]);
+    let given = frames.clone();
+    world.call(move |conn| assert!(conn.send_shared(&given[3])));
+    assert_eq!(shares(&frames)[3], 2);
+    world.call(|conn| conn.abort());
+    assert_eq!(shares(&frames), [1, 1, 1, 1], "an end gives them back too");
 }

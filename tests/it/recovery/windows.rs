@@ -21,8 +21,8 @@ fn after_an_idle_time_longer_than_the_timeout_the_window_is_the_initial_one() {
     }
     assert_eq!(left, 40);
     lab.world.pass_ms(100);
-    let at_once = lab.send(40).len();
-    assert!(at_once > 20, "the window has grown: {at_once}");
+    let window = lab.send(40).len() + lab.watch(150).len();
+    assert!(window > 20, "it has grown: {window}");
     (41..=80).for_each(|upto| drop(lab.ack(upto, &[])));
     lab.world.pass_ms(5_000);
     assert_eq!(lab.send(40).len(), 10);
@@ -70,4 +70,26 @@ fn a_mark_with_a_window_of_one_segment_waits_for_the_timer() {
     lab.world.inject(&[seg]);
     let at_once = lab.sent();
     assert!(at_once.len() <= 2, "{at_once:?}");
+}
+
+#[test]
+fn a_large_window_without_acknowledgments_to_clock_it_is_spread_over_a_round_trip() {
+    //= PACE-1
+    let mut setup = Setup::default();
+    setup.cfg.congestion = Algorithm::Reno;
+    setup.limits.buffers = 64 << 20;
+    setup.limits.send_buffer = 1 << 20;
+    let mut lab = Lab::with(setup, SACK);
+    lab.send(40);
+    lab.world.pass_ms(100);
+    (1..=40).for_each(|upto| drop(lab.ack(upto, &[])));
+    // Idle, but not for so long that the window falls.
+    lab.world.pass_ms(200);
+    let at_once = lab.send(30).len();
+    assert!((10..=15).contains(&at_once), "the initial window: {at_once}");
+    let rest = lab.watch(120);
+    assert_eq!(at_once + rest.len(), 30);
+    let largest = (0..120).map(|ms| rest.iter().filter(|(at, _)| *at == ms).count()).max();
+    assert!(largest <= Some(2), "{rest:?}");
+    assert!(rest.last().unwrap().0 > 30, "{rest:?}");
 }

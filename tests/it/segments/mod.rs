@@ -2,6 +2,7 @@
 
 mod acks;
 mod before;
+mod large;
 mod matrix;
 mod rcv_ack;
 mod rcv_fin;

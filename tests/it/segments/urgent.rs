@@ -35,7 +35,7 @@ fn the_pointer_announces_what_is_to_come_and_only_moves_forward() {
     let mut reached = reach(Start::BelowWrap, State::Established);
     let first = urgent(&reached, 0, b"0123456789", 2_000);
     reached.world.inject(&[first]);
-    assert_eq!(reached.world.told(), [Told::Data(b"0123456789".to_vec()), Told::Urgent(1_990)]);
+    assert_eq!(reached.world.told(), [Told::Urgent(2_000), Told::Data(b"0123456789".to_vec())]);
     assert_eq!(left(&mut reached), Some(1_990));
     for (offset, up, told) in [(10, 0, None), (10, 1_000, None), (10, 1_990, None), (10, 1_991, Some(1_991))]
     {
