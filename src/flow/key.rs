@@ -27,6 +27,7 @@ impl Key {
     /// The hash that places the key in the table. Keyed, because whoever chooses endpoints must not be able to
     /// choose places (ATK-21).
     pub fn hash(&self, secret: &Secret) -> u64 {
+        //= ATK-21
         let mut bytes = [0u8; 10];
         bytes[..4].copy_from_slice(&self.remote.to_le_bytes());
         bytes[4..6].copy_from_slice(&self.remote_port.to_le_bytes());

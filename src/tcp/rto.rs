@@ -52,6 +52,7 @@ impl RttEstimator {
     /// The timer's length in milliseconds within the bounds, before any back-off.
     pub fn rto_ms(&self, cfg: &Config) -> u32 {
         if self.sampled {
+            //= ATK-37
             self.rto_us().div_ceil(1_000).clamp(cfg.rto_min_ms, cfg.rto_max_ms)
         } else {
             cfg.rto_initial_ms.max(self.start_ms)

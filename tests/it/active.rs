@@ -132,11 +132,12 @@ fn crossing_syns_make_one_connection() {
     //= SYR-8
     //= TRN-13
     //= VEC-FSM-2
+    //= ATK-41
     let (mut world, syn) = syn_sent();
     let iss = syn.segment.seq;
     world.inject(&[from_server(SYN, Seq(300), Seq(0))]);
     world.one().flags(SYN_ACK).seq(iss).ack(Seq(301));
-    assert_eq!(state(&world), State::SynReceived);
+    assert_eq!((state(&world), world.told()), (State::SynReceived, Vec::new()));
     world.inject(&[from_server(SYN_ACK, Seq(300), iss + 1)]);
     world.one().flags(ACK).seq(iss + 1).ack(Seq(301));
     assert_eq!((state(&world), world.told()), (State::Established, vec![Told::Connected]));

@@ -36,7 +36,7 @@ fn connections_beyond_the_most_wait_until_there_is_room() {
         assert!(open.iter().all(answers));
         drop(open);
         let ended = program.stop();
-        assert_eq!((ended.count("established"), ended.count("finished")), (21, 21));
+        assert_eq!((ended.count("established"), ended.count("finished")), (21, 21), "{}", ended.out);
         assert!(ended.count("no_tcb") >= 2, "{}", ended.out);
         assert!(ended.out.contains("give a larger --max-connections"), "{}", ended.out);
     });

@@ -269,6 +269,7 @@ fn a_syn_that_asks_for_ecn_is_agreed_to_with_ece_alone() {
 fn a_congestion_mark_is_echoed_until_the_sender_says_it_reacted() {
     //= ECN-6
     //= ECN-7
+    //= ATK-39
     let mut world = World::new();
     world.inject(&[seg(Flags::SYN | Flags::ECE | Flags::CWR, Seq(100), Seq(0))]);
     let ack = world.one().segment.seq + 1;
