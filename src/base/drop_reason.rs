@@ -77,6 +77,7 @@ drop_reasons! {
     ListenRst = "listen_rst", "A reset for a listener (LIS-1).";
     ListenAck = "listen_ack", "An ACK for a listener; answered by a reset (LIS-2).";
     CookieInvalid = "cookie_invalid", "An ACK for a listener that is no SYN cookie of ours; answered by a reset (SYNC-9).";
+    CookieAhead = "cookie_ahead", "A segment that may have overtaken the one which proves its SYN cookie; it will come again.";
     ListenOther = "listen_other", "Neither SYN, ACK nor RST for a listener (LIS-12).";
     SynQueueFull = "syn_queue_full", "The half-open queue is full (LIS-8).";
     AcceptQueueFull = "accept_queue_full", "Too many connections wait for the application (LIS-9, SYR-10).";

@@ -75,6 +75,7 @@ impl Shard {
             Tuple::Old(record, rest) => {
                 //= TMW-9
                 self.drop_record(record);
+                self.count(Counter::TimeWaitOpened);
                 Some(rest)
             }
         };

@@ -16,6 +16,7 @@ use crate::stats::counters::Counter;
 use crate::tcp::arrives::{closed, listen};
 use crate::tcp::segment::{SegmentOut, reset_for};
 use crate::tcp::settings::Settings;
+use crate::tcp::syn_cookie::Proof;
 use crate::tcp::tcb::{Seed, Tcb};
 use crate::tcp::time_wait::TimeWait;
 use crate::tcp::{isn, mss, syn_cookie};
@@ -159,10 +160,12 @@ impl Shard {
         let ack = &arrived.segment;
         let cookie = ack.ack - 1;
         let tuple = self.tuple_bytes(&arrived.key);
-        let Some(mss) = syn_cookie::check(&self.secrets.cookies, self.now, &tuple, ack.seq - 1, cookie)
-        else {
+        let mss = match syn_cookie::check(&self.secrets.cookies, self.now, &tuple, ack.seq - 1, cookie) {
+            Proof::Good(mss) => mss,
+            // A reset would end what the segment that it overtook is about to open.
+            Proof::Ahead => return self.drop_one(DropReason::CookieAhead),
             //= SYNC-9
-            return self.refuse(arrived.key, reset_for(ack), DropReason::CookieInvalid);
+            Proof::Bad => return self.refuse(arrived.key, reset_for(ack), DropReason::CookieInvalid),
         };
         let full = self.listening.get(usize::from(listener.0)).is_none_or(|l| l.queues.is_full());
         if full {
@@ -207,6 +210,7 @@ impl Shard {
             owner,
             peer_closed: false,
             resume: false,
+            unread: false,
             neighbour: NeighbourIdx::default(),
         };
         let index = self.slots.insert(slot).ok()?;

@@ -330,6 +330,8 @@ impl Conn<'_> {
         let shard = &mut *self.shard;
         let ctx = Ctx { now: shard.now, cfg: &shard.cfg };
         let Some(slot) = shard.slots.get_mut(self.index) else { return };
+        shard.pool.clear(&mut slot.incoming);
+        slot.peer_closed = false;
         let (key, ip) = (slot.key, slot.tcb.settings().ip);
         let (reset, _) = slot.tcb.abort(ctx);
         if let Some(reset) = reset {

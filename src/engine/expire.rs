@@ -28,6 +28,7 @@ impl Shard {
             //= TMW-10
             count += 1;
             self.drop_record(index);
+            self.count(Counter::TimeWaitExpired);
         }
         self.offer_waiting(app);
         count + self.feed(app) + self.thin_out(app)
@@ -140,6 +141,8 @@ impl Shard {
     fn abort<A: App>(&mut self, app: &mut A, index: u32) {
         let ctx = Ctx { now: self.now, cfg: &self.cfg };
         let Some(slot) = self.slots.get_mut(index) else { return };
+        self.pool.clear(&mut slot.incoming);
+        slot.peer_closed = false;
         let (key, ip) = (slot.key, slot.tcb.settings().ip);
         let (reset, out) = slot.tcb.abort(ctx);
         if let Some(reset) = reset {

@@ -56,6 +56,11 @@ impl Shard {
         let Some(slot) = self.slots.get_mut(index) else { return };
         let Some(place) = slot.held else { return };
         let Some(held) = self.reassemblies.get_mut(place) else { return };
+        if slot.tcb.peer_closed() {
+            //= COM-20
+            // Whatever stands behind the FIN was never part of the stream.
+            held.clear(&mut self.pool);
+        }
         while let Some(mut run) = held.take(&mut self.pool, slot.tcb.rcv.nxt) {
             slot.tcb.fill(run.len());
             if slot.owner == Owner::Finished {

@@ -46,7 +46,11 @@ impl Shard {
         };
         let rules = [
             //= TRN-13
-            (self.table.len() == self.slots.len() + self.time_wait.len(), "the index names each record once"),
+            (
+                self.table.len() + self.unread == self.slots.len() + self.time_wait.len(),
+                "the index names each record once",
+            ),
+            (count(|slot| slot.unread) == self.unread as usize, "unread ones are counted"),
             (
                 count(|slot| slot.owner == Owner::Nobody) == self.half_open as usize,
                 "half-open ones are counted",
@@ -97,8 +101,13 @@ impl Shard {
             self.wheel.armed_at(index).is_some_and(|armed| !at.before(armed) || !next.before(armed))
         };
         let rules = [
-            (!matches!(state, State::Closed | State::Listen), "a connection is neither CLOSED nor LISTEN"),
-            (self.find(&slot.key) == Some(Place::Connection(index)), "the index finds the connection"),
+            (state != State::Listen, "a connection is not in LISTEN"),
+            ((state == State::Closed) == slot.unread, "a connection in CLOSED has something to be read"),
+            (!slot.unread || slot.has_more_to_tell(), "who has read everything is gone"),
+            (
+                (self.find(&slot.key) == Some(Place::Connection(index))) != slot.unread,
+                "the index finds the connection",
+            ),
             (!slot.tcb.owes() || self.owing.contains(index), "who owes is listed"),
             (deadline.is_none_or(on_time), "the wheel looks no later than the deadline"),
             (

@@ -117,7 +117,7 @@ impl Shard {
             self.reply(key, segment, ip);
         }
         if let Some(end) = out.end {
-            return self.finish(app, index, end);
+            return self.end(app, index, end);
         }
         if out.challenge
             && self.challenge_allowed()
@@ -181,7 +181,11 @@ impl Shard {
         if let Some(slot) = self.slots.get(index)
             && slot.tcb.state() == State::Closed
         {
-            return self.finish(app, index, End::Aborted);
+            match slot.unread {
+                true if slot.has_more_to_tell() => return,
+                true => return self.release(app, index, End::Finished),
+                false => return self.finish(app, index, End::Aborted),
+            }
         }
         self.compact(app, index);
         self.settle(index);
@@ -452,8 +456,12 @@ impl Shard {
             time_wait::Disposition::Reopen => {
                 let verdict = self.listen_verdict(arrived);
                 if !matches!(verdict, Verdict::Listener(_, listen::Disposition::Ignore(_))) {
-                    self.finish(app, index, End::Finished);
-                    self.count(Counter::TimeWaitReopened);
+                    // What the application has not read stays for it.
+                    let ctx = crate::tcp::Ctx { now: self.now, cfg: &self.cfg };
+                    if let Some(slot) = self.slots.get_mut(index) {
+                        let _ = slot.tcb.abort(ctx);
+                    }
+                    self.end(app, index, End::Finished);
                 }
                 self.admit(app, arrived, verdict, Some(old));
             }

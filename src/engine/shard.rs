@@ -104,6 +104,8 @@ pub struct Shard {
     pub(super) challenges: TokenBucket,
     pub(super) jitter: Rng,
     pub(super) half_open: u32,
+    /// Connections that are over but for what their applications have not read.
+    pub(super) unread: u32,
     pub(super) next_generation: u32,
     pub(super) source_ports: SourcePorts,
     /// The MTU of each interface; the worker knows them.
@@ -158,6 +160,7 @@ impl Shard {
             limits,
             counters,
             half_open: 0,
+            unread: 0,
             next_generation: 0,
             mtus: Vec::new(),
             time_wait_shortened_ms: None,
@@ -321,6 +324,24 @@ impl Shard {
         self.starved.push_back(index);
     }
 
+    /// A connection has ended. One that finished in order keeps its slot, though not its name, until its
+    /// application has read everything; what was reset or given up is forgotten with all that it holds.
+    pub(super) fn end<A: App>(&mut self, app: &mut A, index: u32, end: End) {
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        if end != End::Finished || !slot.has_more_to_tell() {
+            return self.finish(app, index, end);
+        }
+        slot.unread = true;
+        // Everything in it was acknowledged.
+        self.pool.clear(&mut slot.outgoing);
+        let key = slot.key;
+        self.table.remove(self.hash(&key), Place::Connection(index));
+        self.wheel.cancel(index);
+        self.owing.remove(index);
+        self.unread += 1;
+        self.after_callbacks(app, index);
+    }
+
     /// A connection is over: it leaves the index, the wheel, the queues and its application (TRN-12).
     pub(super) fn finish<A: App>(&mut self, app: &mut A, index: u32, end: End) {
         //= TRN-12
@@ -331,7 +352,7 @@ impl Shard {
     }
 
     /// Frees the slot of a connection that is no longer in the index.
-    fn release<A: App>(&mut self, app: &mut A, index: u32, end: End) {
+    pub(super) fn release<A: App>(&mut self, app: &mut A, index: u32, end: End) {
         self.wheel.cancel(index);
         let Some(mut slot) = self.slots.remove(index) else { return };
         self.transitions.add(slot.tcb.path());
@@ -341,6 +362,7 @@ impl Shard {
         self.recoveries.give_back(slot.recovery);
         self.owing.remove(index);
         self.starved.remove(index);
+        self.unread -= u32::from(slot.unread);
         self.closing.remove(index);
         if matches!(slot.origin, Origin::Listener(_)) && slot.owner != Owner::Nobody {
             self.per_address.remove(slot.key.remote);

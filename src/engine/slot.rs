@@ -52,6 +52,9 @@ pub(super) struct Slot {
     pub peer_closed: bool,
     /// The application asked to be offered again what it did not take.
     pub resume: bool,
+    /// Both directions are finished and nothing names the connection any more, but its application has not read
+    /// everything yet.
+    pub unread: bool,
     /// Where the neighbour's MAC address was found last.
     pub neighbour: crate::base::ids::NeighbourIdx,
 }
@@ -65,6 +68,12 @@ impl Slot {
 
     /// The application has the connection and has not ended it.
     pub fn hears(&self) -> bool {
-        self.owner == Owner::Taken && self.tcb.state() != State::Closed
+        self.owner == Owner::Taken && (self.unread || self.tcb.state() != State::Closed)
+    }
+
+    /// There is something that the application has to be told before the connection may be forgotten.
+    pub fn has_more_to_tell(&self) -> bool {
+        let listens = matches!(self.owner, Owner::Taken | Owner::Waiting);
+        listens && (self.peer_closed || !self.incoming.is_empty())
     }
 }

@@ -37,8 +37,12 @@ pub struct Faults {
     pub queue_us: u32,
     /// When nothing gets through.
     pub outages: Spells,
+    /// When nothing comes out, but is held until the spell is over.
+    pub holds: Spells,
     /// When the sender's pool has no frame.
     pub shortages: Spells,
+    /// When the sender's ring takes no frame.
+    pub stalls: Spells,
 }
 
 /// Spells that come again and again: one of `for_us` at the end of each period of `every_us` microseconds.
@@ -54,8 +58,14 @@ pub struct Spells {
 impl Spells {
     /// A spell lasts at `now`.
     pub fn are_on(self, now: Instant) -> bool {
+        self.last_until(now).is_some()
+    }
+
+    /// The end of the spell that lasts at `now`.
+    pub fn last_until(self, now: Instant) -> Option<Instant> {
         let every = u64::from(self.every_us);
-        now.micros().checked_rem(every).is_some_and(|at| at + u64::from(self.for_us) >= every)
+        let at = now.micros().checked_rem(every)?;
+        (at + u64::from(self.for_us) >= every).then_some(Instant(now.micros() - at + every))
     }
 }
 
@@ -109,6 +119,7 @@ mod tests {
         let expected: Vec<_> = [90..100, 190..200, 290..300].into_iter().flatten().collect();
         assert_eq!(on, expected);
         assert!(!Spells::default().are_on(Instant(0)));
+        assert_eq!(spells.last_until(Instant(195)), Some(Instant(200)));
     }
 
     #[test]

@@ -68,25 +68,38 @@ impl Line {
     /// there is room for it.
     pub fn carry(
         &mut self,
-        mut frame: MemFrame,
+        frame: MemFrame,
         now: Instant,
+        pool: &FramePool,
+        arrive: impl FnMut(Instant, MemFrame) -> bool,
+    ) {
+        match self.turn(now, frame.bytes().len()) {
+            Some(leaves) => self.deliver(frame, leaves, pool, arrive),
+            None => self.lost += 1,
+        }
+    }
+
+    /// What becomes of a frame that has left at `leaves`; also of each copy of one that goes to several.
+    pub fn deliver(
+        &mut self,
+        mut frame: MemFrame,
+        leaves: Instant,
         pool: &FramePool,
         mut arrive: impl FnMut(Instant, MemFrame) -> bool,
     ) {
         let fate = self.faults.fate(&mut self.rng);
         self.in_burst = self.faults.is_in_burst(self.in_burst, &mut self.rng);
-        let Some(leaves) = self.turn(now, frame.bytes().len()) else {
-            self.lost += 1;
-            return;
-        };
-        if self.in_burst || self.faults.outages.are_on(now) || self.is_too_big(&frame) {
+        if self.in_burst || self.faults.outages.are_on(leaves) || self.is_too_big(&frame) {
             self.lost += 1;
             return;
         }
         if let Some(bit) = fate.flip {
             flip(frame.bytes_mut(), bit);
         }
-        let at = |delay_us: u32| Instant(leaves.0 + u64::from(delay_us));
+        let at = |delay_us: u32| {
+            let arrives = Instant(leaves.0 + u64::from(delay_us));
+            self.faults.holds.last_until(arrives).unwrap_or(arrives)
+        };
         let copy = fate.copies[1].and_then(|delay| Some((at(delay), pool.frame(frame.bytes())?)));
         match fate.copies[0] {
             Some(delay) => self.lost += u64::from(!arrive(at(delay), frame)),
@@ -110,7 +123,7 @@ impl Line {
     }
 
     /// When the frame has left, if there is room for it in the queue.
-    fn turn(&mut self, now: Instant, bytes: usize) -> Option<Instant> {
+    pub fn turn(&mut self, now: Instant, bytes: usize) -> Option<Instant> {
         if self.faults.bits_per_s == 0 {
             return Some(now);
         }

@@ -128,6 +128,9 @@ impl QueuePair for End {
     fn tx_burst(&mut self, frames: &mut Burst<MemFrame>) {
         let now = self.clock.now();
         let mut wire = self.wire.borrow_mut();
+        if wire.directions[self.side].line.faults.stalls.are_on(now) {
+            return;
+        }
         let pool = wire.pool.clone();
         let taken = frames.len().min(self.tx_room);
         let Wire { directions, capture, .. } = &mut *wire;

@@ -67,13 +67,15 @@ pub struct Plug {
     world: World,
     place: usize,
     caps: Caps,
+    pool: FramePool,
     /// How many frames one call to send takes at most; fewer than a burst make the engine keep the rest.
     pub tx_room: usize,
 }
 
 impl World {
     /// A switch without hosts. A quiet one shows a broadcast ARP request only to the host whose address it asks
-    /// for, as switches do that suppress ARP: with a thousand hosts nothing else could be heard.
+    /// for, as switches do that suppress ARP: with a thousand hosts nothing else could be heard. `pool` is for
+    /// copies: of broadcasts, of what a line repeats, of what is shown to others.
     pub fn new(clock: &SimClock, pool: &FramePool, quiet: bool) -> World {
         let switch = Switch {
             places: Vec::new(),
@@ -88,15 +90,15 @@ impl World {
         World { switch: Rc::new(RefCell::new(switch)), clock: clock.clone() }
     }
 
-    /// One more host. `faults` are those of what it sends.
-    pub fn plug(&self, caps: Caps, address: [u8; 4], faults: Faults, seed: u64) -> Plug {
+    /// One more host, which sends frames out of `pool`. `faults` are those of what it sends, drawn from `seed`.
+    pub fn plug(&self, caps: Caps, address: [u8; 4], pool: &FramePool, faults: Faults, seed: u64) -> Plug {
         let mut switch = self.switch.borrow_mut();
         let place = switch.places.len();
         switch.by_mac.insert(caps.mac, place);
         switch.by_address.insert(address, place);
         let line = Line::new(faults, seed);
         switch.places.push(Place { line, inbox: Flying::default() });
-        Plug { world: self.clone(), place, caps, tx_room: usize::MAX }
+        Plug { world: self.clone(), place, caps, pool: pool.clone(), tx_room: usize::MAX }
     }
 
     /// Everything that is sent is shown to the host in this place too.
@@ -150,7 +152,10 @@ impl Switch {
         }
         self.refuse(from, &frame, now);
         match self.destination(&frame) {
-            Some(to) => self.carry(from, to, frame, now),
+            Some(to) => match self.turn(from, &frame, now) {
+                Some(leaves) => self.deliver(from, to, frame, leaves),
+                None => self.account.lost += 1,
+            },
             None if is_group(&frame) => self.flood(from, frame, now),
             None => self.account.lost += 1,
         }
@@ -169,13 +174,14 @@ impl Switch {
 
     fn flood(&mut self, from: usize, frame: MemFrame, now: Instant) {
         self.account.lost += 1;
+        let Some(leaves) = self.turn(from, &frame, now) else { return };
         for to in 0..self.places.len() {
             if to == from {
                 continue;
             }
             if let Some(copy) = self.pool.frame(frame.bytes()) {
                 self.account.copied += 1;
-                self.carry(from, to, copy, now);
+                self.deliver(from, to, copy, leaves);
             }
         }
     }
@@ -188,14 +194,19 @@ impl Switch {
         }
     }
 
-    fn carry(&mut self, from: usize, to: usize, frame: MemFrame, now: Instant) {
+    /// When a frame has left its sender; a broadcast leaves once.
+    fn turn(&mut self, from: usize, frame: &MemFrame, now: Instant) -> Option<Instant> {
+        self.places.get_mut(from)?.line.turn(now, frame.bytes().len())
+    }
+
+    fn deliver(&mut self, from: usize, to: usize, frame: MemFrame, leaves: Instant) {
         let Ok([sender, receiver]) = self.places.get_disjoint_mut([from, to]) else {
             self.account.lost += 1;
             return;
         };
         let capacity = sender.line.faults.capacity;
         let inbox = &mut receiver.inbox;
-        sender.line.carry(frame, now, &self.pool, |arrives, frame| {
+        sender.line.deliver(frame, leaves, &self.pool, |arrives, frame| {
             let room = capacity == 0 || inbox.len() < capacity;
             if room {
                 inbox.add(arrives, frame);
@@ -254,6 +265,10 @@ impl QueuePair for Plug {
     fn tx_burst(&mut self, frames: &mut Burst<MemFrame>) {
         let now = self.world.clock.now();
         let mut switch = self.world.switch.borrow_mut();
+        let stalls = switch.places.get(self.place).map(|place| place.line.faults.stalls);
+        if stalls.is_some_and(|stalls| stalls.are_on(now)) {
+            return;
+        }
         let pool = switch.pool.clone();
         let taken = frames.len().min(self.tx_room);
         for frame in frames.drain(..taken) {
@@ -264,7 +279,7 @@ impl QueuePair for Plug {
     fn alloc(&mut self) -> Option<MemFrame> {
         let switch = self.world.switch.borrow();
         let shortages = switch.places.get(self.place)?.line.faults.shortages;
-        if shortages.are_on(self.world.clock.now()) { None } else { switch.pool.alloc() }
+        if shortages.are_on(self.world.clock.now()) { None } else { self.pool.alloc() }
     }
 
     fn recycle(&mut self, frame: MemFrame) {
@@ -311,7 +326,7 @@ mod tests {
     fn frames_reach_whom_they_name_and_broadcasts_reach_all() {
         let (clock, pool) = (SimClock::default(), FramePool::sized(64, 100));
         let world = World::new(&clock, &pool, false);
-        let plug = |n: u8| world.plug(caps(n), [198, 18, 0, n], Faults::default(), u64::from(n));
+        let plug = |n: u8| world.plug(caps(n), [198, 18, 0, n], &pool, Faults::default(), u64::from(n));
         let mut plugs: Vec<_> = (0..4).map(plug).collect();
         send(&mut plugs[0], mac(2));
         assert_eq!([0, 1, 2, 3].map(|n| received(&mut plugs[n])), [0, 0, 1, 0]);

@@ -68,6 +68,8 @@ counters! {
     FinWait2TimedOut = "fin_wait_2_timed_out", "Connections closed for good whose peer never closed its side.";
     TimeWaitEntered = "time_wait_entered", "Connections that entered TIME-WAIT.";
     TimeWaitReopened = "time_wait_reopened", "TIME-WAIT entries reopened by a new SYN (RFC 6191).";
+    TimeWaitOpened = "time_wait_opened", "TIME-WAIT entries that made way for a connection that we open (TMW-9).";
+    TimeWaitExpired = "time_wait_expired", "TIME-WAIT entries that lasted 2 MSL.";
     TimeWaitEvicted = "time_wait_evicted", "TIME-WAIT entries that had to go before their time (LIM-7).";
     RstSent = "rst_sent", "Resets sent.";
     ChallengeAcks = "challenge_acks", "Challenge ACKs sent (RFC 5961).";

@@ -46,8 +46,11 @@ impl Tcb {
             self.timers.waiting = Waiting::Nothing;
             return;
         };
-        if left_ms > 0 {
+        if ctx.now.tick().since(self.heard_at) <= keep_alive.interval_ms {
+            // Since the last probe, also where that is longer ago than a peer may be silent.
             self.timers.expiries = 0;
+        }
+        if left_ms > 0 {
             return self.wait_for(Waiting::KeepAlive, left_ms, ctx);
         }
         if self.timers.expiries >= keep_alive.probes.get() {

@@ -3,6 +3,7 @@
 
 use super::state::State;
 
+#[cfg(debug_assertions)]
 const STATES: usize = State::ALL.len();
 
 /// The states of one connection so far, the first one included. No way is longer than fifteen: the only circle,

@@ -242,7 +242,8 @@ impl Tcb {
         }
         match wanted {
             Waiting::Nothing => self.timers.waiting = Waiting::Nothing,
-            Waiting::KeepAlive => self.wait_for(wanted, silence_ms.unwrap_or(0), ctx),
+            // The wheel is past this tick already.
+            Waiting::KeepAlive => self.wait_for(wanted, silence_ms.unwrap_or(0).max(1), ctx),
             //= SWS-3
             Waiting::Override => self.wait_for(wanted, ctx.cfg.override_ms, ctx),
             //= SHLD-29

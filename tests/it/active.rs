@@ -18,15 +18,15 @@ const SYN: Flags = Flags::SYN;
 const ACK: Flags = Flags::ACK;
 const RST: Flags = Flags::RST;
 const SYN_ACK: Flags = Flags(SYN.0 | ACK.0);
-const SERVER: u16 = 8080;
-const LOCAL: u16 = 50_000;
+pub const SERVER: u16 = 8080;
+pub const LOCAL: u16 = 50_000;
 
-fn remote() -> SocketAddr {
+pub fn remote() -> SocketAddr {
     SocketAddr::new(IpAddr::V4(PEERS.into()), SERVER)
 }
 
 /// A world whose stack has sent a SYN to the peer.
-fn syn_sent() -> (World, Sent) {
+pub fn syn_sent() -> (World, Sent) {
     let mut world = World::new();
     let id = world.worker.open(None, Some(LOCAL), remote()).unwrap();
     world.probe.0.borrow_mut().conn = Some(id);

@@ -4,6 +4,7 @@
 //! files.
 
 pub mod net;
+mod roles;
 pub mod task;
 
 use dpdk_tcp::base::rng::Rng;

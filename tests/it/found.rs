@@ -1,12 +1,15 @@
 //! What simulations, the fuzz target and the tidiness test found, as short stories of their own.
 
 use dpdk_tcp::base::drop_reason::DropReason;
+use dpdk_tcp::engine::api::CloseReason;
 use dpdk_tcp::stats::counters::Counter;
+use dpdk_tcp::tcp::settings::KeepAlive;
+use dpdk_tcp::tcp::state::State;
 use dpdk_tcp::wire::seq::Seq;
 use dpdk_tcp::wire::tcp::Flags;
 use dpdk_tcp::wire::tcp_options::Options;
 
-use crate::reach::{OURS, PEER_PORT, Seg, Setup, Told, World, seg};
+use crate::reach::{OURS, PEER_PORT, Peer, Seg, Setup, Told, World, seg};
 
 const ACK: Flags = Flags::ACK;
 
@@ -74,6 +77,93 @@ fn connections_that_hoard_memory_leave_some_for_others() {
     world.call(|conn| assert!(conn.send(b"an answer of some length") > 20));
 }
 
+/// The application reads nothing, and both sides close, we first.
+fn finished_unread_in_time_wait() -> World {
+    let mut world = World::new();
+    let peer = world.establish(PEER_PORT);
+    world.probe.0.borrow_mut().take = Some(0);
+    world.call(|conn| conn.shutdown());
+    world.inject(&[Peer { ack: peer.ack + 1, ..peer }.seg(Flags::FIN | ACK).text(b"late")]);
+    assert_eq!(world.state(PEER_PORT), State::TimeWait);
+    world.sent();
+    world.told();
+    world
+}
+
+/// The application reads nothing, and both sides close: the peer first, or we.
+fn finished_unread(peer_first: bool) -> World {
+    let mut world = World::new();
+    let peer = world.establish(PEER_PORT);
+    world.probe.0.borrow_mut().take = Some(0);
+    let fin = |ack| Peer { ack, ..peer }.seg(Flags::FIN | ACK).text(b"late");
+    if peer_first {
+        world.inject(&[fin(peer.ack)]);
+        world.call(|conn| conn.shutdown());
+    } else {
+        world.call(|conn| conn.shutdown());
+        world.inject(&[fin(peer.ack + 1)]);
+    }
+    world.inject(&[Peer { seq: peer.seq + 5, ack: peer.ack + 1, ..peer }.seg(ACK)]);
+    world.pass_ms(61_000);
+    assert_eq!(world.state(PEER_PORT), State::Closed);
+    world.sent();
+    world.told();
+    world
+}
+
+#[test]
+fn what_was_received_can_be_read_after_both_sides_have_closed() {
+    for peer_first in [true, false] {
+        let mut world = finished_unread(peer_first);
+        assert_eq!(world.worker.shard().connections(), 1, "it keeps its slot");
+        world.probe.0.borrow_mut().take = None;
+        world.call(|conn| conn.resume());
+        let closed = Told::Closed(CloseReason::Finished);
+        let told = world.told();
+        assert_eq!(told[0], Told::Data(b"late".to_vec()));
+        assert_eq!(told.last(), Some(&closed));
+        // A new connection between the same endpoints was never in the way.
+        world.assert_quiet();
+    }
+}
+
+#[test]
+fn the_endpoints_of_a_connection_that_is_only_read_are_free() {
+    let mut world = finished_unread(true);
+    world.inject(&[seg(Flags::SYN, Seq(77), Seq(0)).from_port(PEER_PORT)]);
+    world.one().flags(Flags::SYN | ACK).ack(Seq(78));
+    world.call(|conn| conn.abort());
+    assert_eq!(world.told(), [Told::Closed(CloseReason::Finished)]);
+    world.inject(&[seg(Flags::RST, Seq(78), Seq(0)).from_port(PEER_PORT)]);
+    world.assert_quiet();
+}
+
+#[test]
+fn text_behind_the_fin_that_came_first_is_thrown_away() {
+    //= COM-20
+    let mut world = World::new();
+    let peer = world.establish(PEER_PORT);
+    let mut behind = peer.seg(Flags::FIN | ACK).text(b"never sent");
+    behind.seq += 4;
+    world.inject(&[behind, peer.seg(Flags::FIN | ACK).text(b"end")]);
+    assert_eq!(world.told(), [Told::Data(b"end".to_vec()), Told::PeerClose]);
+    let last = world.sent().pop().unwrap();
+    last.flags(ACK).ack(peer.seq + 4);
+}
+
+#[test]
+fn a_syn_that_reopens_leaves_what_is_unread_to_its_application() {
+    //= TMW-5
+    let mut world = finished_unread_in_time_wait();
+    world.inject(&[seg(Flags::SYN, Seq(0x4000_0000), Seq(0)).from_port(PEER_PORT)]);
+    world.one().flags(Flags::SYN | ACK).ack(Seq(0x4000_0001));
+    world.probe.0.borrow_mut().take = None;
+    world.call(|conn| conn.resume());
+    assert_eq!(world.told()[0], Told::Data(b"late".to_vec()));
+    world.inject(&[seg(Flags::RST, Seq(0x4000_0001), Seq(0)).from_port(PEER_PORT)]);
+    world.assert_quiet();
+}
+
 #[test]
 fn an_acknowledgment_from_exactly_the_right_edge_counts() {
     //= COM-4
@@ -115,4 +205,20 @@ fn segments_and_resets_are_counted_when_they_have_left() {
     world.inject(&strays[32..]);
     assert_eq!((world.count(Counter::TxSegments), world.count(Counter::RstSent)), (0, 0));
     assert!(world.dropped(DropReason::TxFull) > 0);
+}
+
+#[test]
+fn a_peer_that_answers_every_probe_is_alive_also_when_probes_are_rarer_than_silences() {
+    //= KA-2
+    let mut world = World::new();
+    let peer = world.establish(PEER_PORT);
+    world.call(|conn| conn.set_keep_alive(KeepAlive::new(500, 2_000, 3)));
+    for n in 0..10 {
+        world.pass_ms(if n == 0 { 500 } else { 2_000 });
+        world.one().flags(ACK).seq(peer.ack - 1);
+        world.inject(&[peer.seg(ACK)]);
+    }
+    assert_eq!((world.told(), world.state(PEER_PORT)), (vec![], State::Established));
+    world.pass_ms(8_001);
+    assert_eq!(world.told(), [Told::Closed(CloseReason::Silent)]);
 }

@@ -13,6 +13,7 @@ use dpdk_tcp::wire::ipv4::{self, Ipv4Fields};
 use dpdk_tcp::wire::seq::Seq;
 use dpdk_tcp::wire::tcp::Flags;
 
+use crate::active::{LOCAL, SERVER, remote, syn_sent};
 use crate::expect::{Out, Sent, read};
 use crate::reach::{OUR_MAC, OURS, PEER_MAC, PEER_PORT, PEERS, PORT, Peer, Setup, Told, World, seg};
 use crate::states::{Start, reach};
@@ -20,8 +21,6 @@ use crate::states::{Start, reach};
 const ACK: Flags = Flags::ACK;
 /// Some router on the way.
 const ROUTER: [u8; 4] = [198, 18, 99, 1];
-const SERVER: u16 = 8080;
-const LOCAL: u16 = 50_000;
 
 /// The type and code of each error, and what it says.
 const ERRORS: [(u8, u8, Unreachable); 20] = [
@@ -136,20 +135,6 @@ impl World {
         self.send_frame(&error_with(3, 4, mtu, &quote.bytes()));
         self.run();
     }
-}
-
-fn remote() -> SocketAddr {
-    SocketAddr::new(IpAddr::V4(PEERS.into()), SERVER)
-}
-
-/// A world whose stack has sent a SYN to the peer.
-fn syn_sent() -> (World, Sent) {
-    let mut world = World::new();
-    let id = world.worker.open(None, Some(LOCAL), remote()).unwrap();
-    world.probe.0.borrow_mut().conn = Some(id);
-    world.run();
-    let syn = world.one();
-    (world, syn)
 }
 
 /// A connection with a segment in flight.

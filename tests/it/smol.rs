@@ -117,16 +117,28 @@ impl Client {
 
     /// Begins to connect.
     pub fn connect(&mut self, from_port: u16, to_port: u16) -> SocketHandle {
+        let mut socket = self.new_socket();
+        let [a, b, c, d] = OURS;
+        let to = (IpAddress::v4(a, b, c, d), to_port);
+        socket.connect(self.interface.context(), to, from_port).unwrap();
+        self.sockets.add(socket)
+    }
+
+    /// Waits for one connection to a port.
+    pub fn listen(&mut self, port: u16) -> SocketHandle {
+        let mut socket = self.new_socket();
+        socket.listen(port).unwrap();
+        self.sockets.add(socket)
+    }
+
+    fn new_socket(&self) -> tcp::Socket<'static> {
         let buffer = |len: usize| tcp::SocketBuffer::new(vec![0; len]);
         let Habits { receive_buffer, send_buffer, timestamps, nagle, ack_delay_ms } = self.habits;
         let mut socket = tcp::Socket::new(buffer(receive_buffer), buffer(send_buffer));
         socket.set_tsval_generator(timestamps.then_some(millis));
         socket.set_nagle_enabled(nagle);
         socket.set_ack_delay((ack_delay_ms > 0).then(|| Duration::from_millis(ack_delay_ms)));
-        let [a, b, c, d] = OURS;
-        let to = (IpAddress::v4(a, b, c, d), to_port);
-        socket.connect(self.interface.context(), to, from_port).unwrap();
-        self.sockets.add(socket)
+        socket
     }
 
     /// A socket.
