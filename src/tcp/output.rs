@@ -112,7 +112,11 @@ impl Tcb {
             }
         }
         while out.len() < limit {
-            let Some(span) = self.next_span(rec.as_deref(), ctx) else {
+            let next = self.next_span(rec.as_deref(), ctx);
+            let Some(span) = next else {
+                if rec.as_deref_mut().is_some_and(|rec| rec.stop_holding_back(self.snd.nxt)) {
+                    continue;
+                }
                 self.owed.0 &= !Owed::SEND;
                 break;
             };
