@@ -312,6 +312,9 @@ impl Tcb {
                 //= NR-2
                 let _ = rec.board.lose_first(mss);
                 rec.must_resend = true;
+            } else if rec.phase == Phase::Open {
+                // It follows, or after 2^31 octets without a loss it would seem to be ahead.
+                rec.point = rec.point.later(self.snd.una - 1);
             }
         } else if delivery.is_duplicate_ack {
             rec.reported = rec.reported.saturating_add(1);
