@@ -112,7 +112,11 @@ impl Tcb {
             }
         }
         while out.len() < limit {
-            let Some(span) = self.next_span(rec.as_deref(), ctx) else {
+            let next = self.next_span(rec.as_deref(), ctx);
+            let Some(span) = next else {
+                if rec.as_deref_mut().is_some_and(|rec| rec.stop_holding_back(self.snd.nxt)) {
+                    continue;
+                }
                 self.owed.0 &= !Owed::SEND;
                 break;
             };
@@ -464,7 +468,9 @@ impl Tcb {
     fn widened(&self, span: Span, rec: Option<&Recovery>, text_max: u16, ctx: Ctx<'_>) -> Span {
         //= OFF-2
         let mss = u32::from(self.mss);
-        if span.repeated || span.fin || span.text_len != self.mss || u32::from(text_max) < 2 * mss {
+        let is_full = !span.repeated && !span.fin && span.text_len == self.mss;
+        // The urgent pointer is another one in each packet; a device copies the first.
+        if !is_full || u32::from(text_max) < 2 * mss || self.urgent_out.is_some() {
             return span;
         }
         let allowed = self.allowed(rec, ctx);

@@ -71,6 +71,10 @@ impl Tcb {
         let was_repaired = self.leave_recovery(rec);
         let recover_fs = recover_flight(self.flight(), rec.board.sacked(), delivery.octets);
         self.find_losses(rec, &delivery, Flight { octets: flight, recover_fs }, a.ctx, &mut a.out);
+        if delivery.advanced {
+            //= CC-5
+            rec.limited = 0;
+        }
         let marked = a.seg.flags.has(Flags::ECE) && self.facts.has(fact::ECN);
         //= CC-14
         let grows = delivery.advanced && !was_repaired && !marked && !a.out.opened;
@@ -299,14 +303,18 @@ impl Tcb {
     ) {
         let mss = u32::from(self.mss);
         if delivery.advanced {
-            rec.limited = 0;
             rec.reported = match rec.phase {
                 //= NR-2
                 Phase::Recovery => rec.reported.saturating_sub((delivery.acked / mss).saturating_sub(1)),
                 _ => 0,
             };
             if rec.phase == Phase::Recovery {
+                //= NR-2
                 let _ = rec.board.lose_first(mss);
+                rec.must_resend = true;
+            } else if rec.phase == Phase::Open {
+                // It follows, or after 2^31 octets without a loss it would seem to be ahead.
+                rec.point = rec.point.later(self.snd.una - 1);
             }
         } else if delivery.is_duplicate_ack {
             rec.reported = rec.reported.saturating_add(1);
@@ -354,6 +362,16 @@ impl Tcb {
         rec.prr = Prr::enter(flight.recover_fs);
         rec.limited = 0;
         self.congestion_was_reduced();
+    }
+
+    /// The congestion window where a timer began recovery: one segment goes again, and what it draws lets the rest
+    /// go (PRR), however much was found lost at once.
+    pub(super) fn begin_reduction(&mut self, rec: &mut Recovery, out: &mut Outcome) {
+        //= PRR-3
+        //= PRR-4
+        let (pipe, ssthresh, mss) = (rec.board.pipe(), self.congestion.ssthresh, u32::from(self.mss));
+        self.congestion.cwnd = pipe + rec.prr.on_ack(0, pipe, ssthresh, mss, Progress::Doubtful);
+        out.repairs.add(Repair::Prr);
     }
 
     /// The congestion window after an acknowledgment.

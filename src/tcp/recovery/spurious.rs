@@ -65,6 +65,17 @@ impl Recovery {
         self.forward_rto == ForwardRto::Second
     }
 
+    /// Nothing new may be sent, up to `nxt`, that would draw an acknowledgment: F-RTO cannot find out, and what is
+    /// lost goes again as ever. True if it was held back.
+    pub(in crate::tcp) fn stop_holding_back(&mut self, nxt: Seq) -> bool {
+        //= FRTO-1
+        let blind = self.holds_back() && nxt == self.point;
+        if blind {
+            self.forward_rto = ForwardRto::Off;
+        }
+        blind
+    }
+
     /// The acknowledgment shows that the last loss was none.
     pub(super) fn was_spurious(
         &mut self,

@@ -68,7 +68,12 @@ impl Tcb {
         out.repairs.add(Repair::RackTimer);
         let octets = self.flight();
         let recover_fs = recover_flight(octets, rec.board.sacked(), 0);
+        let was_open = rec.phase == Phase::Open;
         self.detect_losses(rec, Flight { octets, recover_fs }, ctx, out);
+        if was_open && rec.phase == Phase::Recovery {
+            //= PRR-4
+            self.begin_reduction(rec, out);
+        }
         self.owed.0 |= Owed::SEND;
         self.arm(Some(rec), false, ctx);
     }

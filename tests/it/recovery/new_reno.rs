@@ -91,3 +91,17 @@ fn what_is_no_duplicate_is_not_counted_as_one() {
     assert_eq!(lab.count(Counter::FastRecoveries), 0);
     assert_eq!(lab.count(Counter::Retransmissions), 0);
 }
+
+#[test]
+fn a_partial_acknowledgment_sends_the_next_hole_though_duplicates_were_lost() {
+    //= NR-2
+    let mut lab = Lab::new(Offer::default());
+    lab.send(10);
+    lab.world.pass_ms(100);
+    (0..2).for_each(|_| assert!(lab.ack(0, &[]).is_empty()));
+    assert_eq!(lab.ack(0, &[]), [0]);
+    // No more duplicates came through: the window looks full.
+    lab.world.pass_ms(100);
+    assert_eq!(lab.ack(1, &[]), [1]);
+    assert_eq!(lab.count(Counter::RtoExpired), 0);
+}

@@ -3,6 +3,8 @@
 use dpdk_tcp::stats::counters::Counter;
 
 use super::lab::{Lab, MSS, SACK};
+use crate::reach::Setup;
+use dpdk_tcp::tcp::congestion::Algorithm;
 
 #[test]
 fn the_third_block_above_a_hole_sends_what_is_missing_at_once() {
@@ -162,4 +164,49 @@ fn after_a_timeout_what_was_reported_is_not_sent_again() {
     lab.world.pass_ms(10);
     let more = lab.ack(2, &[]);
     assert!(!more.contains(&1), "{more:?}");
+}
+
+#[test]
+fn what_was_sent_above_holes_that_closed_is_no_limited_transmit_of_a_later_loss() {
+    //= CC-5
+    let mut setup = Setup::default();
+    setup.cfg.congestion = Algorithm::Reno;
+    setup.limits.buffers = 64 << 20;
+    setup.limits.send_buffer = 1 << 20;
+    let mut lab = Lab::with(setup, SACK);
+    let (mut una, mut last) = (0, lab.send(100).len() as u32);
+    // Each second segment is reported before the one below it: nothing is lost.
+    for _ in 0..2 {
+        lab.world.pass_ms(100);
+        let end = last;
+        for hole in (una..end - 1).step_by(2) {
+            last += lab.ack(hole, &[(hole + 1, hole + 2)]).len() as u32;
+        }
+        una = end;
+        last += lab.ack(una, &[]).len() as u32;
+    }
+    lab.world.pass_ms(100);
+    assert_eq!(lab.count(Counter::FastRecoveries), 0);
+    // Now the first is.
+    last += lab.ack(una, &[(una + 1, una + 5)]).len() as u32;
+    let again = lab.watch(60);
+    assert_eq!(again.first().map(|(_, n)| *n), Some(una), "{again:?}");
+    assert_eq!(lab.count(Counter::FastRecoveries), 1);
+    lab.ack(last, &[]);
+    let mut window = 0;
+    lab.world.call(|conn| window = conn.status().map_or(0, |status| status.congestion_window));
+    assert!(window > 8 * MSS, "half of {} segments, not {window}", last - una);
+}
+
+#[test]
+fn what_a_timer_finds_lost_goes_again_as_acknowledgments_allow() {
+    //= PRR-3
+    //= PRR-4
+    let mut lab = Lab::new(SACK);
+    assert_eq!(lab.send(10).len(), 10);
+    lab.world.pass_ms(100);
+    assert!(lab.ack(0, &[(9, 10)]).is_empty());
+    let again = lab.watch(60);
+    assert_eq!(lab.count(Counter::RackTimers), 1);
+    assert_eq!(again.len(), 1, "{again:?}");
 }

@@ -136,3 +136,19 @@ fn a_duplicate_within_a_reported_block_is_recognised() {
     lab.ack(0, &[(8, 9), (4, 7)]);
     assert_eq!(lab.count(Counter::DuplicatesReported), 1);
 }
+
+#[test]
+fn what_was_lost_goes_again_at_once_where_nothing_new_may_be_sent_to_find_out() {
+    //= FRTO-1
+    //= FRTO-2
+    let mut lab = Lab::new(PLAIN);
+    // A second short segment waits for the acknowledgment of the first (Nagle).
+    lab.world.call(|conn| {
+        assert_eq!(conn.send(&[7; 8_005]), 8_005);
+        assert_eq!(conn.send(b"more"), 4);
+    });
+    let seen = lab.watch(1_500);
+    assert_eq!(lab.count(Counter::RtoExpired), 1, "{seen:?}");
+    let again = lab.ack(1, &[]);
+    assert!(again.contains(&1), "{again:?}");
+}

@@ -130,3 +130,18 @@ fn what_belongs_to_one_packet_is_on_one_packet() {
     assert!(sent.len() > 1 && sent[1..].iter().all(|(_, flags)| !flags.has(Flags::CWR)));
     assert_eq!(world.count(Counter::LargeSegments), 2);
 }
+
+#[test]
+fn each_packet_of_urgent_data_points_to_its_end() {
+    //= OFF-2
+    //= MUST-30
+    let mut world = world(true, Config::default());
+    let peer = open(&mut world, 1_460);
+    world.call(|conn| assert_eq!(conn.send_urgent(&[1; 3 * 1_448]), 3 * 1_448));
+    let end = peer.ack + 3 * 1_448;
+    let sent: Vec<_> = world.sent().into_iter().filter(|sent| !sent.text.is_empty()).collect();
+    assert_eq!(sent.len(), 3);
+    for sent in sent {
+        assert_eq!(sent.segment.seq + u32::from(sent.segment.up), end);
+    }
+}
