@@ -190,19 +190,6 @@ impl Congestion {
         self.cwnd = self.cwnd.min(initial_window(mss));
         self.credit = 0;
     }
-
-    /// Segments become smaller or larger. A window stays what it is in octets, and so becomes another one in
-    /// segments (PLPMTUD-9); only an initial window that was granted for larger segments shrinks with them
-    /// (CC-17).
-    pub fn rescale(&mut self, old_mss: u32, new_mss: u32) {
-        //= PLPMTUD-9
-        let initial = self.in_first_slow_start() && self.cwnd <= initial_window(old_mss);
-        if new_mss < old_mss && initial {
-            //= CC-17
-            let scaled = u64::from(self.cwnd) * u64::from(new_mss) / u64::from(old_mss);
-            self.cwnd = u32::try_from(scaled).unwrap_or(CWND_MAX);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -356,24 +343,5 @@ mod tests {
         c.cwnd = 2_920;
         c.after_idle(1460);
         assert_eq!(c.cwnd, 2_920);
-    }
-
-    #[test]
-    fn only_an_initial_window_shrinks_with_the_segments() {
-        //= CC-17
-        //= PLPMTUD-9
-        let mut c = Congestion::new(1460, 0);
-        c.rescale(1460, 536);
-        assert_eq!(c.cwnd, 5_360);
-        // Larger segments do not raise it.
-        c.rescale(536, 1460);
-        assert_eq!(c.cwnd, 5_360);
-        // A window that was earned stays.
-        let mut c = at(29_200, CWND_MAX);
-        c.rescale(1460, 536);
-        assert_eq!(c.cwnd, 29_200);
-        let mut c = at(14_600, 14_600);
-        c.rescale(1460, 536);
-        assert_eq!(c.cwnd, 14_600);
     }
 }
