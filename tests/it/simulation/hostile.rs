@@ -227,7 +227,8 @@ impl Hostile {
         let mut wrong = again(&sent);
         let synchronized = !sent.segment.flags.any(Flags::SYN | Flags::RST);
         match self.rng.below(13) {
-            0 if synchronized => wrong.options.timestamps = None,
+            // Not to who listens: a SYN cookie remembers by its timestamp alone that there are any.
+            0 if synchronized && !LISTENED.contains(&sent.ports.1) => wrong.options.timestamps = None,
             1 if synchronized && wrong.options.timestamps.is_some() => {
                 wrong.options.timestamps = wrong.options.timestamps.map(|mut ts| {
                     ts.val = ts.val.wrapping_sub(1_000_000);
