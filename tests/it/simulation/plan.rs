@@ -371,8 +371,10 @@ fn talks(rng: &mut Rng, hosts: usize, climate: Climate, slow: bool, cookies: boo
             4 => talk.kind = pick(rng, &[Kind::NoHost, Kind::NoHost, Kind::NoRoute]),
             _ => {}
         }
-        if let Some(last) = all.last_mut().filter(|last| same && last.kind == Kind::Ordinary) {
-            // The same endpoints again, so that TIME-WAIT is in the way.
+        let follows = |last: &&mut Talk| same && last.kind == Kind::Ordinary && !last.is_rude();
+        if let Some(last) = all.last_mut().filter(follows) {
+            // The same endpoints again, so that TIME-WAIT is in the way. After a reset there is none, and an old
+            // segment may be taken for a new one: numbers grow by 250,000 a second, streams by more.
             let first = *last.ports.0.get_or_insert(CLIENT_PORT + number as u16);
             (talk.kind, talk.hosts, talk.follows) = (Kind::Ordinary, last.hosts, true);
             talk.ports = (Some(first), last.ports.1);
