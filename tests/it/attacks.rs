@@ -300,10 +300,11 @@ fn identifications_of_packets_tell_nothing_about_traffic() {
     //= IP4-10
     let mut reached = reach(Start::Plain, State::Established);
     let world = &mut reached.world;
-    for _ in 0..3 {
-        world.call(|conn| assert_eq!(conn.send(&[7; 3_000]), 3_000));
+    // Short ones: of those that it cuts a device may choose the numbers.
+    world.call(|conn| assert_eq!(conn.send(&[7; 100]), 100));
+    for n in 1..4 {
+        world.inject(&[seg(Flags::SYN, Seq(1), Seq(0)).from_port(PEER_PORT + n)]);
     }
-    world.inject(&[seg(Flags::SYN, Seq(1), Seq(0)).from_port(PEER_PORT + 1)]);
     let frames = world.drain_frames();
     assert!(frames.len() >= 4, "{}", frames.len());
     assert!(frames.iter().all(|frame| frame[18..20] == [0, 0] && frame[20] & 0x40 != 0), "DF, and no number");
