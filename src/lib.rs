@@ -15,6 +15,7 @@ pub mod engine;
 pub mod flow;
 pub mod inet;
 pub mod link;
+pub mod load;
 pub mod sim;
 pub mod stats;
 pub mod tcp;

@@ -26,6 +26,22 @@ impl Snapshot {
         }
     }
 
+    /// Takes over one worker's counters now, without allocating.
+    pub fn read(&mut self, worker: &Counters) {
+        for (place, counter) in self.events.iter_mut().zip(Counter::ALL) {
+            *place = worker.get(*counter);
+        }
+        for (place, reason) in self.drops.iter_mut().zip(DropReason::ALL) {
+            *place = worker.dropped(*reason);
+        }
+    }
+
+    /// Adds what another one holds.
+    pub fn add(&mut self, other: &Snapshot) {
+        let pairs = self.events.iter_mut().zip(&other.events);
+        pairs.chain(self.drops.iter_mut().zip(&other.drops)).for_each(|(into, from)| *into += from);
+    }
+
     /// A counter's sum.
     pub fn get(&self, counter: Counter) -> u64 {
         self.events.get(counter as usize).copied().unwrap_or(0)

@@ -1,3 +1,4 @@
 //! What a run tells about itself. Reads snapshots; never on a worker's thread.
 
+pub mod run;
 pub mod text;

@@ -14,9 +14,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("dpdk", &["base", "link", "stats", "dpdk_sys"]),
     ("sim", &["base", "link", "wire"]),
     ("engine", &["base", "wire", "stats", "link", "tcp", "flow", "inet"]),
-    ("app", &["base", "engine::api"]),
+    ("load", &["base", "wire", "stats", "link"]),
+    ("app", &["base", "stats", "load", "engine::api"]),
     ("telemetry", &["base", "stats"]),
-    ("config", &["base", "stats"]),
+    ("config", &["base", "stats", "load"]),
     (
         "cli",
         &[
@@ -29,6 +30,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "inet",
             "dpdk",
             "engine",
+            "load",
             "app",
             "telemetry",
             "config",

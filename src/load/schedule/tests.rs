@@ -1,0 +1,162 @@
+//! Launch times against their sums.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const SECOND: u64 = 1_000_000_000;
+
+fn open(rate: f64, ramp_ns: u64, duration_ns: u64) -> Stage {
+    Stage { rate: Some(rate), concurrency: None, ramp_ns, duration_ns }
+}
+
+fn closed(concurrency: u32, ramp_ns: u64, duration_ns: u64) -> Stage {
+    Stage { rate: None, concurrency: Some(concurrency), ramp_ns, duration_ns }
+}
+
+fn one(stage: Stage) -> Schedule {
+    Schedule { stages: vec![stage], ..Schedule::default() }
+}
+
+/// All launches of an open loop that is looked at every `step_ns`.
+fn launches(schedule: &Schedule, share: Share, step_ns: u64) -> Vec<Launch> {
+    let mut all = Vec::new();
+    let mut given = Launches::new(schedule, share);
+    let mut now = 0;
+    while !given.is_over(now) {
+        while let Some(launch) = given.next(now, 0) {
+            all.push(launch);
+        }
+        now += step_ns;
+    }
+    all
+}
+
+#[test]
+fn a_steady_rate_launches_evenly_and_exactly_so_often() {
+    for rate in [1.0, 3.0, 7.0, 1_000.0, 99_999.0] {
+        let all = launches(&one(open(rate, 0, 10 * SECOND)), Share::WHOLE, 10_000_000);
+        assert_eq!(all.len(), 10 * rate as usize, "{rate}");
+        for launch in &all {
+            let exact = launch.number as f64 * 1e9 / rate;
+            assert!((launch.intended_ns as f64 - exact).abs() <= 2.0 && launch.measured, "{launch:?}");
+        }
+    }
+}
+
+#[test]
+fn a_ramp_launches_half_as_often_and_is_not_measured() {
+    let all = launches(&one(open(1_000.0, 2 * SECOND, SECOND)), Share::WHOLE, 1_000_000);
+    assert_eq!(all.len(), 2_000);
+    assert_eq!(all.iter().filter(|launch| launch.measured).count(), 1_000);
+    let first_half = all.iter().filter(|launch| launch.intended_ns < SECOND).count();
+    assert!((249..=251).contains(&first_half), "{first_half}");
+}
+
+#[test]
+fn a_stall_moves_no_launch() {
+    let mut given = Launches::new(&one(open(1_000.0, 0, SECOND)), Share::WHOLE);
+    assert!(given.next(0, 0).is_some() && given.next(0, 0).is_none());
+    let after: Vec<_> = std::iter::from_fn(|| given.next(200_000_000, 0)).collect();
+    assert_eq!(after.len(), 200);
+    assert_eq!(after.iter().map(|l| l.intended_ns).max(), Some(200_000_000));
+    // Those that were due before the end leave even when it has passed.
+    let late: Vec<_> = std::iter::from_fn(|| given.next(3 * SECOND, 0)).collect();
+    assert_eq!(late.len(), 799);
+    assert!(given.is_over(3 * SECOND));
+}
+
+#[test]
+fn loops_share_the_launches() {
+    let schedule = Schedule { connections: Some(1_001), ..one(open(1_000.0, SECOND, 2 * SECOND)) };
+    let whole: Vec<_> = launches(&schedule, Share::WHOLE, 1_000_000).iter().map(|l| l.intended_ns).collect();
+    let mut parts: Vec<_> = (0..3)
+        .flat_map(|index| launches(&schedule, Share { index, of: 3 }, 1_000_000))
+        .map(|launch| launch.intended_ns)
+        .collect();
+    parts.sort_unstable();
+    assert_eq!(parts.len(), 1_001);
+    assert_eq!(parts[..990], whole[..990]);
+}
+
+#[test]
+fn a_closed_loop_holds_its_number_along_the_ramp() {
+    let schedule = one(closed(100, SECOND, SECOND));
+    let mut given = Launches::new(&schedule, Share::WHOLE);
+    let mut level = 0;
+    let mut fill = |now, level: &mut u32| {
+        while given.next(now, *level).is_some() {
+            *level += 1;
+        }
+        *level
+    };
+    assert_eq!(fill(0, &mut level), 0);
+    assert_eq!(fill(SECOND / 2, &mut level), 50);
+    assert_eq!(fill(SECOND, &mut level), 100);
+    level -= 7;
+    assert_eq!(fill(SECOND + 1, &mut level), 100);
+    level -= 7;
+    assert_eq!(fill(2 * SECOND, &mut level), 93, "the time is over");
+}
+
+#[test]
+fn a_cap_puts_off_what_comes_after_it() {
+    let stage = Stage { concurrency: Some(10), ..open(1_000.0, 0, 10 * SECOND) };
+    let mut given = Launches::new(&one(stage), Share::WHOLE);
+    let mut level = 0;
+    while given.next(SECOND, level).is_some() {
+        level += 1;
+    }
+    assert_eq!(level, 10);
+    assert!(given.next(2 * SECOND, 10).is_none());
+    // One ends: one is launched, and the others keep their distance of a millisecond.
+    assert!(given.next(2 * SECOND, 9).is_some());
+    assert!(given.next(2 * SECOND, 9).is_none());
+    assert!(given.next(2 * SECOND + 1_000_000, 9).is_some());
+}
+
+#[test]
+fn stages_follow_one_another() {
+    let schedule = Schedule {
+        stages: vec![open(100.0, 0, SECOND), open(300.0, SECOND, SECOND), closed(5, 0, SECOND)],
+        warm_up_ns: SECOND,
+        connections: None,
+    };
+    let all = launches(
+        &Schedule { stages: schedule.stages[..2].to_vec(), ..schedule.clone() },
+        Share::WHOLE,
+        1_000,
+    );
+    assert_eq!(all.len(), 100 + 100 + 200 + 300);
+    assert_eq!(all.iter().filter(|launch| launch.measured).count(), 100 + 300);
+    assert_eq!(schedule.measured(), [SECOND..2 * SECOND, 3 * SECOND..4 * SECOND, 4 * SECOND..5 * SECOND]);
+    assert_eq!(
+        (schedule.end_ns(), schedule.rate_max(), schedule.concurrency_max()),
+        (5 * SECOND, Some(300.0), None)
+    );
+    let mut given = Launches::new(&schedule, Share::WHOLE);
+    while given.next(4 * SECOND, 0).is_some_and(|launch| launch.number < 699) {}
+    let held: Vec<_> = (0..).map_while(|level| given.next(4 * SECOND + 5, level)).collect();
+    assert_eq!(held.len(), 5);
+    assert!(held.iter().all(|launch| launch.measured && launch.intended_ns == 4 * SECOND + 5));
+}
+
+proptest! {
+    #[test]
+    fn any_rate_launches_rate_times_duration(
+        rate in 0.5f64..2e6, ramp_ms in 0u64..500, duration_ms in 1u64..300, of in 1u32..5, step in 1u64..50,
+    ) {
+        let schedule = one(open(rate, ramp_ms * 1_000_000, duration_ms * 1_000_000));
+        let count: usize = (0..of)
+            .map(|index| launches(&schedule, Share { index, of }, step * 1_000_000).len())
+            .sum();
+        let exact = rate * (ramp_ms as f64 / 2.0 + duration_ms as f64) / 1e3;
+        prop_assert!((count as f64 - exact).abs() <= 1.0, "{count} {exact}");
+    }
+
+    #[test]
+    fn parts_make_the_whole(all in any::<u64>(), of in 1u32..100) {
+        let sum: u128 = (0..of).map(|index| u128::from(Share { index, of }.part(all))).sum();
+        prop_assert_eq!(sum, u128::from(all));
+    }
+}

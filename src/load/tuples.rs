@@ -1,0 +1,176 @@
+//! Pairs of endpoints, each once before any comes again: the target changes fastest, then the source address, then
+//! the source port, so that a pair that has just been used rests for as long as possible.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+/// Consecutive addresses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Addresses {
+    /// The first.
+    pub first: Ipv4Addr,
+    /// How many, from 1.
+    pub count: u32,
+}
+
+impl Addresses {
+    /// A single one.
+    pub const fn one(address: Ipv4Addr) -> Self {
+        Addresses { first: address, count: 1 }
+    }
+
+    /// The n-th, from 0.
+    pub fn get(&self, n: u32) -> Ipv4Addr {
+        Ipv4Addr::from(u32::from(self.first).wrapping_add(n))
+    }
+
+    /// Whether an address is among them.
+    pub fn contains(&self, address: Ipv4Addr) -> bool {
+        u32::from(address).wrapping_sub(u32::from(self.first)) < self.count
+    }
+}
+
+/// Consecutive ports, both ends included; none is 0.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ports {
+    /// The first.
+    pub first: u16,
+    /// The last, not below the first.
+    pub last: u16,
+}
+
+impl Ports {
+    /// Those that a host takes by itself (RFC 6056).
+    pub const EPHEMERAL: Ports = Ports { first: 1_024, last: 65_535 };
+
+    /// A single one.
+    pub const fn one(port: u16) -> Self {
+        Ports { first: port, last: port }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u32 {
+        u32::from(self.last.saturating_sub(self.first)) + 1
+    }
+}
+
+/// Where connections go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Target {
+    /// Addresses.
+    pub addresses: Addresses,
+    /// Ports, on each address.
+    pub ports: Ports,
+}
+
+/// Both endpoints of a connection to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tuple {
+    /// Our address.
+    pub source: Ipv4Addr,
+    /// Our port.
+    pub source_port: u16,
+    /// The other endpoint.
+    pub target: SocketAddrV4,
+}
+
+/// Walks over all pairs, for ever.
+#[derive(Clone, Debug)]
+pub struct Tuples {
+    sources: Vec<Addresses>,
+    ports: Ports,
+    targets: Vec<Target>,
+    /// Target, its address and port; source and its address; source port: the next to be given.
+    at: [u32; 6],
+}
+
+impl Tuples {
+    /// All pairs of these; none of the lists is empty. `start` chooses the source port to begin with.
+    pub fn new(sources: &[Addresses], ports: Ports, targets: &[Target], start: u32) -> Self {
+        let at = [0, 0, 0, 0, 0, start % ports.count()];
+        Tuples { sources: sources.to_vec(), ports, targets: targets.to_vec(), at }
+    }
+
+    /// How many pairs there are.
+    pub fn pairs(&self) -> u64 {
+        let sources: u64 = self.sources.iter().map(|s| u64::from(s.count)).sum();
+        let targets: u64 =
+            self.targets.iter().map(|t| u64::from(t.addresses.count) * u64::from(t.ports.count())).sum();
+        sources.saturating_mul(targets).saturating_mul(u64::from(self.ports.count()))
+    }
+}
+
+impl Iterator for Tuples {
+    type Item = Tuple;
+
+    /// The next pair; `None` only where a list is empty.
+    fn next(&mut self) -> Option<Tuple> {
+        let [target, address, port, source, source_address, source_port] = self.at;
+        let to = self.targets.get(target as usize)?;
+        let from = self.sources.get(source as usize)?;
+        let tuple = Tuple {
+            source: from.get(source_address),
+            source_port: self.ports.first.wrapping_add(source_port as u16),
+            target: SocketAddrV4::new(to.addresses.get(address), to.ports.first.wrapping_add(port as u16)),
+        };
+        let limits = [
+            (2, to.ports.count()),
+            (1, to.addresses.count),
+            (0, self.targets.len() as u32),
+            (4, from.count),
+            (3, self.sources.len() as u32),
+            (5, self.ports.count()),
+        ];
+        for (digit, limit) in limits {
+            let place = self.at.get_mut(digit)?;
+            *place += 1;
+            if *place < limit {
+                break;
+            }
+            *place = 0;
+        }
+        Some(tuple)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    fn addresses(last: u8, count: u32) -> Addresses {
+        Addresses { first: Ipv4Addr::new(198, 18, 0, last), count }
+    }
+
+    #[test]
+    fn every_pair_comes_once_before_any_comes_again() {
+        let sources = [addresses(1, 3), addresses(100, 1)];
+        let targets = [
+            Target { addresses: addresses(200, 2), ports: Ports { first: 80, last: 82 } },
+            Target { addresses: addresses(210, 1), ports: Ports::one(443) },
+        ];
+        let mut tuples = Tuples::new(&sources, Ports { first: 65_533, last: 65_535 }, &targets, 5);
+        assert_eq!(tuples.pairs(), 4 * 3 * 7);
+        let first = tuples.clone().next().unwrap();
+        assert_eq!(first.source_port, 65_535);
+        let mut seen = HashSet::new();
+        for _ in 0..tuples.pairs() {
+            let tuple = tuples.next().unwrap();
+            assert!(tuple.source_port >= 65_533);
+            assert!(seen.insert((tuple.source, tuple.source_port, tuple.target)), "{tuple:?}");
+        }
+        assert_eq!(tuples.next(), Some(first));
+    }
+
+    #[test]
+    fn one_source_and_one_target_walk_over_the_ports() {
+        let target = Target { addresses: addresses(9, 1), ports: Ports::one(80) };
+        let mut tuples = Tuples::new(&[addresses(1, 1)], Ports::EPHEMERAL, &[target], 0);
+        assert_eq!(tuples.pairs(), 64_512);
+        let ports: Vec<_> = (0..3).filter_map(|_| tuples.next()).map(|tuple| tuple.source_port).collect();
+        assert_eq!(ports, [1_024, 1_025, 1_026]);
+        assert!(Tuples::new(&[], Ports::EPHEMERAL, &[target], 0).next().is_none());
+        assert!(addresses(7, 2).contains(Ipv4Addr::new(198, 18, 0, 8)));
+        assert!(!addresses(7, 2).contains(Ipv4Addr::new(198, 18, 0, 9)));
+    }
+}

@@ -1,0 +1,219 @@
+//! The results of a measurement as a document: what `--json` writes and `compare` reads. Its fields are described in
+//! docs/schema/run.schema.json; whoever changes one changes [`SCHEMA`] and that file.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Name and version of the document's format.
+pub const SCHEMA: &str = "dpdk-tcp/run/1";
+
+/// Everything that one command measured.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Document {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// The command line, word by word.
+    pub command: Vec<String>,
+    /// Programs and libraries with their versions.
+    pub versions: BTreeMap<String, String>,
+    /// Where it ran.
+    pub machine: Machine,
+    /// What carried the frames.
+    pub device: Device,
+    /// One entry a run, ordered by concurrency, profile, repeat.
+    pub runs: Vec<Run>,
+}
+
+/// The machine.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Machine {
+    /// The CPU's model name.
+    pub cpu: String,
+    /// CPUs online.
+    pub cpus: u32,
+    /// Cycles of the time stamp counter a second.
+    pub tsc_hz: u64,
+    /// The kernel's release.
+    pub kernel: String,
+    /// `hugetlb 2 MiB`, `4 KiB`...: the pages under frames and tables.
+    pub pages: String,
+}
+
+/// The device, or the link between both sides.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Device {
+    /// Its name: `net_ring`, `memory`, `kernel`, `net_tap0`...
+    pub name: String,
+    /// Its driver.
+    pub driver: String,
+    /// Largest IP packet in bytes.
+    pub mtu: u32,
+    /// `software`, or what the device does.
+    pub checksums: String,
+}
+
+/// One measurement.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Run {
+    /// What one connection was: `open`, `open-close`, `crr`, `stream`, `flood`.
+    pub profile: String,
+    /// Connections at a time, in a closed loop.
+    pub concurrency: Option<u64>,
+    /// Launches a second, in an open loop.
+    pub rate: Option<f64>,
+    /// The number of this repeat, from 1.
+    pub repeat: u32,
+    /// Cores on which the loops ran.
+    pub cores: u32,
+    /// Seconds that were measured; ramp, warm-up and drain stand outside.
+    pub duration_s: f64,
+    /// Seconds of ramp and warm-up before.
+    pub warm_up_s: f64,
+    /// TIME-WAIT in seconds, and whether entries had to go earlier.
+    pub time_wait_s: f64,
+    /// The shortest TIME-WAIT that an eviction left, if any was evicted.
+    pub time_wait_shortened_s: Option<f64>,
+    /// Second by second, ramp and drain included.
+    pub series: Vec<Second>,
+    /// The side that opens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<Side>,
+    /// The side that listens, where it is ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Side>,
+    /// Where connections were lost between both accounts, where both sides are ours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<Loss>,
+    /// Sentences on what limits or distorts the figures.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// A second of a run.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Second {
+    /// Its end, in seconds since the clock started.
+    pub at_s: f64,
+    /// How long it was, in seconds.
+    pub len_s: f64,
+    /// `ramp`, `warm-up`, `measure` or `drain`.
+    pub phase: String,
+    /// Connections attempted in it.
+    pub attempted: u64,
+    /// Established in it.
+    pub established: u64,
+    /// Closed in it, as planned.
+    pub closed: u64,
+    /// Failed in it, before or after they were established.
+    pub failed: u64,
+    /// Being opened at its end.
+    pub in_flight: u64,
+    /// Open at its end.
+    pub open: u64,
+    /// Connections closed a second.
+    pub connections_per_second: f64,
+    /// Median of launch to ESTABLISHED in it, in nanoseconds; 0 without any.
+    pub established_p50_ns: u64,
+    /// 99th percentile of the same.
+    pub established_p99_ns: u64,
+    /// The client's share of busy cycles, 0 to 1.
+    pub client_busy: f64,
+    /// The server's, where it is ours.
+    pub server_busy: Option<f64>,
+}
+
+/// One side's figures, over the measured time unless said otherwise.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Side {
+    /// Connections that became ESTABLISHED.
+    pub established: u64,
+    /// Connections that were closed.
+    pub closed: u64,
+    /// `closed` a second.
+    pub connections_per_second: f64,
+    /// Busy cycles a closed connection.
+    pub cycles_per_connection: f64,
+    /// Cycles that the same frames cost when a loop only moves them; measured in the same command.
+    pub floor_cycles_per_connection: Option<f64>,
+    /// Frames received and sent a closed connection, ARP left out.
+    pub packets_per_connection: f64,
+    /// Busy cycles in all cycles of this side's loops, 0 to 1.
+    pub busy_share: f64,
+    /// Cycles a closed connection in each stage, `idle` included.
+    pub stages: BTreeMap<String, f64>,
+    /// Frames that one call received, on average.
+    pub rx_batch: f64,
+    /// Frames that one call sent, on average.
+    pub tx_batch: f64,
+    /// Bytes of memory for each connection, and each TIME-WAIT entry.
+    pub bytes_per_connection: u64,
+    /// Bytes of memory for each TIME-WAIT entry.
+    pub bytes_per_time_wait: u64,
+    /// Segments with data or FIN, and SYNs and SYN-ACKs, that were sent again.
+    pub retransmitted: u64,
+    /// Connections at a time, on average over the samples of the measured time.
+    pub connections: f64,
+    /// TIME-WAIT entries, likewise.
+    pub time_wait: f64,
+    /// All connections of the whole run, drain included.
+    pub account: Account,
+    /// Frames and segments that were dropped in the whole run, by reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dropped: BTreeMap<String, u64>,
+    /// Latencies by phase, of connections whose launch was meant to be in the measured time; empty on a server.
+    pub histograms: BTreeMap<String, Histogram>,
+}
+
+/// All connections of a run: attempted = established + failed + in_flight, established = closed + broken + open.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Account {
+    /// Connections begun; on a server, SYNs that opened a half-open entry and cookies that came back.
+    pub attempted: u64,
+    /// Those that became ESTABLISHED.
+    pub established: u64,
+    /// Being opened at the end.
+    pub in_flight: u64,
+    /// Open at the end.
+    pub open: u64,
+    /// Those that failed before, by reason.
+    pub failed: BTreeMap<String, u64>,
+    /// Those that ended as planned, by way.
+    pub closed: BTreeMap<String, u64>,
+    /// Those that ended otherwise, by reason.
+    pub broken: BTreeMap<String, u64>,
+    /// Requests that were sent.
+    pub requests: u64,
+    /// Replies that were complete.
+    pub replies: u64,
+    /// Octets of data sent.
+    pub octets_sent: u64,
+    /// Octets of data received.
+    pub octets_received: u64,
+}
+
+/// Latencies in nanoseconds.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Histogram {
+    /// Samples.
+    pub count: u64,
+    /// The least.
+    pub min: u64,
+    /// Their mean.
+    pub mean: f64,
+    /// The largest.
+    pub max: u64,
+    /// Values at percentiles: `50`, `90`, `99`, `99.9`, `99.99`, `99.999`.
+    pub percentiles: BTreeMap<String, u64>,
+}
+
+/// Connections or frames that one side gave away and the other did not see, and where they went.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Loss {
+    /// Where: `client`, `link`, `server`.
+    pub place: String,
+    /// Why: a drop reason's name, `rx_missed`...
+    pub reason: String,
+    /// How many.
+    pub count: u64,
+}
