@@ -68,6 +68,9 @@ pub struct Interval {
     pub from_ns: u64,
     /// Nanoseconds on the run's clock: the moment of all counts.
     pub to_ns: u64,
+    /// The moment for which the counts were wanted: each whole second, and each end of a measured time. Intervals
+    /// of several loops with the same mark belong together.
+    pub mark_ns: u64,
     /// The client's account so far; zeros on a server.
     pub account: Tally,
     /// The engine's counters so far; zeros without one.
