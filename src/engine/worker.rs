@@ -11,6 +11,7 @@ use super::errors::Reported;
 use super::fragments::{Fragments, Join};
 use super::host::Host;
 use super::limits::{CUTS_MAX, PAY_MAX};
+use super::meter::{Meter, Stage};
 use super::port::Port;
 use super::process::Arrived;
 use super::shard::Shard;
@@ -134,40 +135,55 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
 
     /// One turn of the loop.
     pub fn pass(&mut self, now: Instant) -> Pass {
+        self.pass_with(now, &mut ())
+    }
+
+    /// As [`Worker::pass`]; `meter` is told of the end of each stage.
+    pub fn pass_with(&mut self, now: Instant, meter: &mut impl Meter) -> Pass {
         self.shard.now = now;
         let mut work = 0;
         for interface in 0..self.ports.len() {
-            work += self.receive(interface);
+            work += self.receive(interface, meter);
         }
         work += self.shard.expire(&mut self.app);
         while let Some(doubt) = self.shard.doubts.pop() {
             self.host.doubt(&self.shard.locals, &doubt);
         }
         work += self.housekeeping(now);
+        meter.lap(Stage::Timers);
+        work += self.shard.call_due(&mut self.app);
+        let opened = self.shard.next_generation;
         self.app.poll(&mut Api { shard: &mut self.shard });
+        work += usize::from(self.shard.next_generation != opened);
+        meter.lap(Stage::Process);
         self.pay();
+        meter.lap(Stage::Pay);
         for port in &mut self.ports {
             work += port.transmit(&self.shard.counters);
         }
+        meter.lap(Stage::Tx);
         if work > 0 { Pass::Busy } else { Pass::Idle }
     }
 
     /// One burst from one port: classify all, look up all, process all in the order of arrival.
-    fn receive(&mut self, interface: usize) -> usize {
+    fn receive(&mut self, interface: usize, meter: &mut impl Meter) -> usize {
         let Some(port) = self.ports.get_mut(interface) else { return 0 };
         let frames = port.receive(&self.shard.counters);
+        meter.lap(Stage::Rx);
         if frames.is_empty() {
             return 0;
         }
         self.burst.clear();
         for (number, frame) in frames.iter().enumerate() {
-            self.classify(interface, number, frame);
+            self.classify(interface, number, frame, meter);
         }
+        meter.lap(Stage::Classify);
         for entry in &mut self.burst {
             if let InBurst::Segment { arrived, .. } = entry {
                 arrived.hint = self.shard.hint(arrived);
             }
         }
+        meter.lap(Stage::Lookup);
         for entry in &self.burst {
             match entry {
                 InBurst::Segment { frame, text_at, text_len, arrived } => {
@@ -188,15 +204,17 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
                 }
             }
         }
+        meter.lap(Stage::Process);
         let count = frames.len();
         if let Some(port) = self.ports.get_mut(interface) {
             port.recycle(frames);
         }
+        meter.lap(Stage::Tx);
         count
     }
 
     /// Classifies one frame; what is not TCP is answered on the spot.
-    fn classify(&mut self, interface: usize, number: usize, frame: &Q::Frame) {
+    fn classify(&mut self, interface: usize, number: usize, frame: &Q::Frame, meter: &mut impl Meter) {
         let Some(port) = self.ports.get(interface) else { return };
         let ingress =
             classify::Ingress { interface: interface as u8, mac: port.mac(), locals: &self.shard.locals };
@@ -215,11 +233,15 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
             }
             Ok(Class::Fragment { .. }) => self.burst.push(InBurst::Fragment { frame: number }),
             Ok(Class::Arp(packet)) => {
+                meter.lap(Stage::Classify);
                 self.host.arp_arrives(&mut self.ports, &self.shard, interface, &packet);
+                meter.lap(Stage::Timers);
             }
             Ok(Class::Ipv4 { local, packet }) => {
+                meter.lap(Stage::Classify);
                 let reported = self.host.ipv4_arrives(&mut self.ports, &self.shard, local, &packet);
                 self.burst.extend(reported.map(InBurst::Error));
+                meter.lap(Stage::Timers);
             }
         }
     }
