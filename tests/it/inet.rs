@@ -4,6 +4,7 @@ mod arp;
 mod fragments;
 mod icmp;
 mod ipv4;
+mod ranges;
 
 use dpdk_tcp::wire::arp::{self as wire_arp, ArpPacket, Operation};
 use dpdk_tcp::wire::checksum::checksum;

@@ -29,8 +29,8 @@ impl App for Impatient {
     }
 
     fn next_due(&mut self, now: Instant) -> Option<ConnId> {
-        let (_, id) = self.due.pop_front_if(|(at, _)| *at <= now)?;
-        Some(id)
+        self.due.front().filter(|(at, _)| *at <= now)?;
+        self.due.pop_front().map(|(_, id)| id)
     }
 
     fn on_due(&mut self, conn: &mut Conn<'_>) {

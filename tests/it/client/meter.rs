@@ -3,12 +3,11 @@
 use dpdk_tcp::engine::meter::{Meter, Stage};
 use dpdk_tcp::engine::worker::Pass;
 use dpdk_tcp::stats::counters::Counter;
-use dpdk_tcp::wire::arp::{self, ArpPacket, Operation};
-use dpdk_tcp::wire::ethernet::{self, ETHERTYPE_ARP, Mac};
 use dpdk_tcp::wire::seq::Seq;
 use dpdk_tcp::wire::tcp::Flags;
 
-use crate::reach::{OUR_MAC, OURS, PEER_MAC, PEERS, Setup, World, seg};
+use crate::inet::asks;
+use crate::reach::{OURS, PEER_MAC, Setup, World, seg};
 
 #[derive(Default)]
 struct Laps(Vec<Stage>);
@@ -17,21 +16,6 @@ impl Meter for Laps {
     fn lap(&mut self, stage: Stage) {
         self.0.push(stage);
     }
-}
-
-fn arp_request() -> Vec<u8> {
-    let mut bytes = vec![0; ethernet::HEADER_LEN + arp::PACKET_LEN];
-    let (header, body) = bytes.split_first_chunk_mut().unwrap();
-    ethernet::emit(header, Mac::BROADCAST, PEER_MAC, ETHERTYPE_ARP);
-    let packet = ArpPacket {
-        operation: Operation::Request,
-        sender_mac: PEER_MAC,
-        sender: PEERS,
-        target_mac: Mac([0; 6]),
-        target: OURS,
-    };
-    arp::emit(body.first_chunk_mut().unwrap(), &packet);
-    bytes
 }
 
 #[test]
@@ -50,11 +34,10 @@ fn each_stage_ends_once_in_the_order_of_the_picture_and_the_last_is_tx() {
     let burst = [Rx, Classify, Lookup, Process, Tx];
     assert_eq!(pass(&mut world), (Pass::Busy, [&burst[..], &after].concat()));
     // What is not TCP is no classification.
-    world.send_frame(&arp_request());
+    world.send_frame(&asks(OURS));
     let burst = [Rx, Classify, Timers, Classify, Lookup, Process, Tx];
     assert_eq!(pass(&mut world), (Pass::Busy, [&burst[..], &after].concat()));
     assert_eq!(world.drain_frames()[2][..6], PEER_MAC.0);
-    assert_ne!(OUR_MAC, PEER_MAC);
 }
 
 #[test]
