@@ -90,7 +90,7 @@ impl Shard {
         Ok(id)
     }
 
-    fn may_be_opened(&self, remote: Ipv4Addr) -> bool {
+    pub(super) fn may_be_opened(&self, remote: Ipv4Addr) -> bool {
         let octets = remote.octets();
         ipv4::may_be_a_source(octets)
             && !self.locals.is_directed_broadcast(octets)

@@ -17,7 +17,7 @@ use crate::base::time::{Instant, Tick};
 use crate::inet::claim::{Claim, Conflict, Say};
 use crate::inet::icmp::{self, Answer, Verdict};
 use crate::inet::locals::Locals;
-use crate::inet::neighbour::{Ask, Heard, Neighbours, Waiting};
+use crate::inet::neighbour::{Ask, Heard, Neighbours, Resolution, Waiting};
 use crate::inet::route::Routes;
 use crate::link::{Frame, QueuePair, TxOffload};
 use crate::stats::counters::Counter;
@@ -127,6 +127,16 @@ impl<F: Frame> Host<F> {
         if let Some(hop) = self.routes.next_hop(locals, doubt.interface, remote) {
             self.neighbours.doubt(doubt.neighbour, doubt.interface, hop);
         }
+    }
+
+    /// Sees that the next hop towards `remote` is asked for if it is not known.
+    pub(super) fn resolve(&mut self, shard: &Shard, remote: IpAddr, now: Instant) -> Resolution {
+        let Some((interface, hop)) = self.routes.first_hop(&shard.locals, remote) else {
+            return Resolution::NoRoute;
+        };
+        let (resolution, gone) = self.neighbours.ask_for(interface, hop, now);
+        gone.iter().for_each(|_| shard.drop_one(DropReason::NeighbourQueueFull));
+        resolution
     }
 
     /// Announcements, and requests for neighbours.

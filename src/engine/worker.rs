@@ -1,6 +1,7 @@
 //! The poll loop of one core, over any link. A pass reads like the picture in `docs/ARCHITECTURE.md`: receive,
 //! classify, look up, process; expire; pay; transmit. Nothing here waits, and nothing allocates.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::api::{Api, App};
@@ -19,6 +20,7 @@ use crate::base::burst::Burst;
 use crate::base::drop_reason::DropReason;
 use crate::base::time::Instant;
 use crate::flow::key::Key;
+pub use crate::inet::neighbour::Resolution;
 use crate::link::{Frame, QueuePair};
 use crate::stats::counters::Counter;
 use crate::tcp::Ctx;
@@ -105,9 +107,9 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
     /// See [`super::active::OpenError`].
     pub fn open(
         &mut self,
-        local: Option<std::net::IpAddr>,
+        local: Option<IpAddr>,
         local_port: Option<u16>,
-        remote: std::net::SocketAddr,
+        remote: SocketAddr,
     ) -> Result<super::api::ConnId, super::active::OpenError> {
         let settings = self.shard.cfg.settings;
         self.shard.open_active(local, local_port, remote, settings)
@@ -116,6 +118,16 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
     /// The shard between passes, as the application has it in [`App::poll`].
     pub fn api(&mut self) -> Api<'_> {
         Api { shard: &mut self.shard }
+    }
+
+    /// Asks for the next hop towards `remote`, if its MAC address is not known, before there is anything to send:
+    /// called again and again between passes, until it is known or has failed. Requests leave in passes, three of
+    /// them a second apart.
+    pub fn resolve(&mut self, remote: IpAddr, now: Instant) -> Resolution {
+        match remote {
+            IpAddr::V4(v4) if self.shard.may_be_opened(v4) => self.host.resolve(&self.shard, remote, now),
+            _ => Resolution::NoRoute,
+        }
     }
 
     /// Datagrams of which only some fragments have come.
@@ -129,7 +141,7 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
     }
 
     /// The addresses that other hosts had first (`--dad`); they are not served.
-    pub fn lost_addresses(&self) -> Vec<std::net::IpAddr> {
+    pub fn lost_addresses(&self) -> Vec<IpAddr> {
         self.host.lost(&self.shard.locals).collect()
     }
 

@@ -37,6 +37,13 @@ impl Routes {
         Ok(Routes { gateway: Some((gateway, local.interface)) })
     }
 
+    /// The next hop towards a destination, and the interface that leads to it.
+    pub fn first_hop(&self, locals: &Locals, destination: IpAddr) -> Option<(u8, IpAddr)> {
+        let on_link = locals.subnets().find(|local| local.is_on_link(destination));
+        let direct = on_link.map(|local| (local.interface, destination));
+        direct.or(self.gateway.map(|(gateway, interface)| (interface, gateway)))
+    }
+
     /// The next hop for a packet that leaves through `interface`.
     pub fn next_hop(&self, locals: &Locals, interface: u8, destination: IpAddr) -> Option<IpAddr> {
         let mut own = locals.subnets().filter(|local| local.interface == interface);
@@ -68,6 +75,9 @@ mod tests {
         assert_eq!(routes.next_hop(&locals, 0, ip("198.18.0.7")), Some(ip("198.18.0.7")));
         assert_eq!(routes.next_hop(&locals, 0, ip("198.19.9.9")), Some(ip("198.18.0.254")));
         assert_eq!(routes.next_hop(&locals, 1, ip("198.19.9.9")), None);
+        assert_eq!(routes.first_hop(&locals, ip("198.18.1.9")), Some((1, ip("198.18.1.9"))));
+        assert_eq!(routes.first_hop(&locals, ip("198.19.9.9")), Some((0, ip("198.18.0.254"))));
+        assert_eq!(Routes::default().first_hop(&locals, ip("198.19.9.9")), None);
         assert_eq!(Routes::default().next_hop(&locals, 0, ip("198.19.9.9")), None);
         let far = Routes::with_gateway(ip("198.19.0.1"), &locals).unwrap_err();
         assert!(far.to_string().contains("--addr"), "{far}");

@@ -5,6 +5,7 @@ mod fragments;
 mod icmp;
 mod ipv4;
 mod ranges;
+mod resolve;
 
 use dpdk_tcp::wire::arp::{self as wire_arp, ArpPacket, Operation};
 use dpdk_tcp::wire::checksum::checksum;
