@@ -233,7 +233,7 @@ impl Session {
             }
         }
         let on_link =
-            |ip: IpAddr| locals.iter().find(|(_, local)| local.is_on_link(ip)).map(|(_, l)| l.interface);
+            |ip: IpAddr| locals.subnets().find(|local| local.is_on_link(ip)).map(|local| local.interface);
         let routes = match options.gateway.filter(|gateway| on_link(*gateway).is_some()) {
             Some(gateway) => Routes::with_gateway(gateway, &locals).map_err(Failure::usage)?,
             None => Routes::default(),

@@ -90,26 +90,28 @@ impl Shard {
         Ok(id)
     }
 
-    fn may_be_opened(&self, remote: Ipv4Addr) -> bool {
+    pub(super) fn may_be_opened(&self, remote: Ipv4Addr) -> bool {
         let octets = remote.octets();
         ipv4::may_be_a_source(octets)
             && !self.locals.is_directed_broadcast(octets)
             && self.locals.find_v4(octets).is_none()
     }
 
-    /// The given address if it is ours, or the one in the remote's subnet, or the first (MUST-43, MUST-44).
+    /// The given address if it is ours, or the one in the remote's subnet, or the first (MUST-43, MUST-44). Only who
+    /// names an address of a range gets it.
     fn choose_local(&self, local: Option<IpAddr>, remote: SocketAddr) -> Result<LocalIdx, OpenError> {
         //= MUST-43
         //= MUST-44
-        let mut all = self.locals.iter();
+        let mut all = self.locals.primary();
         let found = match local {
-            Some(wanted) => all.find(|(_, local)| local.addr == wanted),
+            Some(IpAddr::V4(wanted)) => self.locals.find_v4(wanted.octets()),
+            Some(IpAddr::V6(_)) => None,
             None => {
                 let on_link = all.clone().find(|(_, local)| local.is_on_link(remote.ip()));
-                on_link.or_else(|| all.next())
+                on_link.or_else(|| all.next()).map(|(number, _)| number)
             }
         };
-        found.map(|(index, _)| index).ok_or(OpenError::NoLocalAddress(remote))
+        found.ok_or(OpenError::NoLocalAddress(remote))
     }
 
     fn choose_port(&mut self, key: &Key) -> Result<u16, OpenError> {

@@ -6,14 +6,15 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use super::active::OpenError;
+pub use super::active::OpenError;
 use super::shard::Shard;
 use super::slot::{Origin, Owner, Slot};
+use crate::base::time::Instant;
 use crate::tcp::Ctx;
 use crate::tcp::calls::{AfterClose, CallError};
-use crate::tcp::outcome::{Soft, Unreachable};
-use crate::tcp::settings::Settings;
-use crate::tcp::state::State;
+pub use crate::tcp::outcome::{Soft, Unreachable};
+pub use crate::tcp::settings::Settings;
+pub use crate::tcp::state::State;
 use crate::tcp::tcb::Tcb;
 
 /// Names one connection of one shard for as long as it lives; a later connection in the same slot has another
@@ -67,6 +68,15 @@ pub trait App {
     /// Called once a pass, so that the application can open connections.
     fn poll(&mut self, _api: &mut Api<'_>) {}
 
+    /// The next connection that the application wants to be called back for now, if there is one; it must not name
+    /// the same one again and again. Asked before [`App::poll`] until there is none, up to 256 times a pass.
+    fn next_due(&mut self, _now: Instant) -> Option<ConnId> {
+        None
+    }
+
+    /// The connection that [`App::next_due`] named, in whatever state it is. Not called when it is gone.
+    fn on_due(&mut self, _conn: &mut Conn<'_>) {}
+
     /// A connection that the application opened became ESTABLISHED.
     fn on_connected(&mut self, _conn: &mut Conn<'_>) {}
 
@@ -109,6 +119,16 @@ pub struct Api<'a> {
 }
 
 impl Api<'_> {
+    /// The time of this pass.
+    pub fn now(&self) -> Instant {
+        self.shard.now
+    }
+
+    /// Connections now, half-open ones included, TIME-WAIT not.
+    pub fn connections(&self) -> u32 {
+        self.shard.connections()
+    }
+
     /// Opens a connection (the OPEN call, active). Without a local address the one next to the remote address is
     /// taken (MUST-44), without a local port a free one is chosen (RFC 6056). [`App::on_connected`] or
     /// [`App::on_closed`] follows.
@@ -154,6 +174,11 @@ impl Conn<'_> {
     pub fn id(&self) -> ConnId {
         let generation = self.slot().map_or(0, |slot| slot.generation);
         ConnId { index: self.index, generation }
+    }
+
+    /// The time of this pass.
+    pub fn now(&self) -> Instant {
+        self.shard.now
     }
 
     /// The listener that the connection came through; `None` if the application opened it.

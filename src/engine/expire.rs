@@ -34,6 +34,21 @@ impl Shard {
         count + self.feed(app) + self.thin_out(app)
     }
 
+    /// Calls the application back for the connections that it wants to be called for. Returns how many it named.
+    pub(super) fn call_due<A: App>(&mut self, app: &mut A) -> usize {
+        let mut count = 0;
+        while count < EXPIRE_MAX
+            && let Some(id) = app.next_due(self.now)
+        {
+            count += 1;
+            if self.slots.get(id.index).is_some_and(|slot| slot.generation == id.generation) {
+                app.on_due(&mut self.conn(id.index));
+                self.after_callbacks(app, id.index);
+            }
+        }
+        count
+    }
+
     /// Where places for connections run out, those that only wait for their peers to close may have so many of them
     /// (LIM-8); beyond, the oldest are reset. As long as there are places they harm nobody, and may still be
     /// delivering what their applications sent; and one that got forward a moment ago will soon go by itself.

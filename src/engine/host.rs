@@ -17,7 +17,7 @@ use crate::base::time::{Instant, Tick};
 use crate::inet::claim::{Claim, Conflict, Say};
 use crate::inet::icmp::{self, Answer, Verdict};
 use crate::inet::locals::Locals;
-use crate::inet::neighbour::{Ask, Heard, Neighbours, Waiting};
+use crate::inet::neighbour::{Ask, Heard, Neighbours, Resolution, Waiting};
 use crate::inet::route::Routes;
 use crate::link::{Frame, QueuePair, TxOffload};
 use crate::stats::counters::Counter;
@@ -48,7 +48,9 @@ pub struct FixedNeighbour {
 pub struct Host<F> {
     neighbours: Neighbours<F>,
     routes: Routes,
-    claims: Vec<Claim>,
+    /// One for each address that was added by itself, in the order of their numbers. Those of ranges are ours
+    /// without being claimed.
+    claims: Vec<(LocalIdx, Claim)>,
     icmp: TokenBucket,
     /// What connections are still to be told of packets that could not be sent.
     undelivered: Burst<Reported>,
@@ -77,7 +79,7 @@ impl<F: Frame> Host<F> {
         Host {
             neighbours,
             routes,
-            claims: locals.iter().map(|_| Claim::new(probe_first, now)).collect(),
+            claims: locals.primary().map(|(number, _)| (number, Claim::new(probe_first, now))).collect(),
             icmp: TokenBucket::new(ICMP_PER_SECOND, ICMP_BURST),
             undelivered: Burst::new(),
             rng: Rng::new(seed),
@@ -93,18 +95,21 @@ impl<F: Frame> Host<F> {
 
     /// Another host had one of the addresses first.
     pub(super) fn has_lost(&self) -> bool {
-        self.claims.iter().any(Claim::is_lost)
+        self.claims.iter().any(|(_, claim)| claim.is_lost())
     }
 
     /// The addresses that another host had first.
     pub fn lost<'a>(&'a self, locals: &'a Locals) -> impl Iterator<Item = IpAddr> + 'a {
-        let claims = locals.iter().zip(&self.claims);
-        claims.filter(|(_, claim)| claim.is_lost()).map(|((_, local), _)| local.addr)
+        let lost = self.claims.iter().filter(|(_, claim)| claim.is_lost());
+        lost.map(|(number, _)| locals.get(*number).addr)
     }
 
-    /// The address is used: nobody objected to it.
+    /// An address of ours is used: nobody objected to it.
     pub(super) fn is_ours(&self, local: LocalIdx) -> bool {
-        self.claims.get(usize::from(local.0)).is_some_and(Claim::is_ours)
+        match self.claims.binary_search_by_key(&local.0, |(number, _)| number.0) {
+            Ok(at) => self.claims.get(at).is_some_and(|(_, claim)| claim.is_ours()),
+            Err(_) => true,
+        }
     }
 
     /// A millisecond has passed since the last poll.
@@ -124,9 +129,20 @@ impl<F: Frame> Host<F> {
         }
     }
 
+    /// Sees that the next hop towards `remote` is asked for if it is not known.
+    pub(super) fn resolve(&mut self, shard: &Shard, remote: IpAddr, now: Instant) -> Resolution {
+        let Some((interface, hop)) = self.routes.first_hop(&shard.locals, remote) else {
+            return Resolution::NoRoute;
+        };
+        let (resolution, gone) = self.neighbours.ask_for(interface, hop, now);
+        gone.iter().for_each(|_| shard.drop_one(DropReason::NeighbourQueueFull));
+        resolution
+    }
+
     /// Announcements, and requests for neighbours.
     pub(super) fn poll<Q: QueuePair<Frame = F>>(&mut self, ports: &mut [Port<Q>], shard: &Shard) {
-        for ((_, local), claim) in shard.locals.iter().zip(&mut self.claims) {
+        for (number, claim) in &mut self.claims {
+            let local = shard.locals.get(*number);
             let say = claim.poll(shard.now, &mut self.rng);
             let sender = match say {
                 None => continue,
@@ -144,7 +160,7 @@ impl<F: Frame> Host<F> {
                 send_arp(port, shard, Mac::BROADCAST, &packet);
             }
         }
-        self.ready = self.claims.iter().all(|claim| claim.is_ours() || claim.is_lost());
+        self.ready = self.claims.iter().all(|(_, claim)| claim.is_ours() || claim.is_lost());
         let ask = |ask: Ask| send_request(ports, shard, &ask);
         let undelivered = &mut self.undelivered;
         self.neighbours.poll(shard.now, ask, |frame| {
@@ -224,10 +240,8 @@ impl<F: Frame> Host<F> {
         asks: bool,
     ) {
         let ip = IpAddr::V4(packet.sender.into());
-        let on_link = shard
-            .locals
-            .iter()
-            .any(|(_, local)| usize::from(local.interface) == interface && local.is_on_link(ip));
+        let mut own = shard.locals.subnets().filter(|local| usize::from(local.interface) == interface);
+        let on_link = own.any(|local| local.is_on_link(ip));
         let how = if asks && on_link { Heard::AsksForUs } else { Heard::Else };
         match self.neighbours.heard(interface as u8, ip, packet.sender_mac, how, shard.now) {
             Ok(waiting) => {
@@ -243,7 +257,8 @@ impl<F: Frame> Host<F> {
 
     fn defend<Q: QueuePair<Frame = F>>(&mut self, port: &mut Port<Q>, shard: &Shard, local: LocalIdx) {
         //= ARP-7
-        let Some(claim) = self.claims.get_mut(usize::from(local.0)) else { return };
+        let claim = self.claims.iter_mut().find(|(number, _)| *number == local);
+        let Some((_, claim)) = claim else { return };
         if claim.conflict(shard.now) == Conflict::Defend {
             let own = shard.locals.get(local).v4();
             let packet = ArpPacket {
@@ -393,7 +408,7 @@ fn note_undelivered(list: &mut Burst<Reported>, shard: &Shard, frame: &impl Fram
 fn send_request<Q: QueuePair>(ports: &mut [Port<Q>], shard: &Shard, ask: &Ask) {
     let Some(port) = ports.get_mut(usize::from(ask.interface)) else { return };
     let IpAddr::V4(target) = ask.ip else { return };
-    let own = shard.locals.iter().map(|(_, local)| local).filter(|l| l.interface == ask.interface);
+    let own = shard.locals.subnets().filter(|local| local.interface == ask.interface);
     let Some(sender) = own.clone().find(|l| l.is_on_link(ask.ip)).or_else(|| own.clone().next()) else {
         return;
     };

@@ -132,8 +132,10 @@ impl Api<'_> {
         let found = match local {
             None => None,
             Some(wanted) => {
-                let mut all = self.shard.locals.iter();
-                let own = all.find(|(_, local)| local.addr == wanted).map(|(number, _)| number);
+                let own = match wanted {
+                    IpAddr::V4(v4) => self.shard.locals.find_v4(v4.octets()),
+                    IpAddr::V6(_) => None,
+                };
                 Some(own.ok_or(ListenError::NotOurs(wanted))?)
             }
         };

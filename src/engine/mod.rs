@@ -18,6 +18,7 @@ pub mod host;
 pub mod invariants;
 pub mod limits;
 mod listen;
+pub mod meter;
 mod port;
 mod process;
 mod recoveries;

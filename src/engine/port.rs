@@ -58,6 +58,7 @@ impl<Q: QueuePair> Port<Q> {
         let mut frames = Burst::new();
         self.queue.rx_burst(&mut frames, self.burst);
         if !frames.is_empty() {
+            counters.add(Counter::RxBursts, 1);
             counters.add(Counter::RxFrames, frames.len() as u64);
             counters.add(Counter::RxBytes, frames.iter().map(|frame| frame.bytes().len() as u64).sum());
         }
@@ -114,6 +115,7 @@ impl<Q: QueuePair> Port<Q> {
         let before = Tally::of(&self.tx);
         self.queue.tx_burst(&mut self.tx);
         let left = Tally::of(&self.tx);
+        counters.add(Counter::TxBursts, u64::from(left.frames < before.frames));
         counters.add(Counter::TxFrames, before.frames - left.frames);
         counters.add(Counter::TxBytes, before.bytes - left.bytes);
         counters.add(Counter::TxSegments, before.segments - left.segments);

@@ -1,6 +1,7 @@
 //! The poll loop of one core, over any link. A pass reads like the picture in `docs/ARCHITECTURE.md`: receive,
 //! classify, look up, process; expire; pay; transmit. Nothing here waits, and nothing allocates.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::api::{Api, App};
@@ -11,6 +12,7 @@ use super::errors::Reported;
 use super::fragments::{Fragments, Join};
 use super::host::Host;
 use super::limits::{CUTS_MAX, PAY_MAX};
+use super::meter::{Meter, Stage};
 use super::port::Port;
 use super::process::Arrived;
 use super::shard::Shard;
@@ -18,6 +20,7 @@ use crate::base::burst::Burst;
 use crate::base::drop_reason::DropReason;
 use crate::base::time::Instant;
 use crate::flow::key::Key;
+pub use crate::inet::neighbour::Resolution;
 use crate::link::{Frame, QueuePair};
 use crate::stats::counters::Counter;
 use crate::tcp::Ctx;
@@ -104,9 +107,9 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
     /// See [`super::active::OpenError`].
     pub fn open(
         &mut self,
-        local: Option<std::net::IpAddr>,
+        local: Option<IpAddr>,
         local_port: Option<u16>,
-        remote: std::net::SocketAddr,
+        remote: SocketAddr,
     ) -> Result<super::api::ConnId, super::active::OpenError> {
         let settings = self.shard.cfg.settings;
         self.shard.open_active(local, local_port, remote, settings)
@@ -115,6 +118,16 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
     /// The shard between passes, as the application has it in [`App::poll`].
     pub fn api(&mut self) -> Api<'_> {
         Api { shard: &mut self.shard }
+    }
+
+    /// Asks for the next hop towards `remote`, if its MAC address is not known, before there is anything to send:
+    /// called again and again between passes, until it is known or has failed. Requests leave in passes, three of
+    /// them a second apart.
+    pub fn resolve(&mut self, remote: IpAddr, now: Instant) -> Resolution {
+        match remote {
+            IpAddr::V4(v4) if self.shard.may_be_opened(v4) => self.host.resolve(&self.shard, remote, now),
+            _ => Resolution::NoRoute,
+        }
     }
 
     /// Datagrams of which only some fragments have come.
@@ -128,46 +141,61 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
     }
 
     /// The addresses that other hosts had first (`--dad`); they are not served.
-    pub fn lost_addresses(&self) -> Vec<std::net::IpAddr> {
+    pub fn lost_addresses(&self) -> Vec<IpAddr> {
         self.host.lost(&self.shard.locals).collect()
     }
 
     /// One turn of the loop.
     pub fn pass(&mut self, now: Instant) -> Pass {
+        self.pass_with(now, &mut ())
+    }
+
+    /// As [`Worker::pass`]; `meter` is told of the end of each stage.
+    pub fn pass_with(&mut self, now: Instant, meter: &mut impl Meter) -> Pass {
         self.shard.now = now;
         let mut work = 0;
         for interface in 0..self.ports.len() {
-            work += self.receive(interface);
+            work += self.receive(interface, meter);
         }
         work += self.shard.expire(&mut self.app);
         while let Some(doubt) = self.shard.doubts.pop() {
             self.host.doubt(&self.shard.locals, &doubt);
         }
         work += self.housekeeping(now);
+        meter.lap(Stage::Timers);
+        work += self.shard.call_due(&mut self.app);
+        let opened = self.shard.next_generation;
         self.app.poll(&mut Api { shard: &mut self.shard });
+        work += usize::from(self.shard.next_generation != opened);
+        meter.lap(Stage::Process);
         self.pay();
+        meter.lap(Stage::Pay);
         for port in &mut self.ports {
             work += port.transmit(&self.shard.counters);
         }
+        meter.lap(Stage::Tx);
         if work > 0 { Pass::Busy } else { Pass::Idle }
     }
 
     /// One burst from one port: classify all, look up all, process all in the order of arrival.
-    fn receive(&mut self, interface: usize) -> usize {
+    fn receive(&mut self, interface: usize, meter: &mut impl Meter) -> usize {
         let Some(port) = self.ports.get_mut(interface) else { return 0 };
         let frames = port.receive(&self.shard.counters);
+        meter.lap(Stage::Rx);
         if frames.is_empty() {
             return 0;
         }
         self.burst.clear();
         for (number, frame) in frames.iter().enumerate() {
-            self.classify(interface, number, frame);
+            self.classify(interface, number, frame, meter);
         }
+        meter.lap(Stage::Classify);
         for entry in &mut self.burst {
             if let InBurst::Segment { arrived, .. } = entry {
                 arrived.hint = self.shard.hint(arrived);
             }
         }
+        meter.lap(Stage::Lookup);
         for entry in &self.burst {
             match entry {
                 InBurst::Segment { frame, text_at, text_len, arrived } => {
@@ -188,15 +216,17 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
                 }
             }
         }
+        meter.lap(Stage::Process);
         let count = frames.len();
         if let Some(port) = self.ports.get_mut(interface) {
             port.recycle(frames);
         }
+        meter.lap(Stage::Tx);
         count
     }
 
     /// Classifies one frame; what is not TCP is answered on the spot.
-    fn classify(&mut self, interface: usize, number: usize, frame: &Q::Frame) {
+    fn classify(&mut self, interface: usize, number: usize, frame: &Q::Frame, meter: &mut impl Meter) {
         let Some(port) = self.ports.get(interface) else { return };
         let ingress =
             classify::Ingress { interface: interface as u8, mac: port.mac(), locals: &self.shard.locals };
@@ -215,11 +245,15 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
             }
             Ok(Class::Fragment { .. }) => self.burst.push(InBurst::Fragment { frame: number }),
             Ok(Class::Arp(packet)) => {
+                meter.lap(Stage::Classify);
                 self.host.arp_arrives(&mut self.ports, &self.shard, interface, &packet);
+                meter.lap(Stage::Timers);
             }
             Ok(Class::Ipv4 { local, packet }) => {
+                meter.lap(Stage::Classify);
                 let reported = self.host.ipv4_arrives(&mut self.ports, &self.shard, local, &packet);
                 self.burst.extend(reported.map(InBurst::Error));
+                meter.lap(Stage::Timers);
             }
         }
     }

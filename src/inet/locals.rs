@@ -1,6 +1,7 @@
 //! The addresses that a shard owns. Connections name them by number.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::Range;
 
 use thiserror::Error;
 
@@ -38,6 +39,14 @@ impl Local {
         }
     }
 
+    /// It stands for its subnet as a whole.
+    fn is_network(&self) -> bool {
+        match self.addr {
+            IpAddr::V4(own) => self.prefix <= 30 && u32::from(own) & !self.mask() == 0,
+            IpAddr::V6(_) => false,
+        }
+    }
+
     /// The subnet's broadcast address, where it has one.
     fn directed_broadcast(&self) -> Option<u32> {
         match self.addr {
@@ -56,6 +65,9 @@ pub enum LocalError {
     /// It cannot be a host's.
     #[error("{0} cannot be a host's address; choose one inside its subnet")]
     NotAHost(IpAddr),
+    /// A range goes on beyond its subnet.
+    #[error("the range that begins with {0} leaves its subnet; give a shorter one, or each subnet's apart")]
+    LeavesSubnet(IpAddr),
     /// IPv6.
     #[error("{0} is an IPv6 address; only IPv4 is served in this version")]
     NotServed(IpAddr),
@@ -64,62 +76,149 @@ pub enum LocalError {
     TooMany(usize),
 }
 
-/// All addresses of a shard.
+/// Addresses one after the other, or a single one.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    first: u32,
+    /// At least 1.
+    count: u32,
+    /// The first one's number; the others' follow it.
+    number: u16,
+    prefix: u8,
+    interface: u8,
+    /// Added by itself, and not as part of a range.
+    primary: bool,
+}
+
+impl Entry {
+    /// The address at this distance from the first.
+    fn at(&self, offset: u32) -> Local {
+        let addr = IpAddr::V4((self.first + offset).into());
+        Local { addr, prefix: self.prefix, interface: self.interface }
+    }
+
+    /// How far `address` is from the first, if it is one of these.
+    fn offset_of(&self, address: u32) -> Option<u32> {
+        let offset = address.wrapping_sub(self.first);
+        (offset < self.count).then_some(offset)
+    }
+}
+
+/// All addresses of a shard: single ones, and ranges, of which there should be few. What is looked for is looked for
+/// in each entry, not at each address.
 #[derive(Clone, Debug, Default)]
 pub struct Locals {
-    entries: Vec<Local>,
-    /// The addresses again, close together for the look-up.
-    v4: Vec<u32>,
+    /// In the order of their numbers.
+    entries: Vec<Entry>,
+    len: usize,
 }
 
 const NOBODY: Local = Local { addr: IpAddr::V4(Ipv4Addr::UNSPECIFIED), prefix: 32, interface: 0 };
 const LOCALS_MAX: usize = u16::MAX as usize;
 
 impl Locals {
-    /// Adds an address.
+    /// Adds an address, which is announced, and may be chosen for connections that do not name one.
     ///
     /// # Errors
     /// See [`LocalError`].
     pub fn add(&mut self, addr: IpAddr, prefix: u8, interface: u8) -> Result<LocalIdx, LocalError> {
         let IpAddr::V4(v4) = addr else { return Err(LocalError::NotServed(addr)) };
         let local = Local { addr, prefix, interface };
-        let octets = v4.octets();
-        let is_network = prefix <= 30 && u32::from(v4) & !local.mask() == 0;
-        let is_broadcast = local.directed_broadcast() == Some(u32::from(v4));
-        if !crate::wire::ipv4::may_be_a_source(octets) || is_network || is_broadcast {
+        if local.is_network() || local.directed_broadcast() == Some(u32::from(v4)) {
             return Err(LocalError::NotAHost(addr));
         }
-        if self.v4.contains(&u32::from(v4)) {
-            return Err(LocalError::Duplicate(addr));
+        let number = self.len as u16;
+        let entry = Entry { first: u32::from(v4), count: 1, number, prefix, interface, primary: true };
+        self.push(entry)?;
+        Ok(LocalIdx(number))
+    }
+
+    /// Adds `count` addresses from `first` on, without those that stand for their subnet as a whole or for all hosts in
+    /// it. They are answered for as any address of ours, but they are not announced, and are used only by who names
+    /// them. With a prefix of 32 bits they are in no subnet. Returns the addresses that were added, as numbers.
+    ///
+    /// # Errors
+    /// See [`LocalError`].
+    pub fn add_range(
+        &mut self,
+        first: IpAddr,
+        count: u32,
+        prefix: u8,
+        interface: u8,
+    ) -> Result<Range<u32>, LocalError> {
+        let IpAddr::V4(v4) = first else { return Err(LocalError::NotServed(first)) };
+        let local = Local { addr: first, prefix, interface };
+        let last = u32::from(v4).checked_add(count.saturating_sub(1)).ok_or(LocalError::NotAHost(first))?;
+        if prefix < 32 && !local.is_on_link(IpAddr::V4(last.into())) {
+            return Err(LocalError::LeavesSubnet(first));
         }
-        if self.entries.len() >= LOCALS_MAX {
+        let begin = u32::from(v4) + u32::from(count > 0 && local.is_network());
+        let end = u32::from(v4).saturating_add(count)
+            - u32::from(count > 0 && local.directed_broadcast() == Some(last));
+        if begin >= end {
+            return Err(LocalError::NotAHost(first));
+        }
+        let (count, number) = (end - begin, self.len as u16);
+        self.push(Entry { first: begin, count, number, prefix, interface, primary: false })?;
+        Ok(begin..end)
+    }
+
+    fn push(&mut self, entry: Entry) -> Result<(), LocalError> {
+        let last = entry.first + (entry.count - 1);
+        for end in [entry.first, last] {
+            if !crate::wire::ipv4::may_be_a_source(end.to_be_bytes()) {
+                return Err(LocalError::NotAHost(IpAddr::V4(end.into())));
+            }
+        }
+        let overlaps = |other: &Entry| {
+            other
+                .offset_of(entry.first)
+                .map(|_| entry.first)
+                .or(entry.offset_of(other.first).map(|_| other.first))
+        };
+        if let Some(shared) = self.entries.iter().find_map(overlaps) {
+            return Err(LocalError::Duplicate(IpAddr::V4(shared.into())));
+        }
+        let len = self.len + entry.count as usize;
+        if len > LOCALS_MAX {
             return Err(LocalError::TooMany(LOCALS_MAX));
         }
-        self.entries.push(local);
-        self.v4.push(u32::from(v4));
-        Ok(LocalIdx(self.entries.len() as u16 - 1))
+        self.entries.push(entry);
+        self.len = len;
+        Ok(())
     }
 
     /// The number of an address.
     pub fn find_v4(&self, address: [u8; 4]) -> Option<LocalIdx> {
         let wanted = u32::from_be_bytes(address);
-        self.v4.iter().position(|own| *own == wanted).map(|index| LocalIdx(index as u16))
+        let found = |entry: &Entry| Some(LocalIdx(entry.number + entry.offset_of(wanted)? as u16));
+        self.entries.iter().find_map(found)
     }
 
     /// The address behind a number.
-    pub fn get(&self, index: LocalIdx) -> &Local {
-        self.entries.get(usize::from(index.0)).unwrap_or(&NOBODY)
+    pub fn get(&self, index: LocalIdx) -> Local {
+        let behind = self.entries.partition_point(|entry| entry.number <= index.0);
+        let entry = behind.checked_sub(1).and_then(|at| self.entries.get(at));
+        let found = entry.map(|entry| (entry, u32::from(index.0 - entry.number)));
+        found
+            .filter(|(entry, offset)| *offset < entry.count)
+            .map_or(NOBODY, |(entry, offset)| entry.at(offset))
     }
 
-    /// All addresses with their numbers.
-    pub fn iter(&self) -> impl Iterator<Item = (LocalIdx, &Local)> + Clone {
-        self.entries.iter().enumerate().map(|(index, local)| (LocalIdx(index as u16), local))
+    /// The addresses that were added one by one, with their numbers.
+    pub fn primary(&self) -> impl Iterator<Item = (LocalIdx, Local)> + Clone {
+        self.entries.iter().filter(|entry| entry.primary).map(|entry| (LocalIdx(entry.number), entry.at(0)))
+    }
+
+    /// One address of each entry, which stands for its subnet and its interface.
+    pub fn subnets(&self) -> impl Iterator<Item = Local> + Clone {
+        self.entries.iter().map(|entry| entry.at(0))
     }
 
     /// The broadcast address of one of our subnets.
     pub fn is_directed_broadcast(&self, address: [u8; 4]) -> bool {
         let wanted = u32::from_be_bytes(address);
-        self.entries.iter().any(|local| local.directed_broadcast() == Some(wanted))
+        self.subnets().any(|local| local.directed_broadcast() == Some(wanted))
     }
 }
 
@@ -156,5 +255,87 @@ mod tests {
         assert!(locals.add(ip("198.18.0.0"), 31, 0).is_ok());
         assert!(locals.add(ip("198.18.0.255"), 32, 0).is_ok());
         assert_eq!(locals.add(ip("fd00::1"), 64, 0), Err(LocalError::NotServed(ip("fd00::1"))));
+    }
+
+    fn numbers(range: Range<u32>) -> (IpAddr, usize) {
+        (IpAddr::V4(range.start.into()), range.len())
+    }
+
+    #[test]
+    fn a_range_is_found_address_by_address_beside_single_ones() {
+        let mut locals = Locals::default();
+        let one = locals.add(ip("198.18.0.1"), 15, 0).unwrap();
+        let added = locals.add_range(ip("198.18.4.0"), 1_024, 15, 0).unwrap();
+        assert_eq!(numbers(added), (ip("198.18.4.0"), 1_024), "neither is an end of the subnet");
+        let other = locals.add(ip("198.18.0.2"), 15, 1).unwrap();
+        assert_eq!(numbers(locals.add_range(ip("203.0.113.0"), 256, 32, 1).unwrap()).1, 256);
+        for (address, interface) in
+            [("198.18.4.0", 0), ("198.18.5.1", 0), ("198.18.7.255", 0), ("203.0.113.255", 1)]
+        {
+            let IpAddr::V4(v4) = ip(address) else { panic!() };
+            let found = locals.get(locals.find_v4(v4.octets()).unwrap());
+            assert_eq!((found.addr, found.interface), (ip(address), interface));
+        }
+        for absent in [[198, 18, 3, 255], [198, 18, 8, 0], [203, 0, 112, 255], [203, 0, 114, 0]] {
+            assert_eq!(locals.find_v4(absent), None, "{absent:?}");
+        }
+        let all: Vec<_> = (0..1_282).map(|number| locals.get(LocalIdx(number)).addr).collect();
+        let mut distinct = all.clone();
+        distinct.sort();
+        distinct.dedup();
+        assert_eq!(distinct.len(), all.len(), "each number names another address");
+        assert_eq!(locals.get(LocalIdx(1_282)), NOBODY);
+        assert!(locals.primary().map(|(number, _)| number).eq([one, other]));
+        assert_eq!(locals.subnets().count(), 4);
+        assert!(
+            locals.is_directed_broadcast([198, 19, 255, 255])
+                && !locals.is_directed_broadcast([203, 0, 113, 255])
+        );
+    }
+
+    #[test]
+    fn a_range_leaves_out_the_ends_of_its_subnet() {
+        let add = |first: &str, count, prefix| {
+            Locals::default().add_range(ip(first), count, prefix, 0).map(numbers)
+        };
+        assert_eq!(add("198.18.0.0", 256, 24), Ok((ip("198.18.0.1"), 254)));
+        assert_eq!(add("198.18.0.0", 255, 24), Ok((ip("198.18.0.1"), 254)));
+        assert_eq!(add("198.18.0.1", 255, 24), Ok((ip("198.18.0.1"), 254)));
+        assert_eq!(add("198.18.0.0", 2, 31), Ok((ip("198.18.0.0"), 2)));
+        for (nothing, count) in [("198.18.0.0", 1), ("198.18.0.255", 1), ("198.18.0.7", 0), ("198.18.0.0", 0)]
+        {
+            assert_eq!(add(nothing, count, 24), Err(LocalError::NotAHost(ip(nothing))), "{nothing} {count}");
+        }
+        assert_eq!(add("198.18.0.9", 248, 24), Err(LocalError::LeavesSubnet(ip("198.18.0.9"))));
+    }
+
+    #[test]
+    fn overlaps_and_too_many_addresses_are_refused_and_change_nothing() {
+        let mut locals = Locals::default();
+        locals.add(ip("198.18.0.9"), 15, 0).unwrap();
+        locals.add_range(ip("198.18.1.0"), 256, 15, 0).unwrap();
+        let rows = [
+            ("198.18.0.0", 11, ip("198.18.0.9")),
+            ("198.18.1.255", 9, ip("198.18.1.255")),
+            ("198.18.0.200", 57, ip("198.18.1.0")),
+            ("198.18.1.7", 2, ip("198.18.1.7")),
+        ];
+        for (first, count, shared) in rows {
+            assert_eq!(locals.add_range(ip(first), count, 15, 0), Err(LocalError::Duplicate(shared)));
+        }
+        assert_eq!(locals.add(ip("198.18.1.7"), 15, 0), Err(LocalError::Duplicate(ip("198.18.1.7"))));
+        assert_eq!(locals.add_range(ip("198.19.0.0"), 65_535, 15, 0), Err(LocalError::TooMany(65_535)));
+        assert_eq!(
+            locals.add_range(ip("255.255.255.255"), 2, 32, 0),
+            Err(LocalError::NotAHost(ip("255.255.255.255")))
+        );
+        assert_eq!(
+            locals.add_range(ip("126.255.255.0"), 512, 32, 0),
+            Err(LocalError::NotAHost(ip("127.0.0.255")))
+        );
+        assert_eq!(locals.subnets().count(), 2);
+        // With the 257 that there are.
+        assert_eq!(numbers(locals.add_range(ip("198.19.0.0"), 65_278, 15, 0).unwrap()).1, 65_278);
+        assert_eq!(locals.get(LocalIdx(65_534)).addr, ip("198.19.254.253"));
     }
 }

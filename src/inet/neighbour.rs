@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use arrayvec::ArrayVec;
 
-use self::entry::{Entry, FREE, NEVER, State, Worth};
+use self::entry::{CONFIRMED_US, Entry, FREE, NEVER, State, Worth};
 use crate::base::drop_reason::DropReason;
 use crate::base::hash::{Key as Secret, siphash13};
 use crate::base::ids::NeighbourIdx;
@@ -25,12 +25,8 @@ pub const WAITING_MAX: usize = 3;
 
 const WAYS: usize = 8;
 const SETS: usize = 4 * NEIGHBOURS_MAX / WAYS;
-/// How long an answer counts without confirmation (ARP-3).
-const CONFIRMED_US: u64 = 60_000_000;
 /// Requests before a neighbour is given up.
 const ASKS_MAX: u8 = 3;
-/// A neighbour that nobody looked up for this long after its last confirmation gives its place back.
-const IDLE_US: u64 = 2 * CONFIRMED_US;
 /// Places that one poll looks at for what has aged; all of them pass in about a quarter of a second.
 const SWEPT_PER_POLL: usize = 64;
 /// Places that are looked at for one to be given away when the cache is full.
@@ -48,6 +44,19 @@ pub struct Ask {
     pub ip: IpAddr,
     /// The address it had, to be asked by unicast; everybody is asked without it.
     pub unicast: Option<Mac>,
+}
+
+/// How far asking for a neighbour has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Resolution {
+    /// Its MAC address is known.
+    Resolved,
+    /// It is being asked for.
+    Asking,
+    /// Nothing leads there.
+    NoRoute,
+    /// It did not answer, or there are too many to be asked for. It may be asked for again a second later.
+    Failed,
 }
 
 /// How a sender's address pair came to us.
@@ -123,7 +132,7 @@ impl<F> Neighbours<F> {
         let index = if hinted { hint } else { self.find(interface, ip)? };
         let entry = self.entries.get_mut(usize::from(index.0))?;
         match entry.state {
-            State::Free | State::Quiet | State::Incomplete { .. } => return None,
+            State::Free | State::Quiet | State::Failed | State::Incomplete { .. } => return None,
             State::Fixed => {}
             //= ARP-8
             State::Probing { .. } if progress => {
@@ -161,6 +170,23 @@ impl<F> Neighbours<F> {
         }
     }
 
+    /// Sees that a neighbour is asked for if it is not known, without a frame that waits for it. Returns how far that
+    /// has come, and the frames of another neighbour that made room. One that did not answer is not asked for again
+    /// before a second has passed.
+    pub fn ask_for(&mut self, interface: u8, ip: IpAddr, now: Instant) -> (Resolution, Waiting<F>) {
+        let mut gone = Waiting::new();
+        let known = self.find(interface, ip).and_then(|index| self.entries.get(usize::from(index.0)));
+        let resolution = match known.map(|entry| (entry.state, entry.has_aged(now))) {
+            Some((State::Reachable | State::Probing { .. } | State::Fixed, _)) => Resolution::Resolved,
+            Some((State::Failed, false)) => Resolution::Failed,
+            Some((State::Free | State::Quiet | State::Failed | State::Incomplete { .. }, _)) | None => {
+                let asked = self.asked_for(interface, ip, &mut gone);
+                asked.map_or(Resolution::Failed, |_| Resolution::Asking)
+            }
+        };
+        (resolution, gone)
+    }
+
     /// Keeps a frame for a neighbour that [`Neighbours::lookup`] does not know, and sees that it is asked for.
     /// Returns what has to go instead: the oldest of too many frames, or those of a neighbour that made room.
     pub fn resolve(&mut self, interface: u8, ip: IpAddr, frame: F) -> Waiting<F> {
@@ -190,7 +216,7 @@ impl<F> Neighbours<F> {
     fn asked_for(&mut self, interface: u8, ip: IpAddr, gone: &mut Waiting<F>) -> Option<NeighbourIdx> {
         let known = self.find(interface, ip);
         if let Some(entry) = known.and_then(|index| self.entries.get(usize::from(index.0)))
-            && entry.state != State::Quiet
+            && !matches!(entry.state, State::Quiet | State::Failed)
         {
             return known;
         }
@@ -202,7 +228,7 @@ impl<F> Neighbours<F> {
             match self.take_oldest() {
                 Some((index, waiting)) => {
                     *gone = waiting;
-                    if full { self.free(index) } else { self.silence(index) }
+                    if full { self.free(index) } else { self.silence(index, State::Quiet) }
                 }
                 None if crowded => return None,
                 None => {}
@@ -240,9 +266,9 @@ impl<F> Neighbours<F> {
 
     /// A neighbour has no address and is not asked for any more. It stays known by name until it may be asked
     /// for again (ARP-3).
-    fn silence(&mut self, index: NeighbourIdx) {
+    fn silence(&mut self, index: NeighbourIdx, state: State) {
         match self.entries.get_mut(usize::from(index.0)) {
-            Some(entry) if entry.at != NEVER => entry.state = State::Quiet,
+            Some(entry) if entry.at != NEVER => entry.state = state,
             _ => self.free(index),
         }
     }
@@ -329,7 +355,7 @@ impl<F> Neighbours<F> {
                     at += 1;
                 }
                 Due::Failed => {
-                    self.silence(index);
+                    self.silence(index, State::Failed);
                     let (_, waiting) = self.asked.remove(at);
                     waiting.into_iter().for_each(&mut failed);
                 }
@@ -343,13 +369,8 @@ impl<F> Neighbours<F> {
         let start = self.swept;
         self.swept = (start + SWEPT_PER_POLL) % (SETS * WAYS);
         for entry in self.entries.iter_mut().skip(start).take(SWEPT_PER_POLL) {
-            let aged = match entry.state {
-                State::Quiet => entry.may_be_asked(now),
-                //= ARP-3
-                State::Reachable => now.since_us(entry.at) >= IDLE_US,
-                State::Free | State::Incomplete { .. } | State::Probing { .. } | State::Fixed => false,
-            };
-            if aged {
+            //= ARP-3
+            if entry.has_aged(now) {
                 *entry = FREE;
                 self.taken -= 1;
             }
@@ -362,7 +383,7 @@ impl<F> Neighbours<F> {
         let (asked, unicast) = match entry.state {
             State::Incomplete { asked } => (asked, None),
             State::Probing { asked } => (asked, Some(entry.mac)),
-            State::Free | State::Quiet | State::Reachable | State::Fixed => return Due::No,
+            State::Free | State::Quiet | State::Failed | State::Reachable | State::Fixed => return Due::No,
         };
         if !entry.may_be_asked(now) {
             return Due::No;

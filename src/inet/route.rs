@@ -29,22 +29,33 @@ impl Routes {
     /// # Errors
     /// The gateway is not on a link of ours.
     pub fn with_gateway(gateway: IpAddr, locals: &Locals) -> Result<Self, RouteError> {
-        if locals.iter().any(|(_, local)| local.addr == gateway) {
+        if is_ours(gateway, locals) {
             return Err(RouteError::OurOwn(gateway));
         }
-        let local = locals.iter().find(|(_, local)| local.is_on_link(gateway));
-        let (_, local) = local.ok_or(RouteError::NotOnLink(gateway))?;
+        let local = locals.subnets().find(|local| local.is_on_link(gateway));
+        let local = local.ok_or(RouteError::NotOnLink(gateway))?;
         Ok(Routes { gateway: Some((gateway, local.interface)) })
+    }
+
+    /// The next hop towards a destination, and the interface that leads to it.
+    pub fn first_hop(&self, locals: &Locals, destination: IpAddr) -> Option<(u8, IpAddr)> {
+        let on_link = locals.subnets().find(|local| local.is_on_link(destination));
+        let direct = on_link.map(|local| (local.interface, destination));
+        direct.or(self.gateway.map(|(gateway, interface)| (interface, gateway)))
     }
 
     /// The next hop for a packet that leaves through `interface`.
     pub fn next_hop(&self, locals: &Locals, interface: u8, destination: IpAddr) -> Option<IpAddr> {
-        let mut own = locals.iter().filter(|(_, local)| local.interface == interface);
-        if own.any(|(_, local)| local.is_on_link(destination)) {
+        let mut own = locals.subnets().filter(|local| local.interface == interface);
+        if own.any(|local| local.is_on_link(destination)) {
             return Some(destination);
         }
         self.gateway.filter(|(_, at)| *at == interface).map(|(gateway, _)| gateway)
     }
+}
+
+fn is_ours(addr: IpAddr, locals: &Locals) -> bool {
+    matches!(addr, IpAddr::V4(v4) if locals.find_v4(v4.octets()).is_some())
 }
 
 #[cfg(test)]
@@ -64,6 +75,9 @@ mod tests {
         assert_eq!(routes.next_hop(&locals, 0, ip("198.18.0.7")), Some(ip("198.18.0.7")));
         assert_eq!(routes.next_hop(&locals, 0, ip("198.19.9.9")), Some(ip("198.18.0.254")));
         assert_eq!(routes.next_hop(&locals, 1, ip("198.19.9.9")), None);
+        assert_eq!(routes.first_hop(&locals, ip("198.18.1.9")), Some((1, ip("198.18.1.9"))));
+        assert_eq!(routes.first_hop(&locals, ip("198.19.9.9")), Some((0, ip("198.18.0.254"))));
+        assert_eq!(Routes::default().first_hop(&locals, ip("198.19.9.9")), None);
         assert_eq!(Routes::default().next_hop(&locals, 0, ip("198.19.9.9")), None);
         let far = Routes::with_gateway(ip("198.19.0.1"), &locals).unwrap_err();
         assert!(far.to_string().contains("--addr"), "{far}");

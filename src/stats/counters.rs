@@ -34,8 +34,10 @@ macro_rules! counters {
 counters! {
     RxFrames = "rx_frames", "Frames received.";
     RxBytes = "rx_bytes", "Bytes received, Ethernet headers included.";
+    RxBursts = "rx_bursts", "Calls that received at least one frame.";
     TxFrames = "tx_frames", "Frames handed to the device.";
     TxBytes = "tx_bytes", "Bytes handed to the device, Ethernet headers included.";
+    TxBursts = "tx_bursts", "Calls that handed at least one frame to the device.";
     RxSegments = "rx_segments", "TCP segments received with a correct checksum.";
     TxSegments = "tx_segments", "TCP segments handed to the device; one that it cuts counts once.";
     LargeSegments = "large_segments", "Segments that the device is asked to cut into several packets.";

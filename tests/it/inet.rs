@@ -4,6 +4,8 @@ mod arp;
 mod fragments;
 mod icmp;
 mod ipv4;
+mod ranges;
+mod resolve;
 
 use dpdk_tcp::wire::arp::{self as wire_arp, ArpPacket, Operation};
 use dpdk_tcp::wire::checksum::checksum;

@@ -7,6 +7,7 @@ mod active;
 mod attacks;
 mod burst;
 mod calls;
+mod client;
 mod cookies;
 mod differential;
 mod expect;

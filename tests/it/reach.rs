@@ -188,6 +188,8 @@ pub struct Setup {
     pub faults: [Faults; 2],
     /// Our addresses, all with a prefix of 24 bits.
     pub addrs: Vec<[u8; 4]>,
+    /// Ranges of our addresses in a subnet of 15 bits: the first, and how many.
+    pub ranges: Vec<([u8; 4], u32)>,
     pub gateway: Option<[u8; 4]>,
     /// The peer's MAC address is known without ARP.
     pub fixed: bool,
@@ -233,6 +235,9 @@ impl Setup {
         for addr in &self.addrs {
             locals.add(IpAddr::V4((*addr).into()), 24, 0).unwrap();
         }
+        for (first, count) in &self.ranges {
+            locals.add_range(IpAddr::V4((*first).into()), *count, 15, 0).unwrap();
+        }
         let gateway = self.gateway.map(|gateway| IpAddr::V4(gateway.into()));
         let routes = gateway.map(|gateway| Routes::with_gateway(gateway, &locals).unwrap());
         let peers = FixedNeighbour { interface: 0, ip: IpAddr::V4(PEERS.into()), mac: PEER_MAC };
@@ -266,6 +271,7 @@ impl Default for Setup {
             seed: 1,
             faults: [Faults::default(); 2],
             addrs: vec![OURS],
+            ranges: Vec::new(),
             gateway: None,
             fixed: true,
             probe_first: false,

@@ -5,6 +5,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use crate::base::time::Instant;
 use crate::wire::ethernet::Mac;
 
+/// How long an answer counts without confirmation (ARP-3).
+pub(super) const CONFIRMED_US: u64 = 60_000_000;
+/// A neighbour that nobody looked up for this long after its last confirmation gives its place back.
+const IDLE_US: u64 = 2 * CONFIRMED_US;
 /// Between two requests for the same address (ARP-3).
 const ASK_INTERVAL_US: u64 = 1_000_000;
 
@@ -13,6 +17,8 @@ pub(super) enum State {
     Free,
     /// Not known, and forgotten as soon as it may be asked for again.
     Quiet,
+    /// It answered no request; known as that for a second.
+    Failed,
     /// Asked for by broadcast; `asked` times.
     Incomplete {
         asked: u8,
@@ -68,10 +74,21 @@ impl Entry {
         self.at == NEVER || now.since_us(self.at) >= ASK_INTERVAL_US
     }
 
+    /// Nobody needs it any more.
+    pub fn has_aged(&self, now: Instant) -> bool {
+        match self.state {
+            State::Quiet => self.may_be_asked(now),
+            // It failed when the last request was an interval old.
+            State::Failed => now.since_us(self.at) >= 2 * ASK_INTERVAL_US,
+            State::Reachable => now.since_us(self.at) >= IDLE_US,
+            State::Free | State::Incomplete { .. } | State::Probing { .. } | State::Fixed => false,
+        }
+    }
+
     /// What would be lost with this entry, the longest unconfirmed first; `None` where it must stay.
     pub fn worth(&self) -> Option<(Worth, Instant)> {
         let worth = match self.state {
-            State::Quiet => Worth::Nothing,
+            State::Quiet | State::Failed => Worth::Nothing,
             State::Reachable if !self.used => Worth::Unused,
             State::Reachable => Worth::Used,
             State::Free | State::Incomplete { .. } | State::Probing { .. } | State::Fixed => return None,

@@ -1,0 +1,4 @@
+//! What an application that opens connections by the million asks of the engine.
+
+mod due;
+mod meter;
