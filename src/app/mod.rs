@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod chargen;
+pub mod client;
 mod discard;
 mod echo;
 pub mod http;

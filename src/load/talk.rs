@@ -74,6 +74,16 @@ impl Talk {
         }
     }
 
+    /// Something is expected back for each request.
+    pub fn is_answered(&self) -> bool {
+        self.reply != Reply::None
+    }
+
+    /// What comes behind a complete reply is of no interest.
+    pub fn ignores_the_rest(&self) -> bool {
+        matches!(self.reply, Reply::Octets(_))
+    }
+
     fn is_payload(&self, number: u64, at: u64, octets: &[u8]) -> bool {
         let Request::Payload { seed: Some(_), .. } = self.request else { return true };
         let mut piece = [0u8; 256];
@@ -181,6 +191,16 @@ impl Conversation {
     /// Every request was made, and every reply is complete.
     pub fn is_over(&self, talk: &Talk) -> bool {
         self.done >= talk.requests || (self.complete && self.done + 1 >= talk.requests)
+    }
+
+    /// The current request is the last one.
+    pub fn is_last(&self, talk: &Talk) -> bool {
+        self.done + 1 >= talk.requests
+    }
+
+    /// The current request needed no reply, and has arrived.
+    pub fn complete(&mut self) {
+        self.complete = true;
     }
 
     /// Goes on to the next request; false when there is none.

@@ -15,7 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sim", &["base", "link", "wire"]),
     ("engine", &["base", "wire", "stats", "link", "tcp", "flow", "inet"]),
     ("load", &["base", "wire", "stats", "link"]),
-    ("app", &["base", "stats", "load", "engine::api"]),
+    ("app", &["base", "stats", "load", "engine::api", "engine::wheel"]),
     ("telemetry", &["base", "stats"]),
     ("config", &["base", "stats", "load"]),
     (
