@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sim", &["base", "link", "wire"]),
     ("engine", &["base", "wire", "stats", "link", "tcp", "flow", "inet"]),
     ("app", &["base", "engine::api"]),
+    ("load", &["base", "wire", "stats", "link"]),
     ("telemetry", &["base", "stats"]),
     ("config", &["base", "stats"]),
     (
@@ -30,6 +31,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "dpdk",
             "engine",
             "app",
+            "load",
             "telemetry",
             "config",
         ],
