@@ -3,7 +3,8 @@
 //! The layers, from the bottom: [`base`] (containers), [`wire`] (bytes), [`link`] (the border to devices),
 //! [`stats`] (counters), [`tcp`] (the protocol, pure), [`flow`] (who is who), [`inet`] (what every host
 //! answers), [`sim`] (a network in memory), [`dpdk`] (DPDK's devices), [`engine`] (the thin join), [`app`]
-//! (services), [`telemetry`] (reports), [`config`] and [`cli`] (the program). `docs/ARCHITECTURE.md` has the picture.
+//! (services), [`load`] (what it is measured with), [`telemetry`] (reports), [`config`] and [`cli`] (the
+//! program). `docs/ARCHITECTURE.md` has the picture.
 
 pub mod app;
 pub mod base;

@@ -2,6 +2,7 @@
 
 pub mod burst;
 pub mod bytes;
+pub mod cycles;
 pub mod drop_reason;
 pub mod hash;
 pub mod ids;

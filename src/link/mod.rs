@@ -1,5 +1,8 @@
 //! The border between the engine and whatever carries frames: bursts of frames in, bursts of frames out. A
-//! device implements [`QueuePair`]; the engine knows nothing else about it.
+//! device implements [`QueuePair`]; the engine knows nothing else about it. A link in memory is here too, since it
+//! needs nothing but this border.
+
+pub mod memory;
 
 use crate::base::burst::Burst;
 
