@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::api::{App, ConnId, ListenerId};
 use super::process::Arrived;
 use super::shard::Shard;
-use super::slot::{Origin, Owner, Slot};
+use super::slot::{Origin, Owner, Slot, Syn};
 use crate::base::bytes::Queue;
 use crate::base::drop_reason::DropReason;
 use crate::base::ids::NeighbourIdx;
@@ -212,6 +212,7 @@ impl Shard {
             resume: false,
             unread: false,
             neighbour: NeighbourIdx::default(),
+            syn: Syn::Due,
         };
         let index = self.slots.insert(slot).ok()?;
         if self.table.insert(hash, Place::Connection(index)).is_err() {

@@ -62,6 +62,15 @@ pub enum CloseReason {
     Refused,
 }
 
+/// Why a SYN could not leave our host.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Unsent {
+    /// The device's pool had no frame.
+    NoFrame,
+    /// The device took no frames.
+    TxFull,
+}
+
 /// An application: what is told to it of connections. Each connection that was taken or opened ends with exactly
 /// one [`App::on_closed`].
 pub trait App {

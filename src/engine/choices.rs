@@ -3,7 +3,8 @@
 
 use std::num::NonZeroU8;
 
-use super::api::Conn;
+use super::api::{Conn, Unreachable, Unsent};
+use super::slot::{Origin, Syn};
 use crate::tcp::Ctx;
 use crate::tcp::congestion::Algorithm;
 use crate::tcp::settings::{Dscp, ForIp, KeepAlive, UserTimeout};
@@ -15,6 +16,32 @@ impl Conn<'_> {
     pub fn status(&self) -> Option<Status> {
         let slot = self.shard.slots.get(self.index)?;
         Some(slot.tcb.status(self.shard.ctx()))
+    }
+
+    /// The last trouble on the way to the peer since something was acknowledged: what an ICMP error said, or that the
+    /// next hop's MAC address was not found. `None` when there was none, or the connection is gone.
+    pub fn soft_error(&self) -> Option<Unreachable> {
+        self.shard.slots.get(self.index)?.soft_error()
+    }
+
+    /// Why the SYN of a connection that is being opened has not left the host yet, once it should have. `None` when it
+    /// has left, when it waits for the next hop's MAC address ([`Conn::soft_error`] says so), and for connections
+    /// that are open or came through a listener.
+    pub fn unsent(&self) -> Option<Unsent> {
+        let slot = self.shard.slots.get(self.index)?;
+        if slot.origin != Origin::Active || !slot.opens() {
+            return None;
+        }
+        let interface = usize::from(self.shard.locals.get(slot.key.local).interface);
+        match slot.syn {
+            Syn::Due | Syn::WithoutNeighbour => None,
+            Syn::Kept(why) => Some(why),
+            Syn::Queued(number) => {
+                let left = self.shard.frames_left.get(interface).copied().unwrap_or(0);
+                let waits = (left.wrapping_sub(number) as i32) <= 0;
+                waits.then_some(Unsent::TxFull)
+            }
+        }
     }
 
     fn set(&mut self, set: impl FnOnce(&mut Tcb, Ctx<'_>)) {

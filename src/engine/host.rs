@@ -165,7 +165,7 @@ impl<F: Frame> Host<F> {
         let undelivered = &mut self.undelivered;
         self.neighbours.poll(shard.now, ask, |frame| {
             shard.drop_one(DropReason::NeighbourUnresolved);
-            note_undelivered(undelivered, shard, &frame, Unreachable::Host);
+            note_undelivered(undelivered, shard, &frame, Unreachable::Neighbour);
         });
     }
 
@@ -348,7 +348,8 @@ impl<F: Frame> Host<F> {
         self.send_hinted(ports, shard, interface, remote, frame, (NeighbourIdx(0), false));
     }
 
-    /// As [`Host::send_to`], with the connection's memory of where its neighbour was found.
+    /// As [`Host::send_to`], with the connection's memory of where its neighbour was found. False when the frame did
+    /// not go to the port.
     pub(super) fn send_for<Q: QueuePair<Frame = F>>(
         &mut self,
         ports: &mut [Port<Q>],
@@ -356,14 +357,15 @@ impl<F: Frame> Host<F> {
         interface: usize,
         index: u32,
         frame: F,
-    ) {
-        let Some(slot) = shard.slots.get(index) else { return };
+    ) -> bool {
+        let Some(slot) = shard.slots.get(index) else { return false };
         let progress = slot.tcb.progressed_within(PROGRESS_MS, shard.ctx());
         let memory = (slot.neighbour, progress);
         let found = self.send_hinted(ports, shard, interface, slot.key.remote, frame, memory);
         if let (Some(found), Some(slot)) = (found, shard.slots.get_mut(index)) {
             slot.neighbour = found;
         }
+        found.is_some()
     }
 
     fn send_hinted<Q: QueuePair<Frame = F>>(

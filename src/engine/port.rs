@@ -1,5 +1,6 @@
 //! One port of a loop: its queue pair, the burst it received, the frames that wait to be sent, and spare ones.
 
+use super::api::Unsent;
 use super::emit;
 use crate::base::burst::{BURST_MAX, Burst};
 use crate::base::drop_reason::DropReason;
@@ -16,6 +17,8 @@ pub(super) struct Port<Q: QueuePair> {
     burst: usize,
     /// What waits to be sent.
     tx: Burst<Q::Frame>,
+    /// Frames that were put into `tx` since the start; wraps.
+    put: u32,
     /// Fresh frames, so that it is known before a debt is paid whether it can be.
     spare: Burst<Q::Frame>,
 }
@@ -46,7 +49,7 @@ impl Tally {
 impl<Q: QueuePair> Port<Q> {
     pub fn new(queue: Q, burst: usize) -> Self {
         let caps = queue.caps();
-        Port { queue, caps, burst, tx: Burst::new(), spare: Burst::new() }
+        Port { queue, caps, burst, tx: Burst::new(), put: 0, spare: Burst::new() }
     }
 
     pub fn mac(&self) -> Mac {
@@ -72,23 +75,32 @@ impl<Q: QueuePair> Port<Q> {
         }
     }
 
-    /// How many segments can be built and queued now, and how large ones. Where the port cuts segments there is a
-    /// frame for every buffer of each; with too few left, it is asked for none.
-    pub fn budget(&mut self, counters: &Counters) -> Budget {
+    /// How many segments can be built and queued now, at least one, and how large ones. Where the port cuts segments
+    /// there is a frame for every buffer of each; with too few left, it is asked for none.
+    ///
+    /// # Errors
+    /// None can be, for this reason.
+    pub fn budget(&mut self, counters: &Counters) -> Result<Budget, Unsent> {
         if self.tx.is_full() {
             self.transmit(counters);
         }
         let room = self.tx.remaining_capacity();
+        if room == 0 {
+            return Err(Unsent::TxFull);
+        }
         let tso = self.caps.tso.filter(|tso| (1..=BURST_MAX).contains(&tso.frames));
         let wanted = room.min(self.burst).max(tso.map_or(0, |tso| tso.frames));
         while self.spare.len() < wanted {
             let Some(frame) = self.queue.alloc() else { break };
             self.spare.push(frame);
         }
+        if self.spare.is_empty() {
+            return Err(Unsent::NoFrame);
+        }
         let small = Budget { segments: room.min(self.spare.len()), text_max: 0 };
         let large = tso
             .map(|tso| Budget { segments: room.min(self.spare.len() / tso.frames), text_max: tso.text_max });
-        large.filter(|large| large.segments > 0).unwrap_or(small)
+        Ok(large.filter(|large| large.segments > 0).unwrap_or(small))
     }
 
     /// A fresh frame.
@@ -101,10 +113,18 @@ impl<Q: QueuePair> Port<Q> {
         if self.tx.is_full() {
             self.transmit(counters);
         }
-        if let Err(refused) = self.tx.try_push(frame) {
-            counters.drop_one(DropReason::TxFull);
-            self.queue.recycle(refused.element());
+        match self.tx.try_push(frame) {
+            Ok(()) => self.put = self.put.wrapping_add(1),
+            Err(refused) => {
+                counters.drop_one(DropReason::TxFull);
+                self.queue.recycle(refused.element());
+            }
         }
+    }
+
+    /// The number of the next frame that is queued, and of how many frames before it the device has taken; both wrap.
+    pub fn numbers(&self) -> (u32, u32) {
+        (self.put, self.put.wrapping_sub(self.tx.len() as u32))
     }
 
     /// Hands what waits to the device; what it does not take waits on. Returns how many frames left.

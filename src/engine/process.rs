@@ -5,7 +5,7 @@ use super::admit::Verdict;
 use super::api::{Accept, App, ListenerId};
 use super::listen::is_waiting;
 use super::shard::{Doubt, SCRATCH, Shard};
-use super::slot::{Origin, Owner, Slot};
+use super::slot::{Origin, Owner, Slot, Syn};
 use crate::base::bytes::CHUNK;
 use crate::flow::key::Key;
 use crate::flow::table::Place;
@@ -283,6 +283,7 @@ impl Shard {
     fn opened<A: App>(&mut self, app: &mut A, index: u32) {
         self.count(Counter::Established);
         let Some(slot) = self.slots.get_mut(index) else { return };
+        slot.syn = Syn::Due;
         let id = slot.id(index);
         let listener = match slot.origin {
             // The application may have ended it for good after the SYNs had crossed.

@@ -111,6 +111,8 @@ pub struct Shard {
     /// The MTU of each interface; the worker knows them.
     pub(super) mtus: Vec<u16>,
     pub(super) path_mtus: PathMtus,
+    /// How many frames of those that were given to each interface have left it, as the worker saw last.
+    pub(super) frames_left: Vec<u32>,
     /// The shortest TIME-WAIT that an eviction left, in milliseconds.
     pub(super) time_wait_shortened_ms: Option<u32>,
     pub(super) transitions: Transitions,
@@ -163,6 +165,7 @@ impl Shard {
             unread: 0,
             next_generation: 0,
             mtus: Vec::new(),
+            frames_left: Vec::new(),
             time_wait_shortened_ms: None,
             transitions: Transitions::default(),
             now,
@@ -382,7 +385,7 @@ impl Shard {
                 }
             }
             (Owner::Taken | Owner::Finished | Owner::Opener, _) => {
-                app.on_closed(id, close_reason(end, slot.tcb.soft_error()));
+                app.on_closed(id, close_reason(end, slot.soft_error()));
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What a shard keeps per connection: the key and the hot part of the TCB on the first cache line, the rest
 //! behind it.
 
-use super::api::{ConnId, ListenerId};
+use super::api::{ConnId, ListenerId, Unreachable, Unsent};
 use crate::base::bytes::Queue;
 use crate::flow::key::Key;
 use crate::tcp::state::State;
@@ -31,6 +31,19 @@ pub(super) enum Origin {
     Active,
 }
 
+/// How far the first SYN that we send has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Syn {
+    /// It is its turn at the end of the pass.
+    Due,
+    /// It could not be built.
+    Kept(Unsent),
+    /// It waits for the neighbour's MAC address, or was lost for want of it. Not remembered beyond the handshake.
+    WithoutNeighbour,
+    /// It was given to the port, as the frame of this number.
+    Queued(u32),
+}
+
 /// One connection.
 #[derive(Debug)]
 #[repr(C, align(64))]
@@ -57,6 +70,7 @@ pub(super) struct Slot {
     pub unread: bool,
     /// Where the neighbour's MAC address was found last.
     pub neighbour: crate::base::ids::NeighbourIdx,
+    pub syn: Syn,
 }
 
 const _: () = assert!(std::mem::offset_of!(Slot, tcb) + HOT_BYTES == 64);
@@ -69,6 +83,26 @@ impl Slot {
     /// The application has the connection and has not ended it.
     pub fn hears(&self) -> bool {
         self.owner == Owner::Taken && (self.unread || self.tcb.state() != State::Closed)
+    }
+
+    /// Our SYN was neither acknowledged nor refused.
+    pub fn opens(&self) -> bool {
+        matches!(self.tcb.state(), State::SynSent | State::SynReceived)
+    }
+
+    /// Remembers what became of a SYN; the first that was given to the port counts.
+    pub fn note_syn(&mut self, syn: Syn) {
+        if !matches!(self.syn, Syn::Queued(_)) {
+            self.syn = syn;
+        }
+    }
+
+    /// The last trouble on the way to the peer since something was acknowledged (ICMPR-5).
+    pub fn soft_error(&self) -> Option<Unreachable> {
+        match self.syn {
+            Syn::WithoutNeighbour => self.tcb.soft_error().or(Some(Unreachable::Neighbour)),
+            Syn::Due | Syn::Kept(_) | Syn::Queued(_) => self.tcb.soft_error(),
+        }
     }
 
     /// There is something that the application has to be told before the connection may be forgotten.

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::api::{Api, App};
+use super::api::{Api, App, Unsent};
 use super::classify::{self, Class};
 use super::control::{Control, Drain};
 use super::emit;
@@ -16,6 +16,7 @@ use super::meter::{Meter, Stage};
 use super::port::Port;
 use super::process::Arrived;
 use super::shard::Shard;
+use super::slot::Syn;
 use crate::base::burst::Burst;
 use crate::base::drop_reason::DropReason;
 use crate::base::time::Instant;
@@ -66,6 +67,7 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         let burst = shard.limits.burst;
         let ports: Vec<_> = ports.into_iter().map(|queue| Port::new(queue, burst)).collect();
         shard.mtus = ports.iter().map(|port| port.caps.mtu).collect();
+        shard.frames_left = vec![0; ports.len()];
         let fragments = Fragments::new(&shard.limits.reassembly, shard.secrets.table);
         Worker {
             ports,
@@ -170,8 +172,9 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         meter.lap(Stage::Process);
         self.pay();
         meter.lap(Stage::Pay);
-        for port in &mut self.ports {
+        for (port, left) in self.ports.iter_mut().zip(&mut self.shard.frames_left) {
             work += port.transmit(&self.shard.counters);
+            *left = port.numbers().1;
         }
         meter.lap(Stage::Tx);
         if work > 0 { Pass::Busy } else { Pass::Idle }
@@ -308,10 +311,14 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         let key = slot.key;
         let interface = usize::from(self.shard.locals.get(key.local).interface);
         let Some(port) = self.ports.get_mut(interface) else { return true };
-        let budget = port.budget(&self.shard.counters);
-        if budget.segments == 0 {
-            return false;
-        }
+        let opens = slot.opens();
+        let budget = match port.budget(&self.shard.counters) {
+            Ok(budget) => budget,
+            Err(why) => {
+                slot.note_syn(Syn::Kept(why));
+                return false;
+            }
+        };
         // A device makes only so many packets of a segment.
         let text_max = budget.text_max.min(slot.tcb.effective_mss().saturating_mul(CUTS_MAX));
         let budget = Budget { text_max, ..budget };
@@ -326,8 +333,18 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         }
         for segment in &segments {
             let text = Some((index, segment.seq.since(una)));
-            let Some((interface, frame)) = self.build(&key, segment, ip, text) else { continue };
-            self.host.send_for(&mut self.ports, &mut self.shard, interface, index, frame);
+            let built = self.build(&key, segment, ip, text);
+            let number = self.ports.get(interface).map_or(0, |port| port.numbers().0);
+            let syn = match built {
+                None => Syn::Kept(Unsent::NoFrame),
+                Some((interface, frame)) => {
+                    let sent = self.host.send_for(&mut self.ports, &mut self.shard, interface, index, frame);
+                    if sent { Syn::Queued(number) } else { Syn::WithoutNeighbour }
+                }
+            };
+            if opens && let Some(slot) = self.shard.slots.get_mut(index) {
+                slot.note_syn(syn);
+            }
         }
         self.segments = segments;
         self.shard.settle(index);

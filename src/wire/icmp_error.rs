@@ -11,7 +11,7 @@ const TCP_QUOTE_LEN: usize = 8;
 const TCP_HEADER_LEN: usize = 20;
 const OFFSET: u16 = 0x1fff;
 
-/// What an ICMP error message says of the way to the peer (RFC 9293 3.9.2.2).
+/// What an ICMP error message, or our own host, says of the way to the peer (RFC 9293 3.9.2.2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unreachable {
     /// The network (codes 0, 6, 11), or (IPv6) there is no route.
@@ -30,6 +30,8 @@ pub enum Unreachable {
     TimeExceeded,
     /// A field of the header was not understood.
     ParameterProblem,
+    /// Our own link layer found no MAC address for the next hop. Never on the wire.
+    Neighbour,
 }
 
 /// Why a packet did not arrive.

@@ -387,10 +387,10 @@ fn a_neighbour_that_does_not_answer_makes_its_host_unreachable() {
         let to = if gateway.is_some() { far } else { remote() };
         world.worker.open(None, Some(LOCAL), to).unwrap();
         world.pass_ms(10_000);
-        assert_eq!(world.told(), [Told::Trouble(Soft::Unreachable(Unreachable::Host))]);
+        assert_eq!(world.told(), [Told::Trouble(Soft::Unreachable(Unreachable::Neighbour))]);
         assert_eq!(world.worker.shard().connections(), 1, "it may still come up");
         world.watch_ms(233_100);
-        assert_eq!(world.told(), [Told::Closed(CloseReason::Unreachable(Unreachable::Host))]);
+        assert_eq!(world.told(), [Told::Closed(CloseReason::Unreachable(Unreachable::Neighbour))]);
         world.assert_quiet();
     }
 }

@@ -105,7 +105,7 @@ pub fn asks(target: [u8; 4]) -> Vec<u8> {
     arp_frame(Operation::Request, PEER_MAC, PEERS, target)
 }
 
-fn says(sender: [u8; 4], mac: Mac) -> Vec<u8> {
+pub fn says(sender: [u8; 4], mac: Mac) -> Vec<u8> {
     arp_frame(Operation::Reply, mac, sender, OURS)
 }
 
