@@ -17,6 +17,7 @@ pub mod flow;
 pub mod inet;
 pub mod link;
 pub mod load;
+pub mod measure;
 pub mod sim;
 pub mod stats;
 pub mod tcp;

@@ -112,6 +112,17 @@ impl Mailbox {
         true
     }
 
+    /// The loop's side: [`Mailbox::post`] would succeed, unless the reporter is at it just then.
+    pub fn is_free(&self) -> bool {
+        let full = try_lock(&self.full).is_some_and(|full| full.is_none());
+        full && try_lock(&self.clean).is_some_and(|clean| clean.is_some())
+    }
+
+    /// Something waits for the reporter.
+    pub fn is_full(&self) -> bool {
+        lock(&self.full).is_some()
+    }
+
     /// The reporter's side: what was handed over. To be given back by [`Mailbox::give_back`].
     pub fn fetch(&self) -> Option<Box<Interval>> {
         lock(&self.full).take()

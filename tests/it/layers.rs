@@ -16,6 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("engine", &["base", "wire", "stats", "link", "tcp", "flow", "inet"]),
     ("load", &["base", "wire", "stats", "link"]),
     ("app", &["base", "stats", "load", "engine::api", "engine::wheel"]),
+    ("measure", &["base", "stats", "link", "load", "engine", "app"]),
     ("telemetry", &["base", "stats"]),
     ("config", &["base", "stats", "load"]),
     (
@@ -31,6 +32,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "dpdk",
             "engine",
             "load",
+            "measure",
             "app",
             "telemetry",
             "config",

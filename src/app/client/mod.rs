@@ -16,8 +16,7 @@ use crate::load::schedule::{Launch, Launches, Schedule, Share};
 use crate::load::talk::{Heard, Talk};
 use crate::load::tuples::Tuples;
 use crate::stats::account::{Broken, Failed, Tally, Way};
-use crate::stats::interval::Interval;
-use crate::stats::latency::Phase;
+use crate::stats::latency::{Latencies, Phase};
 
 /// Launches in one pass at most (LIM-13); the rest comes in the next one, with the launch times that it had.
 const LAUNCHES_MAX: u32 = 64;
@@ -101,8 +100,8 @@ pub struct Client {
     paused_until_ns: u64,
     tally: Tally,
     piece: Box<[u8]>,
-    /// What is handed over next.
-    pub interval: Box<Interval>,
+    latencies: Latencies,
+    started: bool,
 }
 
 impl Client {
@@ -121,7 +120,8 @@ impl Client {
             paused_until_ns: 0,
             tally: Tally::default(),
             piece: vec![0; PIECE].into(),
-            interval: Box::default(),
+            latencies: Latencies::default(),
+            started: false,
             plan,
             tuples,
         }
@@ -132,10 +132,16 @@ impl Client {
         size_of::<Dialog>() + Wheel::node_bytes() + size_of::<u32>()
     }
 
-    /// Tells the time of the pass that follows, in nanoseconds on the run's clock, which starts at 0 when connections
-    /// may be launched; before that, nothing is to be told.
+    /// Tells the time of the pass that follows, in nanoseconds on the run's clock. The first time begins the run:
+    /// nothing is launched before.
     pub fn at(&mut self, now_ns: u64) {
+        self.started = true;
         self.now_ns = now_ns;
+    }
+
+    /// Latencies since they were last taken out, to be exchanged for empty ones.
+    pub fn latencies(&mut self) -> &mut Latencies {
+        &mut self.latencies
     }
 
     /// Launches nothing more; what is open is brought to an end as planned.
@@ -205,7 +211,7 @@ impl Client {
 
     fn record(&mut self, index: u32, phase: Phase, since_ns: impl Fn(&Dialog) -> u64) {
         if let Some(dialog) = self.dialogs.get(index as usize).filter(|dialog| dialog.measured) {
-            self.interval.latencies.record(phase, self.now_ns.saturating_sub(since_ns(dialog)));
+            self.latencies.record(phase, self.now_ns.saturating_sub(since_ns(dialog)));
         }
     }
 
@@ -473,6 +479,9 @@ impl App for Client {
     fn poll(&mut self, api: &mut Api<'_>) {
         self.tick = api.now().tick();
         self.moves = MOVES_MAX;
+        if !self.started {
+            return;
+        }
         for _ in 0..LAUNCHES_MAX {
             if self.now_ns < self.paused_until_ns && self.launches.next_ns().is_none() {
                 break;
@@ -554,6 +563,7 @@ impl App for Client {
         let Some((index, dialog)) = self.dialog(conn) else { return };
         dialog.peer_closed = true;
         self.note_fin(index);
+        let holds_for_ever = self.plan.hold_ms == u32::MAX;
         let Some((_, dialog)) = self.dialog(conn) else { return };
         match dialog.stage {
             Stage::Talking => {
@@ -566,7 +576,7 @@ impl App for Client {
             }
             Stage::Thinking if !dialog.conversation.is_over(&talk) => self.give_up(conn, Broken::ShortReply),
             // Those that wait for their turn go on waiting, and are closed then.
-            Stage::Holding if self.plan.hold_ms == u32::MAX => {}
+            Stage::Holding if holds_for_ever => {}
             Stage::Thinking | Stage::Holding | Stage::AwaitingPeer => self.close(conn),
             Stage::Parked => {
                 self.unpark(index);
@@ -605,7 +615,7 @@ impl App for Client {
             Verdict::Closed(way) => self.tally.close(way),
         }
         if copy.measured && copy.fin_ns > 0 && reason == CloseReason::Finished {
-            self.interval.latencies.record(Phase::Closed, self.now_ns.saturating_sub(copy.fin_ns));
+            self.latencies.record(Phase::Closed, self.now_ns.saturating_sub(copy.fin_ns));
         }
     }
 }
