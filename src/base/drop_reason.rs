@@ -106,6 +106,7 @@ drop_reasons! {
     TimeWaitRst = "time_wait_rst", "A reset in TIME-WAIT is ignored (TMW-1).";
     TimeWaitOld = "time_wait_old", "An old segment in TIME-WAIT (TMW-2, TMW-4).";
     TimeWaitSyn = "time_wait_syn", "A SYN that may not reopen a connection in TIME-WAIT (TMW-6).";
+    Abandoned = "abandoned", "A segment of or for a connection that the application has abandoned.";
     // Sending.
     NoFrame = "no_frame", "The device's pool had no frame for an answer.";
     TxFull = "tx_full", "The transmit ring was full and the answer is one that may be lost.";

@@ -144,6 +144,6 @@ impl Shard {
     fn may_reopen(&self, record: &Record<TimeWait>) -> bool {
         let left_ms = record.deadline.since(self.now.tick());
         let ticked = left_ms.saturating_add(1) < self.cfg.time_wait_ms;
-        record.rest.ts_recent.is_some() && self.cfg.timestamps && ticked
+        record.rest.ts_recent().is_some() && self.cfg.timestamps && ticked
     }
 }

@@ -211,6 +211,7 @@ impl Shard {
             peer_closed: false,
             resume: false,
             unread: false,
+            abandoned: false,
             neighbour: NeighbourIdx::default(),
             syn: Syn::Due,
         };

@@ -49,6 +49,8 @@ pub enum CloseReason {
     Reset,
     /// The application, or the end of the program, aborted it.
     Aborted,
+    /// The application abandoned it.
+    Abandoned,
     /// Data or a FIN was not acknowledged within the user timeout (R2), or the peer never closed its side.
     TimedOut,
     /// The peer answered no keep-alive probe ([`Conn::set_keep_alive`]).

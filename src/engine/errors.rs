@@ -43,6 +43,11 @@ pub(super) fn undelivered(locals: &Locals, frame: &[u8], why: Unreachable) -> Op
     Some(Reported::new(local, Cause::Unreachable(why), &quoted))
 }
 
+/// The connection whose segment is in this frame of ours.
+pub(super) fn key_of(locals: &Locals, frame: &[u8]) -> Option<Key> {
+    undelivered(locals, frame, Unreachable::Neighbour).map(|reported| reported.key)
+}
+
 impl Shard {
     /// An ICMP error. Records in TIME-WAIT and SYN cookies have nothing in flight, and so nothing to heed.
     pub(super) fn icmp_arrives<A: App>(&mut self, app: &mut A, reported: &Reported) {

@@ -246,6 +246,10 @@ impl<F: Frame> Host<F> {
         match self.neighbours.heard(interface as u8, ip, packet.sender_mac, how, shard.now) {
             Ok(waiting) => {
                 for mut frame in waiting {
+                    if shard.is_abandoned(frame.bytes()) {
+                        shard.drop_one(DropReason::Abandoned);
+                        continue;
+                    }
                     emit::set_destination(&mut frame, packet.sender_mac);
                     port.send(frame, &shard.counters);
                 }

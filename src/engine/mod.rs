@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod abandon;
 pub mod active;
 mod admit;
 pub mod api;

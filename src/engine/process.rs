@@ -184,6 +184,7 @@ impl Shard {
             match slot.unread {
                 true if slot.has_more_to_tell() => return,
                 true => return self.release(app, index, End::Finished),
+                false if slot.abandoned => return self.vanish(app, index),
                 false => return self.finish(app, index, End::Aborted),
             }
         }

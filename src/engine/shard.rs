@@ -400,8 +400,9 @@ impl Shard {
 
     fn count_end(&self, end: End, owner: Owner) {
         let counter = match end {
-            End::Aborted if owner == Owner::Nobody => Counter::HalfOpenAborted,
-            End::Aborted if owner == Owner::Opener => Counter::SynAborted,
+            End::Aborted | End::Abandoned if owner == Owner::Nobody => Counter::HalfOpenAborted,
+            End::Aborted | End::Abandoned if owner == Owner::Opener => Counter::SynAborted,
+            End::Abandoned => Counter::Abandoned,
             End::Refused => Counter::Refused,
             End::SynTimedOut => Counter::SynTimedOut,
             End::Unreachable(_) => Counter::Unreachable,
@@ -428,12 +429,21 @@ impl Shard {
         let (key, rest, owes) = (slot.key, slot.tcb.time_wait(), slot.tcb.owes());
         let ip = slot.tcb.settings().ip;
         let deadline = slot.tcb.deadline().unwrap_or(self.now.tick());
+        self.record(index, &key, rest, deadline);
+        if owes {
+            let offset = self.timestamp_offset(&key);
+            self.reply(key, rest.ack(offset, self.ctx()), ip);
+        }
+        self.release(app, index, End::Finished);
+    }
+
+    /// A record takes a connection's place in the index, if there may be any.
+    pub(super) fn record(&mut self, index: u32, key: &Key, rest: TimeWait, deadline: Tick) {
         if self.time_wait.is_full() {
             self.evict_oldest();
         }
-        let hash = self.hash(&key);
-        let recorded = self.time_wait.push(key, rest, deadline);
-        match recorded {
+        let hash = self.hash(key);
+        match self.time_wait.push(*key, rest, deadline) {
             Ok(record) => {
                 self.table.replace(hash, Place::Connection(index), Place::TimeWait(record));
                 self.count(Counter::TimeWaitEntered);
@@ -442,11 +452,6 @@ impl Shard {
                 self.table.remove(hash, Place::Connection(index));
             }
         }
-        if owes {
-            let offset = self.timestamp_offset(&key);
-            self.reply(key, rest.ack(offset, self.ctx()), ip);
-        }
-        self.release(app, index, End::Finished);
     }
 
     pub(super) fn timestamp_offset(&self, key: &Key) -> u32 {
@@ -501,5 +506,6 @@ fn close_reason(end: End, soft: Option<Unreachable>) -> CloseReason {
         End::Refused => CloseReason::Refused,
         End::DataAfterClose => CloseReason::DataAfterClose,
         End::Aborted => CloseReason::Aborted,
+        End::Abandoned => CloseReason::Abandoned,
     }
 }

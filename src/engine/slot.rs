@@ -68,6 +68,8 @@ pub(super) struct Slot {
     /// Both directions are finished and nothing names the connection any more, but its application has not read
     /// everything yet.
     pub unread: bool,
+    /// The application has left it without a word.
+    pub abandoned: bool,
     /// Where the neighbour's MAC address was found last.
     pub neighbour: crate::base::ids::NeighbourIdx,
     pub syn: Syn,

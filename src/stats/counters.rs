@@ -64,11 +64,12 @@ counters! {
     Finished = "finished", "Connections closed by FINs both ways.";
     ResetByPeer = "reset_by_peer", "Established connections that the peer reset.";
     Aborted = "aborted", "Established connections that we aborted.";
+    Abandoned = "abandoned", "Established connections that we left without a word.";
     TimedOut = "timed_out", "Established connections given up after the user timeout.";
     ClosingReset = "closing_reset", "Connections that nobody waited for any more, reset to make room (LIM-8).";
     Silent = "silent", "Connections whose peers answered no keep-alive probe.";
     FinWait2TimedOut = "fin_wait_2_timed_out", "Connections closed for good whose peer never closed its side.";
-    TimeWaitEntered = "time_wait_entered", "Connections that entered TIME-WAIT.";
+    TimeWaitEntered = "time_wait_entered", "Connections that entered TIME-WAIT, and abandoned ones, which are remembered as long.";
     TimeWaitReopened = "time_wait_reopened", "TIME-WAIT entries reopened by a new SYN (RFC 6191).";
     TimeWaitOpened = "time_wait_opened", "TIME-WAIT entries that made way for a connection that we open (TMW-9).";
     TimeWaitExpired = "time_wait_expired", "TIME-WAIT entries that lasted 2 MSL.";

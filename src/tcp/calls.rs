@@ -143,6 +143,13 @@ impl Tcb {
         (reset, out)
     }
 
+    /// The connection is gone at once, and the peer is not told.
+    pub fn abandon(&mut self) {
+        if self.state() != State::Closed {
+            self.end(End::Abandoned, &mut Outcome::default());
+        }
+    }
+
     /// `<SEQ=SND.NXT><CTL=RST>`.
     pub(super) fn reset(&self, ctx: Ctx<'_>) -> SegmentOut {
         //= TS-2

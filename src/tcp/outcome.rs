@@ -33,6 +33,8 @@ pub enum End {
     DataAfterClose,
     /// The application aborted.
     Aborted,
+    /// The application left it without a word.
+    Abandoned,
 }
 
 /// A soft error: trouble of a connection that goes on all the same (MUST-47, MUST-56).

@@ -16,6 +16,17 @@ use crate::wire::tcp_options::{Options, Timestamps};
 /// The window by which segments are judged old or not (TMW-2: a constant).
 const WINDOW: u32 = 65_535;
 
+/// How a record takes what comes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Manner {
+    /// Timestamps were not in use.
+    Plain,
+    /// They were, and this is TS.Recent.
+    Stamped(u32),
+    /// The connection was abandoned: nothing is answered, and nothing opens it anew.
+    Mute,
+}
+
 /// What TIME-WAIT remembers besides the endpoints and the deadline.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TimeWait {
@@ -23,8 +34,8 @@ pub struct TimeWait {
     pub snd_nxt: Seq,
     /// RCV.NXT: the peer's FIN stood before it.
     pub rcv_nxt: Seq,
-    /// TS.Recent, where timestamps were in use.
-    pub ts_recent: Option<u32>,
+    /// How it takes what comes.
+    pub manner: Manner,
 }
 
 /// What is to be done with a segment.
@@ -63,17 +74,29 @@ impl Tcb {
 
     /// What has to be remembered of a connection in TIME-WAIT.
     pub fn time_wait(&self) -> TimeWait {
-        TimeWait {
-            snd_nxt: self.snd.nxt,
-            rcv_nxt: self.rcv.nxt,
-            ts_recent: self.facts.has(fact::TIMESTAMPS).then_some(self.ts_recent),
-        }
+        let stamped = self.facts.has(fact::TIMESTAMPS);
+        let manner = if stamped { Manner::Stamped(self.ts_recent) } else { Manner::Plain };
+        TimeWait { snd_nxt: self.snd.nxt, rcv_nxt: self.rcv.nxt, manner }
     }
 }
 
 impl TimeWait {
+    /// What is remembered of a connection that was abandoned.
+    pub const MUTE: TimeWait = TimeWait { snd_nxt: Seq(0), rcv_nxt: Seq(0), manner: Manner::Mute };
+
+    /// TS.Recent, where timestamps were in use.
+    pub fn ts_recent(&self) -> Option<u32> {
+        match self.manner {
+            Manner::Stamped(recent) => Some(recent),
+            Manner::Plain | Manner::Mute => None,
+        }
+    }
+
     /// Decides about a segment for the old connection.
     pub fn segment_arrives(&self, seg: &Segment, cfg: &Config) -> Disposition {
+        if self.manner == Manner::Mute {
+            return Disposition::Ignore(DropReason::Abandoned);
+        }
         if seg.flags.has(Flags::RST) {
             //= TMW-1
             //= TW-9
@@ -82,7 +105,7 @@ impl TimeWait {
         if seg.flags.has(Flags::SYN) {
             return self.syn_arrives(seg, cfg);
         }
-        if let Some(recent) = self.ts_recent {
+        if let Some(recent) = self.ts_recent() {
             match seg.options.timestamps {
                 //= COM-1
                 None => return Disposition::Ignore(DropReason::TimestampMissing),
@@ -120,7 +143,7 @@ impl TimeWait {
         //= TW-8
         let beyond = seg.seq.after(self.rcv_nxt - 1);
         let new = seg.options.timestamps.filter(|_| cfg.timestamps).map(|ts| ts.val);
-        let (honour, refusal) = match (self.ts_recent, new) {
+        let (honour, refusal) = match (self.ts_recent(), new) {
             //= TW-3
             //= TW-4
             (Some(old), Some(new)) => (
@@ -141,7 +164,7 @@ impl TimeWait {
     /// The acknowledgment that answers old segments: R-ACK.
     pub fn ack(&self, ts_offset: u32, ctx: Ctx<'_>) -> SegmentOut {
         let timestamps = self
-            .ts_recent
+            .ts_recent()
             .map(|recent| Timestamps { val: timestamps::clock(ctx.now, ts_offset), ecr: recent });
         SegmentOut {
             seq: self.snd_nxt,
@@ -164,8 +187,8 @@ impl TimeWait {
 mod tests {
     use super::*;
 
-    const OLD: TimeWait = TimeWait { snd_nxt: Seq(101), rcv_nxt: Seq(301), ts_recent: None };
-    const OLD_TS: TimeWait = TimeWait { ts_recent: Some(50), ..OLD };
+    const OLD: TimeWait = TimeWait { snd_nxt: Seq(101), rcv_nxt: Seq(301), manner: Manner::Plain };
+    const OLD_TS: TimeWait = TimeWait { manner: Manner::Stamped(50), ..OLD };
 
     fn seg(seq: u32, flags: Flags, ts: Option<u32>) -> Segment {
         let timestamps = ts.map(|val| Timestamps { val, ecr: 0 });
@@ -230,6 +253,18 @@ mod tests {
             OLD_TS.segment_arrives(&missing, &Config::default()),
             Disposition::Ignore(DropReason::TimestampMissing)
         );
+    }
+
+    #[test]
+    fn an_abandoned_connection_is_deaf_and_takes_no_more_room() {
+        let (fin, syn) = (Flags::FIN | Flags::ACK, Flags::SYN);
+        for flags in [Flags::RST, fin, Flags::ACK, Flags(0), syn, syn | Flags::ACK] {
+            for ts in [None, Some(7)] {
+                let answer = TimeWait::MUTE.segment_arrives(&seg(900, flags, ts), &Config::default());
+                assert_eq!(answer, Disposition::Ignore(DropReason::Abandoned), "{flags:?}");
+            }
+        }
+        assert_eq!(size_of::<TimeWait>(), 16);
     }
 
     #[test]

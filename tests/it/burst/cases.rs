@@ -1,6 +1,6 @@
 //! Arrivals that meet within one burst in the most awkward ways.
 
-use dpdk_tcp::tcp::time_wait::TimeWait;
+use dpdk_tcp::tcp::time_wait::{Manner, TimeWait};
 use dpdk_tcp::wire::tcp_options::Options;
 
 use super::*;
@@ -103,7 +103,7 @@ fn time_wait_begins_and_is_reopened_in_one_burst() {
     rounds.push(round(10, vec![at(A, 101, nxt).text(b"C")]));
     let fin = with(at(A, 102, nxt + 1), Flags::FIN);
     rounds.push(round(10, vec![fin.clone(), fin, syn(A, 5_000)]));
-    let old = TimeWait { snd_nxt: nxt + 1, rcv_nxt: Seq(103), ts_recent: None };
+    let old = TimeWait { snd_nxt: nxt + 1, rcv_nxt: Seq(103), manner: Manner::Plain };
     let iss = old.next_iss(iss_after(40, A));
     rounds.push(round(10, vec![at(A, 5_001, iss + 1).text(b"hi")]));
     let all = same_in_every_cut(&rounds);

@@ -1,5 +1,6 @@
 //! What an application that opens connections by the million asks of the engine.
 
+mod abandon;
 mod due;
 mod meter;
 mod troubles;

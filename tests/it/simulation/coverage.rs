@@ -64,6 +64,7 @@ const LEAST: u64 = 10;
 
 /// Drops that no pair of hosts on this network can bring about, and why.
 const NOT_HERE: &[(DropReason, &str)] = &[
+    (DropReason::Abandoned, "no talk is abandoned"),
     (DropReason::FrameChained, "frames of the simulation are in one piece"),
     (DropReason::TxRefused, "no port of the simulation refuses a frame that it asked for"),
 ];

@@ -113,7 +113,7 @@ fn member(
 fn balance(snapshot: &Snapshot) -> Result<(), &'static str> {
     use Counter::*;
     let sum = |counters: &[Counter]| counters.iter().map(|counter| snapshot.get(*counter)).sum::<u64>();
-    let established_ends = [Finished, ResetByPeer, Aborted, TimedOut, FinWait2TimedOut, Silent];
+    let established_ends = [Finished, ResetByPeer, Aborted, Abandoned, TimedOut, FinWait2TimedOut, Silent];
     let active_ends = [Refused, SynTimedOut, SynAborted, Unreachable];
     let half_open_ends = [HalfOpenExpired, HalfOpenReset, HalfOpenAborted];
     let before_tcp: u64 = BEFORE_TCP.iter().map(|reason| snapshot.dropped(*reason)).sum();
