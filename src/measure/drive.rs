@@ -49,7 +49,12 @@ impl Signals {
 }
 
 /// Turns until a side can begin. The last answer: [`Readiness::Waiting`] where it had to leave before.
-fn prepare<S: Side>(runner: &mut Runner<S>, clock: &Cycles, signals: &Signals, mut also: impl FnMut(u64) -> u64) -> Readiness {
+fn prepare<S: Side>(
+    runner: &mut Runner<S>,
+    clock: &Cycles,
+    signals: &Signals,
+    mut also: impl FnMut(u64) -> u64,
+) -> Readiness {
     let mut at = clock.now();
     loop {
         at = also(runner.turn(at));

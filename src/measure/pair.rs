@@ -41,7 +41,7 @@ const SOURCES_MAX: u64 = 65_000;
 const SOURCES_MIN: u64 = 256;
 
 /// What a pair of sides is made for.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Spec {
     /// Connections at a time, at most.
     pub concurrency: u32,

@@ -9,6 +9,7 @@ use crate::app::client::Client;
 use crate::base::time::Instant;
 use crate::engine::api::App;
 use crate::engine::worker::{Pass, Worker};
+use crate::inet::neighbour::Resolution;
 use crate::link::QueuePair;
 use crate::stats::account::Tally;
 use crate::stats::counters::Counters;

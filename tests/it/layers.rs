@@ -16,7 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("engine", &["base", "wire", "stats", "link", "tcp", "flow", "inet"]),
     ("load", &["base", "wire", "stats", "link"]),
     ("app", &["base", "stats", "load", "engine::api", "engine::wheel"]),
-    ("measure", &["base", "stats", "link", "load", "engine", "app"]),
+    ("measure", &["base", "wire", "stats", "link", "load", "tcp", "inet", "engine", "app"]),
     ("telemetry", &["base", "stats"]),
     ("config", &["base", "stats", "load"]),
     (

@@ -13,6 +13,7 @@ mod differential;
 mod expect;
 mod found;
 mod fuzz;
+mod generator;
 mod half_open;
 mod held;
 mod icmp_errors;

@@ -24,6 +24,10 @@ pub(super) enum Stage {
     Parked,
     /// Its turn has come.
     Called,
+    /// It says nothing, and the ACK that completes its handshake is on its way out.
+    Acknowledging,
+    /// It has left.
+    Acknowledged,
     /// Everything is said; the other end is to close first.
     AwaitingPeer,
     /// We have closed it; the other end has not.

@@ -4,6 +4,7 @@
 
 mod dialog;
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
 use self::dialog::{Dialog, Stage, Verdict, ended, failed, timed_out};
@@ -93,6 +94,10 @@ pub struct Client {
     moves: usize,
     /// Slots of the parked connections, in no order.
     parked: Vec<u32>,
+    /// Slots of connections that say nothing and whose handshake's last ACK leaves in this pass, oldest first.
+    acknowledging: VecDeque<u32>,
+    /// So many of them have sent it.
+    acknowledged: usize,
     rng: Rng,
     ending: Ending,
     now_ns: u64,
@@ -113,6 +118,8 @@ impl Client {
             timers: Wheel::new(slots, now.tick()),
             moves: MOVES_MAX,
             parked: Vec::with_capacity(if plan.order == Order::Own { 0 } else { slots as usize }),
+            acknowledging: VecDeque::with_capacity(if plan.talk.requests > 0 { 0 } else { slots as usize }),
+            acknowledged: 0,
             rng: Rng::new(plan.seed),
             ending: Ending::Running,
             now_ns: 0,
@@ -309,11 +316,20 @@ impl Client {
     /// It is open, and it is its turn.
     fn start(&mut self, conn: &mut Conn<'_>) {
         let index = conn.id().index;
-        self.enter(index, Stage::Talking, self.plan.reply_timeout_ms);
         if self.plan.talk.requests > 0 {
+            self.enter(index, Stage::Talking, self.plan.reply_timeout_ms);
             self.send(conn);
         } else {
             self.go_on(conn);
+        }
+    }
+
+    /// It is open: its turn has come, or it waits for it.
+    fn take_turn(&mut self, conn: &mut Conn<'_>) {
+        if self.plan.order == Order::Own || self.ending != Ending::Running {
+            self.start(conn);
+        } else {
+            self.park(conn.id().index);
         }
     }
 
@@ -429,6 +445,21 @@ impl Client {
         Some(ConnId { index: chosen, generation })
     }
 
+    /// One whose handshake is complete on the wire too: what follows, a reset perhaps, must not come before the ACK.
+    fn next_acknowledged(&mut self) -> Option<ConnId> {
+        while self.acknowledged > 0
+            && let Some(index) = self.acknowledging.pop_front()
+        {
+            self.acknowledged -= 1;
+            let dialog = self.dialogs.get_mut(index as usize)?;
+            if dialog.stage == Stage::Acknowledging {
+                dialog.stage = Stage::Acknowledged;
+                return Some(ConnId { index, generation: dialog.generation });
+            }
+        }
+        None
+    }
+
     /// The loop holds as many connections as it is meant to.
     fn is_full(&self) -> bool {
         let all = self.plan.schedule.concurrency_max().map_or(0, u64::from);
@@ -439,7 +470,9 @@ impl Client {
 impl App for Client {
     fn next_due(&mut self, now: Instant) -> Option<ConnId> {
         self.tick = now.tick();
-        if let Some(id) = self.next_to_end().or_else(|| self.next_parked()) {
+        if let Some(id) =
+            self.next_to_end().or_else(|| self.next_acknowledged()).or_else(|| self.next_parked())
+        {
             return Some(id);
         }
         while let Some(index) = self.timers.pop_due(self.tick, &mut self.moves) {
@@ -460,6 +493,7 @@ impl App for Client {
         match (self.ending, stage) {
             (Ending::Cutting { .. }, _) => self.give_up(conn, Broken::Cut),
             (_, Stage::Called) => self.start(conn),
+            (_, Stage::Acknowledged) => self.take_turn(conn),
             (Ending::Releasing { .. } | Ending::Waiting { .. }, Stage::Parked) => {
                 let index = conn.id().index;
                 self.unpark(index);
@@ -472,13 +506,14 @@ impl App for Client {
             (_, Stage::Opening | Stage::Talking | Stage::AwaitingPeer | Stage::Closing) => {
                 self.give_up(conn, Broken::ReplyTimedOut);
             }
-            (_, Stage::Free | Stage::Parked) => {}
+            (_, Stage::Free | Stage::Parked | Stage::Acknowledging) => {}
         }
     }
 
     fn poll(&mut self, api: &mut Api<'_>) {
         self.tick = api.now().tick();
         self.moves = MOVES_MAX;
+        self.acknowledged = self.acknowledging.len();
         if !self.started {
             return;
         }
@@ -501,10 +536,11 @@ impl App for Client {
         self.tally.establish();
         self.record(index, Phase::Syn, |dialog| dialog.intended_ns);
         self.record(index, Phase::Established, |dialog| dialog.intended_ns);
-        if self.plan.order == Order::Own || self.ending != Ending::Running {
-            self.start(conn);
+        if self.acknowledging.len() < self.acknowledging.capacity() {
+            self.enter(index, Stage::Acknowledging, u32::MAX);
+            self.acknowledging.push_back(index);
         } else {
-            self.park(index);
+            self.take_turn(conn);
         }
     }
 
@@ -583,7 +619,12 @@ impl App for Client {
                 self.start(conn);
                 self.on_peer_close(conn);
             }
-            Stage::Called | Stage::Free | Stage::Opening | Stage::Closing => {}
+            Stage::Acknowledging
+            | Stage::Acknowledged
+            | Stage::Called
+            | Stage::Free
+            | Stage::Opening
+            | Stage::Closing => {}
         }
     }
 

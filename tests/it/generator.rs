@@ -1,0 +1,122 @@
+//! The client against our own server over a link in memory: what both count is the same, whatever a connection is
+//! and however it is closed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use dpdk_tcp::app::Service;
+use dpdk_tcp::app::client::{Client, Order, Plan};
+use dpdk_tcp::app::http::responses::Responses;
+use dpdk_tcp::base::cycles::Cycles;
+use dpdk_tcp::base::hash::Secrets;
+use dpdk_tcp::link::QueuePair;
+use dpdk_tcp::link::memory;
+use dpdk_tcp::load::closing::{Close, Closes};
+use dpdk_tcp::load::schedule::{Schedule, Share, Stage};
+use dpdk_tcp::load::talk::{Reply, Request, Talk};
+use dpdk_tcp::measure::drive::{self, Signals};
+use dpdk_tcp::measure::pair::{self, Spec};
+use dpdk_tcp::measure::runner::Runner;
+use dpdk_tcp::measure::side::{Engine, Readiness, Side};
+use dpdk_tcp::stats::account::{Tally, Way};
+use dpdk_tcp::stats::counters::{Counter, Counters};
+use dpdk_tcp::stats::interval::Mailbox;
+use dpdk_tcp::tcp::arrives::listen::CookieMode;
+use dpdk_tcp::tcp::config::Config;
+use dpdk_tcp::wire::ethernet::Mac;
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+pub const HTTP: Talk = Talk { request: Request::Whole(GET), reply: Reply::Http, requests: 1 };
+
+pub fn plan(talk: Talk, close: Close, concurrency: u32, connections: u64) -> Plan {
+    let stage = Stage { concurrency: Some(concurrency), duration_ns: 60_000_000_000, ..Stage::default() };
+    Plan {
+        schedule: Schedule { stages: vec![stage], warm_up_ns: 0, connections: Some(connections) },
+        share: Share::WHOLE,
+        talk,
+        closes: Closes::only(close),
+        connect_timeout_ms: 3_000,
+        reply_timeout_ms: 10_000,
+        think_ms: 0,
+        hold_ms: 0,
+        drain_ms: 5_000,
+        order: Order::Own,
+        seed: 1,
+    }
+}
+
+/// What both sides counted, and the client's account.
+struct Seen {
+    client: Arc<Counters>,
+    server: Arc<Counters>,
+    tally: Tally,
+}
+
+/// Runs a plan to its end on one core; every frame comes back.
+fn run(plan: Plan, service: Service) -> Seen {
+    let link = memory::Plan::default();
+    let (near, far) = memory::pair(link);
+    let pool = near.pool();
+    let clock = Cycles::start();
+    let macs = [Mac(near.caps().mac), Mac(far.caps().mac)];
+    let spec = Spec {
+        concurrency: plan.schedule.concurrency_max().unwrap_or(64),
+        rate_max: 100_000.0,
+        config: Config::default().with_time_wait(Duration::from_secs(1)),
+        reply: Box::leak(Box::new(Responses::new(100))),
+        service,
+        burst: 32,
+        cookies: CookieMode::Auto,
+    };
+    let counters = [Arc::new(Counters::default()), Arc::new(Counters::default())];
+    let now = clock.instant();
+    let client = pair::client(near, macs[1], &spec, plan, &counters[0], now, Secrets::from_seed(1)).unwrap();
+    let server = pair::server(far, macs[0], &spec, &counters[1], now, Secrets::from_seed(2)).unwrap();
+    let mailboxes = [Arc::new(Mailbox::new()), Arc::new(Mailbox::new())];
+    let mut client: Runner<Engine<_, Client>> = Runner::new(client, clock.clone(), &[], mailboxes[0].clone());
+    let mut server = Runner::new(server, clock.clone(), &[], mailboxes[1].clone());
+    let signals = Signals::default();
+    assert_eq!(drive::in_turn(&mut client, &mut server, &clock, &signals), Readiness::Ready);
+    let tally = *client.side().worker().app().tally();
+    assert_eq!(tally.check(), Ok(()));
+    assert_eq!((tally.in_flight, tally.open), (0, 0));
+    assert!(client.side().is_done() && server.side().is_done());
+    drop((client.into_side().into_queues(), server.into_side().into_queues()));
+    assert_eq!(pool.in_use(), 0, "every frame is back");
+    Seen { client: counters[0].clone(), server: counters[1].clone(), tally }
+}
+
+#[track_caller]
+fn equal(seen: &Seen, counts: &[Counter]) {
+    for count in counts {
+        assert_eq!(seen.client.get(*count), seen.server.get(*count), "{}", count.name());
+    }
+}
+
+#[test]
+fn each_way_to_close_is_accounted_for_on_both_sides() {
+    let silent = Talk::SILENT;
+    for (talk, close, way) in [
+        (silent, Close::Rst, Way::Rst),
+        (silent, Close::Fin, Way::Fin),
+        (HTTP, Close::Fin, Way::Fin),
+        (HTTP, Close::Rst, Way::Rst),
+        (HTTP, Close::HalfClose, Way::HalfClose),
+        (HTTP, Close::Abandon, Way::Abandon),
+    ] {
+        let seen = run(plan(talk, close, 20, 500), Service::Http);
+        let Tally { attempted, established, closed, .. } = seen.tally;
+        assert_eq!((attempted, established, closed[way as usize]), (500, 500, 500), "{close:?}");
+        assert_eq!(
+            (seen.tally.requests, seen.tally.replies),
+            (500 * u64::from(talk.requests), 500 * u64::from(talk.requests))
+        );
+        equal(&seen, &[Counter::Established]);
+        let resets = if way == Way::Rst { 500 } else { 0 };
+        assert_eq!(seen.server.get(Counter::ResetByPeer), resets, "{close:?}");
+        assert_eq!(seen.client.get(Counter::Retransmissions), 0);
+    }
+}
