@@ -10,6 +10,8 @@ mod calls;
 mod cookies;
 mod differential;
 mod expect;
+mod flood;
+mod floor;
 mod found;
 mod fuzz;
 mod half_open;
