@@ -4,7 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "benches")]
 
 mod handshake;
+mod link;
 mod pieces;
 
-criterion::criterion_group!(benches, pieces::all, handshake::all);
+criterion::criterion_group!(benches, pieces::all, link::all, handshake::all);
 criterion::criterion_main!(benches);

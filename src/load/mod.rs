@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod closing;
+pub mod flood;
 pub mod floor;
 pub mod http;
 pub mod schedule;

@@ -11,6 +11,8 @@ mod client;
 mod cookies;
 mod differential;
 mod expect;
+mod flood;
+mod floor;
 mod found;
 mod fuzz;
 mod generator;
