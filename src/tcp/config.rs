@@ -12,6 +12,13 @@ pub struct Config {
     pub receive_buffer: u32,
     /// Window scaling is agreed to (RFC 7323 2.2).
     pub window_scale: bool,
+    /// The shift that we offer where window scaling is agreed to, 0 to 14; without it the smallest with which the
+    /// receive buffer can be offered (WS-8). Less is offered than the buffer where the shift cannot express it; a
+    /// buffer below one unit of the shift counts as one.
+    pub window_shift: Option<u8>,
+    /// The largest MSS that we announce, and the largest segment that we send, its options included; 60 or more.
+    /// Without it both follow from the MTUs.
+    pub mss_max: Option<u16>,
     /// Timestamps are agreed to (RFC 7323 3.2).
     pub timestamps: bool,
     /// SACK is agreed to (RFC 2018).
@@ -70,6 +77,8 @@ impl Default for Config {
         Config {
             receive_buffer: 256 * 1024,
             window_scale: true,
+            window_shift: None,
+            mss_max: None,
             timestamps: true,
             sack: true,
             ecn: true,

@@ -159,7 +159,7 @@ impl Tcb {
             options: Options {
                 mss: Some(self.mss_sent),
                 //= WS-2
-                window_scale: ctx.cfg.window_scale.then(|| window::shift_for(self.receive_buffer)),
+                window_scale: ctx.cfg.window_scale.then(|| window::shift_of(self.receive_buffer, ctx.cfg)),
                 sack_permitted: ctx.cfg.sack,
                 //= TS-2
                 timestamps: ctx.cfg.timestamps.then_some(Timestamps { val, ecr: 0 }),

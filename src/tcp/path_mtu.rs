@@ -123,7 +123,7 @@ impl PathMtu {
     /// The peer's SYN tells its MSS, and the options that each segment will carry are known.
     pub fn agree(&mut self, peer: Option<u16>, option_bytes: u16, now: Instant, cfg: &Config) {
         //= PLPMTUD-2
-        let text = mss::effective(self.ceiling, self.overhead, peer, option_bytes);
+        let text = mss::effective(self.ceiling, self.overhead, peer, option_bytes, cfg);
         self.overhead += mss::TCP_HEADER + option_bytes;
         self.ceiling = text + self.overhead;
         self.current = self.current.min(self.ceiling);

@@ -232,7 +232,7 @@ impl Tcb {
     /// before stays offered (SHLD-14).
     pub fn set_receive_buffer(&mut self, octets: u32) {
         let shift = if self.facts.has(fact::SCALED) { self.shifts.rcv() } else { 0 };
-        self.receive_buffer = octets.clamp(1, 0xffff << shift);
+        self.receive_buffer = window::within(octets, shift);
         self.settings.receive_buffer = Some(self.receive_buffer);
         self.tell_if_opened();
     }

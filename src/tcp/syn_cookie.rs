@@ -119,9 +119,9 @@ pub fn syn_ack(syn: &Segment, cookie: Seq, seed: Seed, ctx: Ctx<'_>) -> SegmentO
     let ecn = carries.is_some() && asks_for_ecn(syn, cfg);
     let clock = timestamps::clock(ctx.now, seed.ts_offset);
     let options = Options {
-        mss: Some(super::mss::advertised(seed.mtu, seed.ip_header)),
+        mss: Some(super::mss::announced(seed.mtu, seed.ip_header, cfg)),
         window_scale: (carries.is_some() && cfg.window_scale && syn.options.window_scale.is_some())
-            .then(|| window::shift_for(seed.settings.receive_buffer(cfg))),
+            .then(|| window::shift_of(seed.settings.receive_buffer(cfg), cfg)),
         sack_permitted: carries.is_some() && cfg.sack && syn.options.sack_permitted,
         timestamps: carries.map(|ts| Timestamps { val: carry(clock, &syn.options, ecn, cfg), ecr: ts.val }),
         ..Options::default()

@@ -1,5 +1,6 @@
 //! The receive window: what is offered, and that it is never taken back (RFC 9293 3.8.6, RFC 7323 2).
 
+use super::config::Config;
 use crate::wire::seq::Seq;
 
 /// Largest shift (WS-5).
@@ -9,6 +10,17 @@ pub const SHIFT_MAX: u8 = 14;
 pub fn shift_for(buffer: u32) -> u8 {
     //= WS-8
     (0..SHIFT_MAX).find(|shift| buffer >> shift <= 0xffff).unwrap_or(SHIFT_MAX)
+}
+
+/// The shift that we offer with this buffer (Rcv.Wind.Shift).
+pub fn shift_of(buffer: u32, cfg: &Config) -> u8 {
+    //= WS-5
+    cfg.window_shift.map_or_else(|| shift_for(buffer), |shift| shift.min(SHIFT_MAX))
+}
+
+/// As much of a buffer as a window can offer, and at least as much as it can say.
+pub fn within(buffer: u32, shift: u8) -> u32 {
+    buffer.clamp(1 << shift, 0xffff << shift)
 }
 
 /// What a segment offers: the field for the header, and the right edge that the peer then knows.
@@ -73,6 +85,18 @@ mod tests {
         for (buffer, shift, field) in rows {
             assert_eq!((shift_for(buffer), buffer >> shift), (shift, field));
         }
+    }
+
+    #[test]
+    fn a_shift_that_was_chosen_bounds_what_is_offered() {
+        //= WS-5
+        let chosen = |shift| Config { window_shift: shift, ..Config::default() };
+        for (shift, offered) in [(None, 3), (Some(0), 0), (Some(7), 7), (Some(14), 14), (Some(99), 14)] {
+            assert_eq!(shift_of(262_144, &chosen(shift)), offered);
+        }
+        assert_eq!([0, 2, 3, 14].map(|shift| within(262_144, shift)), [65_535, 262_140, 262_144, 262_144]);
+        assert_eq!([0, 8, 14].map(|shift| within(1_000, shift)), [1_000, 1_000, 16_384]);
+        assert_eq!(within(0, 0), 1);
     }
 
     #[test]

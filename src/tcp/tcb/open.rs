@@ -59,7 +59,7 @@ impl Tcb {
             owed: Owed(Owed::SYN),
             duplicates_owed: 0,
             shifts: Shifts::default(),
-            mss_sent: mss::advertised(seed.mtu, seed.ip_header),
+            mss_sent: mss::announced(seed.mtu, seed.ip_header, ctx.cfg),
             path_mtu: PathMtu::new(seed.mtu, seed.path_mtu, seed.ip_header, ctx.now),
             soft_error: None,
             urgent_end: nobody,
@@ -134,11 +134,10 @@ impl Tcb {
             //= WS-2
             //= WS-5
             self.facts.set(fact::SCALED);
-            let ours = window::shift_for(self.receive_buffer);
+            let ours = window::shift_of(self.receive_buffer, ctx.cfg);
             self.shifts = Shifts::new(shift.min(window::SHIFT_MAX), ours);
-        } else {
-            self.receive_buffer = self.receive_buffer.min(0xffff);
         }
+        self.receive_buffer = window::within(self.receive_buffer, self.shifts.rcv());
         if offered.sack_permitted && ctx.cfg.sack {
             //= SACK-1
             self.facts.set(fact::SACK);

@@ -2,5 +2,6 @@
 
 mod abandon;
 mod due;
+mod knobs;
 mod meter;
 mod troubles;

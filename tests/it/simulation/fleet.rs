@@ -162,6 +162,7 @@ const BEFORE_TCP: [DropReason; 13] = [
     DropReason::IpSourceRoute,
     DropReason::TcpMalformed,
     DropReason::TcpChecksum,
+    DropReason::TcpChecksumPartial,
     DropReason::TcpPortZero,
 ];
 
