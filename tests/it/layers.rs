@@ -16,7 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("engine", &["base", "wire", "stats", "link", "tcp", "flow", "inet"]),
     ("load", &["base", "wire", "stats", "link"]),
     ("app", &["base", "stats", "load", "engine::api"]),
-    ("telemetry", &["base", "stats"]),
+    ("telemetry", &["base", "stats", "load"]),
     ("config", &["base", "stats", "load"]),
     (
         "cli",
