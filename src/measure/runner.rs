@@ -94,12 +94,15 @@ impl<S: Side> Runner<S> {
         &mut self.side
     }
 
-    /// Begins the run: its clock stands at 0 when the counter stands at `origin`. What was counted before is
-    /// forgotten as far as cycles go.
+    /// Begins the run: its clock stands at 0 when the counter stands at `origin`. Hands over what was counted before,
+    /// with mark 0; cycles are forgotten.
     pub fn begin(&mut self, origin: u64) {
         if self.origin.is_none() {
             self.origin = Some(origin);
             self.work = Work::default();
+            let first = std::mem::replace(&mut self.next_mark_ns, 0);
+            self.post(0);
+            self.next_mark_ns = first;
         }
     }
 
@@ -146,13 +149,25 @@ impl<S: Side> Runner<S> {
 
     /// Hands over what there is, if the last one was fetched; otherwise in a later turn.
     fn mark(&mut self, now_ns: u64) -> bool {
-        self.current.mark_ns = self.next_mark_ns;
-        self.current.to_ns = now_ns;
-        self.current.work = self.work;
-        // Only an empty one may be filled, and the mailbox has none to give before the last one is back.
+        if !self.post(now_ns) {
+            return false;
+        }
+        self.marks.last = self.next_mark_ns;
+        while self.marks.next() <= now_ns {
+            self.marks.last = self.marks.next();
+        }
+        self.next_mark_ns = self.marks.next();
+        true
+    }
+
+    fn post(&mut self, now_ns: u64) -> bool {
+        // Only an empty interval may be filled, and the mailbox has none to give before the last one is back.
         if !self.mailbox.is_free() {
             return false;
         }
+        self.current.mark_ns = self.next_mark_ns;
+        self.current.to_ns = now_ns;
+        self.current.work = self.work;
         self.side.fill(&mut self.current);
         if !self.mailbox.post(&mut self.current) {
             // The reporter is at it: the latencies go back to where they came from.
@@ -160,11 +175,6 @@ impl<S: Side> Runner<S> {
             return false;
         }
         self.current.from_ns = now_ns;
-        self.marks.last = self.next_mark_ns;
-        while self.marks.next() <= now_ns {
-            self.marks.last = self.marks.next();
-        }
-        self.next_mark_ns = self.marks.next();
         true
     }
 
@@ -174,7 +184,7 @@ impl<S: Side> Runner<S> {
         let Some(origin) = self.origin else { return true };
         let now_ns = self.clock.scale().to_ns(self.clock.now().saturating_sub(origin));
         self.next_mark_ns = u64::MAX;
-        self.mark(now_ns)
+        self.post(now_ns)
     }
 
     /// The side, when all is over.
@@ -231,6 +241,9 @@ mod tests {
         let mut at = runner.turn(clock.now());
         assert!(mailbox.fetch().is_none());
         runner.begin(at);
+        let before = mailbox.fetch().unwrap();
+        assert_eq!((before.mark_ns, before.account.attempted), (0, 0));
+        mailbox.give_back(before);
         while !mailbox.is_full() {
             at = runner.turn(at);
         }

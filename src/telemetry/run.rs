@@ -117,8 +117,8 @@ pub struct Second {
     pub established_p50_ns: u64,
     /// 99th percentile of the same.
     pub established_p99_ns: u64,
-    /// The client's share of busy cycles, 0 to 1.
-    pub client_busy: f64,
+    /// The client's share of busy cycles, 0 to 1, where it is ours.
+    pub client_busy: Option<f64>,
     /// The server's, where it is ours.
     pub server_busy: Option<f64>,
 }
@@ -134,6 +134,9 @@ pub struct Side {
     pub connections_per_second: f64,
     /// Busy cycles a closed connection.
     pub cycles_per_connection: f64,
+    /// Cycles that passed on this side's cores for each closed connection; where both sides take turns on one core,
+    /// those of both. What the busy cycles come to at saturation.
+    pub elapsed_cycles_per_connection: f64,
     /// Cycles that the same frames cost when a loop only moves them; measured in the same command.
     pub floor_cycles_per_connection: Option<f64>,
     /// Frames received and sent a closed connection, ARP left out.
@@ -152,6 +155,8 @@ pub struct Side {
     pub bytes_per_time_wait: u64,
     /// Segments with data or FIN, and SYNs and SYN-ACKs, that were sent again.
     pub retransmitted: u64,
+    /// TIME-WAIT entries that had to go before their time, in the whole run.
+    pub time_wait_evicted: u64,
     /// Connections at a time, on average over the samples of the measured time.
     pub connections: f64,
     /// TIME-WAIT entries, likewise.
@@ -182,11 +187,11 @@ pub struct Account {
     pub closed: BTreeMap<String, u64>,
     /// Those that ended otherwise, by reason.
     pub broken: BTreeMap<String, u64>,
-    /// Requests that were sent.
+    /// Requests that were sent; 0 on a server, which knows only octets.
     pub requests: u64,
-    /// Replies that were complete.
+    /// Replies that were complete; 0 on a server.
     pub replies: u64,
-    /// Octets of data sent.
+    /// Octets of data sent; on a server, those that were acknowledged.
     pub octets_sent: u64,
     /// Octets of data received.
     pub octets_received: u64,
@@ -198,11 +203,11 @@ pub struct Histogram {
     /// Samples.
     pub count: u64,
     /// The least.
-    pub min: u64,
+    pub minimum: u64,
     /// Their mean.
     pub mean: f64,
     /// The largest.
-    pub max: u64,
+    pub maximum: u64,
     /// Values at percentiles: `50`, `90`, `99`, `99.9`, `99.99`, `99.999`.
     pub percentiles: BTreeMap<String, u64>,
 }
@@ -216,4 +221,21 @@ pub struct Loss {
     pub reason: String,
     /// How many.
     pub count: u64,
+}
+
+impl Account {
+    /// Those that failed, for any reason.
+    pub fn failed_all(&self) -> u64 {
+        self.failed.values().sum()
+    }
+
+    /// Those that ended as planned.
+    pub fn closed_all(&self) -> u64 {
+        self.closed.values().sum()
+    }
+
+    /// Those that ended otherwise.
+    pub fn broken_all(&self) -> u64 {
+        self.broken.values().sum()
+    }
 }

@@ -17,7 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("load", &["base", "wire", "stats", "link"]),
     ("app", &["base", "stats", "load", "engine::api", "engine::wheel"]),
     ("measure", &["base", "wire", "stats", "link", "load", "tcp", "inet", "engine", "app"]),
-    ("telemetry", &["base", "stats"]),
+    ("telemetry", &["base", "stats", "load"]),
     ("config", &["base", "stats", "load"]),
     (
         "cli",
