@@ -2,7 +2,7 @@
 
 use dpdk_sys::{
     DT_PORT_RX_IPV4_CKSUM, DT_PORT_RX_TCP_CKSUM, DT_PORT_TX_IPV4_CKSUM, DT_PORT_TX_MULTI_SEGS,
-    DT_PORT_TX_TCP_CKSUM, DT_PORT_TX_TCP_TSO, DT_RX_IP_CKSUM_BAD, DT_RX_IP_CKSUM_MASK, DT_RX_L4_CKSUM_BAD,
+    DT_PORT_TX_TCP_CKSUM, DT_PORT_TX_TCP_TSO, DT_RX_IP_CKSUM_BAD, DT_RX_IP_CKSUM_GOOD, DT_RX_IP_CKSUM_MASK, DT_RX_L4_CKSUM_BAD, DT_RX_L4_CKSUM_GOOD,
     DT_RX_L4_CKSUM_MASK, DT_TX_IP_CKSUM, DT_TX_IPV4, DT_TX_IPV6, DT_TX_L3_LEN_SHIFT, DT_TX_L4_LEN_SHIFT,
     DT_TX_TCP_CKSUM, DT_TX_TCP_SEG, DT_TX_TSO_SEGSZ_SHIFT,
 };
@@ -116,11 +116,32 @@ pub const fn tx_request(offload: TxOffload) -> (u64, u64) {
     (flags, lengths)
 }
 
+/// The flags of a frame whose requests for sums were carried out and verified by a receiving device.
+pub const fn done(flags: u64) -> u64 {
+    let mut verdicts = 0;
+    if flags & DT_TX_IP_CKSUM != 0 {
+        verdicts |= DT_RX_IP_CKSUM_GOOD;
+    }
+    // The request is a number in some bits of the flags, not a bit of its own.
+    if flags & DT_TX_TCP_CKSUM == DT_TX_TCP_CKSUM {
+        verdicts |= DT_RX_L4_CKSUM_GOOD;
+    }
+    flags & !(DT_TX_IP_CKSUM | DT_TX_TCP_CKSUM | DT_TX_IPV4 | DT_TX_IPV6) | verdicts
+}
+
 #[cfg(test)]
 mod tests {
-    use dpdk_sys::{DT_RX_IP_CKSUM_GOOD, DT_RX_L4_CKSUM_GOOD};
-
     use super::*;
+
+    #[test]
+    fn what_was_asked_for_counts_as_verified_and_nothing_else() {
+        let ask = TxOffload { ip_checksum: true, tcp_checksum: true, ..TxOffload::default() };
+        let good = RxChecksums { ip: Verdict::Good, l4: Verdict::Good };
+        assert_eq!(rx_verdicts(done(tx_request(ask).0)), good);
+        let only_ip = TxOffload { tcp_checksum: false, ..ask };
+        assert_eq!(rx_verdicts(done(tx_request(only_ip).0)).l4, Verdict::Unknown);
+        assert_eq!(done(0), 0);
+    }
 
     #[test]
     fn verdicts_follow_the_flags() {

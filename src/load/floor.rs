@@ -66,7 +66,7 @@ pub enum PlanError {
 }
 
 impl Plan<'_> {
-    fn check(&self, mtu: u16) -> Result<(), PlanError> {
+    pub fn check(&self, mtu: u16) -> Result<(), PlanError> {
         let Exchange { client, server } = self.exchange;
         let most = usize::from(mtu) + ethernet::HEADER_LEN;
         if !(1..=STEPS_MAX).contains(&client.len()) {
