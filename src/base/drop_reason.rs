@@ -67,6 +67,7 @@ drop_reasons! {
     // TCP, before any state is looked at.
     TcpMalformed = "tcp_malformed", "The TCP header does not fit its segment (PRE-2).";
     TcpChecksum = "tcp_checksum", "The TCP checksum is wrong (MUST-3).";
+    TcpChecksumPartial = "tcp_checksum_partial", "The TCP checksum is only the pseudo-header's: the sender left the rest to a device that did not do it (MUST-3).";
     TcpPortZero = "tcp_port_zero", "Source or destination port is 0 (PRE-7).";
     TcpLand = "tcp_land", "Source and destination are the same endpoint (PRE-6).";
     TcpBadOptions = "tcp_bad_options", "A SYN whose options cannot be walked (OPT-4).";

@@ -102,6 +102,19 @@ fn ipv4_packet<'a>(
     tcp_segment(frame, &packet, local, verdicts, ingress.locals)
 }
 
+fn pseudo_sum(packet: &Ipv4Packet<'_>) -> Sum {
+    let len = packet.payload.len() as u16;
+    checksum::pseudo_v4(packet.source, packet.destination, ipv4::PROTOCOL_TCP, len)
+}
+
+/// What kind of wrong checksum it is. Hosts leave to their device what they can, and a virtual one passes it on as it
+/// is: then the field holds the pseudo-header's sum alone.
+fn wrong_checksum(packet: &Ipv4Packet<'_>) -> DropReason {
+    let field = packet.payload.get(tcp::CHECKSUM_AT..tcp::CHECKSUM_AT + 2);
+    let partial = field.is_some_and(|field| field == pseudo_sum(packet).fold().to_be_bytes());
+    if partial { DropReason::TcpChecksumPartial } else { DropReason::TcpChecksum }
+}
+
 fn tcp_segment<'a>(
     frame: &'a [u8],
     packet: &Ipv4Packet<'a>,
@@ -114,15 +127,11 @@ fn tcp_segment<'a>(
         Verdict::Good => true,
         //= PRE-3
         Verdict::Bad => false,
-        Verdict::Unknown => {
-            let len = packet.payload.len() as u16;
-            let pseudo = checksum::pseudo_v4(packet.source, packet.destination, ipv4::PROTOCOL_TCP, len);
-            (pseudo + Sum::of(packet.payload)).finish() == 0
-        }
+        Verdict::Unknown => (pseudo_sum(packet) + Sum::of(packet.payload)).finish() == 0,
     };
     //= MUST-3
     if !good {
-        return Err(DropReason::TcpChecksum);
+        return Err(wrong_checksum(packet));
     }
     let own = locals.find_v4(packet.source).is_some();
     if own && ports.0 == ports.1 && packet.source == packet.destination {

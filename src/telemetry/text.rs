@@ -142,9 +142,11 @@ pub fn advice(all: &Snapshot) -> Vec<String> {
     advise(DropReason::SynQueueFull, "the half-open queue was full; give a larger --backlog.");
     advise(DropReason::AcceptQueueFull, "the accept queue was full; give a larger --backlog.");
     advise(DropReason::NoBuffer, "the memory for data was used up; give a larger --buffers.");
+    advise(DropReason::TcpChecksum, "checksums were wrong; something on the way damages frames.");
     advise(
-        DropReason::TcpChecksum,
-        "checksums were wrong; where the peer is a veth, `ethtool -K IFACE tx off` on its side makes them whole.",
+        DropReason::TcpChecksumPartial,
+        "checksums were left to a device that does not sum; `ethtool -K IFACE tx off tso off gso off` on the peer's \
+         interface (a veth's other end) makes them whole.",
     );
     sentences
 }
@@ -192,5 +194,18 @@ mod tests {
             "{text}"
         );
         assert!(advice(&change)[0].contains("--backlog"));
+    }
+
+    #[test]
+    fn partial_checksums_are_told_from_damage_with_the_line_that_cures_them() {
+        let told = |reason| {
+            let counters = Counters::default();
+            counters.drop_one(reason);
+            advice(&Snapshot::of(std::iter::once(&counters)))
+        };
+        let partial = told(DropReason::TcpChecksumPartial);
+        assert!(partial.len() == 1 && partial[0].contains("`ethtool -K IFACE tx off tso off gso off`"));
+        let damaged = told(DropReason::TcpChecksum);
+        assert!(damaged.len() == 1 && !damaged[0].contains("ethtool"), "{damaged:?}");
     }
 }

@@ -9,7 +9,7 @@ use dpdk_tcp::wire::seq::Seq;
 use dpdk_tcp::wire::tcp::Flags;
 use dpdk_tcp::wire::tcp_options::{Options, Timestamps};
 
-use crate::reach::{OURS, PEER_PORT, Seg, Setup, Told, World, seg};
+use crate::reach::{OURS, PEER_PORT, PEERS, Seg, Setup, Told, World, seg};
 use crate::states::{Start, reach};
 
 const ACK: Flags = Flags::ACK;
@@ -27,6 +27,12 @@ fn summed(mut frame: Vec<u8>) -> Vec<u8> {
     let sum = (pseudo_v4(source, destination, 6, len) + Sum::of(&frame[34..])).finish();
     frame[50..52].copy_from_slice(&sum.to_be_bytes());
     frame
+}
+
+/// The frame as a host sends it that leaves the sum to its device: the field holds the pseudo-header's.
+fn partial(frame: &[u8]) -> Vec<u8> {
+    let sum = pseudo_v4(PEERS, OURS, 6, (frame.len() - 34) as u16).fold();
+    with(frame.to_vec(), |frame| frame[50..52].copy_from_slice(&sum.to_be_bytes()))
 }
 
 /// Puts a right IPv4 checksum on a frame whose IP header was changed.
@@ -84,6 +90,8 @@ fn what_is_wrong_before_the_state_is_dropped_silently() {
         ("data offset 4", summed(with(good.clone(), |f| f[46] = 0x40)), DropReason::TcpMalformed),
         ("data offset beyond", summed(with(good.clone(), |f| f[46] = 0xf0)), DropReason::TcpMalformed),
         ("TCP checksum", with(good.clone(), |f| f[51] ^= 1), DropReason::TcpChecksum),
+        ("only the pseudo-header is summed", partial(&good), DropReason::TcpChecksumPartial),
+        ("a bit beside it", with(partial(&good), |f| f[51] ^= 1), DropReason::TcpChecksum),
         ("TCP checksum 0 is no pardon", with(good.clone(), |f| f[50..52].fill(0)), DropReason::TcpChecksum),
         (
             "broadcast at link level",

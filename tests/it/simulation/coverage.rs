@@ -66,6 +66,7 @@ const LEAST: u64 = 10;
 const NOT_HERE: &[(DropReason, &str)] = &[
     (DropReason::Abandoned, "no talk is abandoned"),
     (DropReason::FrameChained, "frames of the simulation are in one piece"),
+    (DropReason::TcpChecksumPartial, "ports of the simulation sum what they send"),
     (DropReason::TxRefused, "no port of the simulation refuses a frame that it asked for"),
 ];
 
