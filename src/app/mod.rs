@@ -8,6 +8,7 @@ pub mod client;
 mod discard;
 mod echo;
 pub mod http;
+pub mod reply;
 pub mod tally;
 
 use std::fmt;
@@ -33,11 +34,14 @@ pub enum Service {
     Chargen,
     /// Answers GET and HEAD.
     Http,
+    /// Answers the first data by a fixed text and the end.
+    Reply,
 }
 
 impl Service {
     /// Every service, in order.
-    pub const ALL: [Service; 4] = [Service::Echo, Service::Discard, Service::Chargen, Service::Http];
+    pub const ALL: [Service; 5] =
+        [Service::Echo, Service::Discard, Service::Chargen, Service::Http, Service::Reply];
 
     /// The name on the command line and in reports.
     pub const fn name(self) -> &'static str {
@@ -46,6 +50,7 @@ impl Service {
             Service::Discard => "discard",
             Service::Chargen => "chargen",
             Service::Http => "http",
+            Service::Reply => "reply",
         }
     }
 }
@@ -58,7 +63,7 @@ impl fmt::Display for Service {
 
 /// A service that does not exist.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
-#[error("'{0}' is not a service; take echo, discard, chargen or http")]
+#[error("'{0}' is not a service; take echo, discard, chargen, http or reply")]
 pub struct UnknownService(String);
 
 impl FromStr for Service {
@@ -79,6 +84,8 @@ pub struct Services {
     /// What http remembers of each connection; empty where no listener is http's.
     http: Box<[HttpConn]>,
     responses: &'static Responses,
+    /// What reply answers.
+    reply: &'static [u8],
     tally: Arc<Tally>,
     mode: Mode,
 }
@@ -98,9 +105,16 @@ impl Services {
             serving: vec![Service::Discard; slots].into(),
             http: vec![HttpConn::default(); http_slots].into(),
             responses,
+            reply: chargen::CYCLE.get(..reply::LEN).unwrap_or_default(),
             tally,
             mode: Mode::Serving,
         }
+    }
+
+    /// With another answer of reply than 256 characters; [`reply::text`] makes one of any size. At least one octet.
+    #[must_use]
+    pub fn with_reply(self, reply: &'static [u8]) -> Self {
+        Services { reply, ..self }
     }
 
     fn service(&self, conn: &Conn<'_>) -> Option<Service> {
@@ -125,7 +139,7 @@ impl App for Services {
             Some(Service::Echo) => echo::on_open(conn),
             Some(Service::Http) => http::on_open(conn),
             Some(Service::Chargen) => chargen::generate(conn),
-            Some(Service::Discard) => {}
+            Some(Service::Discard | Service::Reply) => {}
             None => conn.abort(),
         }
         Accept::Take
@@ -142,11 +156,12 @@ impl App for Services {
                     tally.answered_one(answer.status)
                 })
             }
+            Some(Service::Reply) => reply::on_data(conn, self.reply, data),
             Some(Service::Discard) | None => discard::on_data(data),
         }
     }
 
-    /// Echo and http need no call to go on: what they have left is offered to them again.
+    /// Echo, http and reply need no call to go on: what they have left is offered to them again.
     fn on_writable(&mut self, conn: &mut Conn<'_>) {
         match self.service(conn) {
             Some(Service::Chargen) => chargen::generate(conn),
@@ -160,17 +175,18 @@ impl App for Services {
             Some(Service::Echo) => echo::on_peer_close(conn),
             Some(Service::Chargen) => chargen::on_peer_close(conn),
             Some(Service::Http) => http::on_peer_close(conn),
+            Some(Service::Reply) => reply::on_peer_close(conn),
             Some(Service::Discard) | None => discard::on_peer_close(conn),
         }
     }
 
-    /// Chargen would never end; echo and discard are ended by their peers, or reset when patience is over.
+    /// Chargen would never end, and reply waits for a first word; echo and discard are ended by their peers, or reset when patience is over.
     fn on_drain(&mut self, conn: &mut Conn<'_>) {
         self.mode = Mode::Draining;
         match self.service(conn) {
             Some(Service::Http) => http::on_drain(conn),
             Some(Service::Echo | Service::Discard) => {}
-            Some(Service::Chargen) | None => conn.finish(),
+            Some(Service::Chargen | Service::Reply) | None => conn.finish(),
         }
     }
 
@@ -189,7 +205,7 @@ mod tests {
         }
         assert_eq!(format!("{:>8}", Service::Echo), "    echo");
         let error = "ftp".parse::<Service>().unwrap_err().to_string();
-        assert_eq!(error, "'ftp' is not a service; take echo, discard, chargen or http");
+        assert_eq!(error, "'ftp' is not a service; take echo, discard, chargen, http or reply");
     }
 
     #[test]

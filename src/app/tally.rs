@@ -56,7 +56,7 @@ mod tests {
         for (n, status) in Status::ALL.into_iter().enumerate() {
             (0..=n).for_each(|_| tally.answered_one(status));
         }
-        assert_eq!(Service::ALL.map(|service| tally.opened(service)), [1, 2, 3, 4]);
+        assert_eq!(Service::ALL.map(|service| tally.opened(service)), [1, 2, 3, 4, 5]);
         assert_eq!(Status::ALL.map(|status| tally.answered(status)), [1, 2, 3, 4, 5]);
     }
 }

@@ -158,7 +158,7 @@ struct ServeArgs {
     )]
     #[arg(default_values = ["7=echo", "9=discard", "19=chargen", "80=http"])]
     #[arg(value_parser = serve::listen::<Service>)]
-    #[arg(help = "What to serve on a TCP port: echo, discard, chargen or http;\n\
+    #[arg(help = "What to serve on a TCP port: echo, discard, chargen, http or reply;\n\
                   repeatable, and replaces the whole default list\n\
                   [default: 7=echo 9=discard 19=chargen 80=http]")]
     listen: Vec<Listen<Service>>,
@@ -167,6 +167,11 @@ struct ServeArgs {
     #[arg(value_parser = serve::http_body)]
     #[arg(help = "Body of http's answers, up to 256M")]
     http_body: usize,
+
+    #[arg(long, value_name = "SIZE", help_heading = "Services", default_value = "256")]
+    #[arg(value_parser = serve::reply_size)]
+    #[arg(help = "Octets of reply's answer, 1 to 64k")]
+    reply_size: usize,
 
     #[arg(long, value_name = "COUNT", help_heading = "Limits", default_value = "262144")]
     #[arg(value_parser = serve::max_connections)]
@@ -285,6 +290,7 @@ impl ServeArgs {
             dad: self.dad,
             listen: self.listen,
             http_body: self.http_body,
+            reply_size: self.reply_size,
             mtu: self.mtu,
             no_tso: self.no_tso,
             max_connections: self.max_connections,

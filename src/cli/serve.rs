@@ -16,7 +16,7 @@ use super::watch::{self, Run, Watched, WatchedPort};
 use super::{Failure, banner, check};
 use crate::app::http::responses::Responses;
 use crate::app::tally::Tally;
-use crate::app::{Service, Services};
+use crate::app::{Service, Services, reply};
 use crate::base::hash::Secrets;
 use crate::config::assign::{self, Assigned, PortName};
 use crate::dpdk::eal::Eal;
@@ -184,6 +184,7 @@ impl Session {
     /// A loop for each core that serves a port.
     fn jobs(&self, options: &Serve, leave: &Arc<AtomicBool>) -> Result<(Vec<Watched>, Jobs), Failure> {
         let responses: &'static Responses = Box::leak(Box::new(Responses::new(options.http_body)));
+        let reply: &'static [u8] = reply::text(options.reply_size).leak();
         let (mut loops, mut jobs) = (Vec::new(), Vec::new());
         for (lcore, places) in self.lcores.iter().zip(&self.cores.ports) {
             if places.is_empty() {
@@ -194,7 +195,7 @@ impl Session {
                 counters: Arc::new(Counters::default()),
                 ready: places.iter().map(|place| self.ready_lines(*place)).collect(),
             };
-            let worker = self.worker(places, options, responses, &watched)?;
+            let worker = self.worker(places, options, (responses, reply), &watched)?;
             let (control, clock, leave) = (watched.control.clone(), self.clock, leave.clone());
             jobs.push((lcore.id, Box::new(move || poll(worker, &control, clock, &leave)) as Job));
             loops.push(watched);
@@ -218,7 +219,7 @@ impl Session {
         &self,
         places: &[usize],
         options: &Serve,
-        responses: &'static Responses,
+        (responses, reply): (&'static Responses, &'static [u8]),
         watched: &Watched,
     ) -> Result<Loop, Failure> {
         let now = self.clock.now();
@@ -251,7 +252,7 @@ impl Session {
             shard.listen(None, listen.port).map_err(Failure::usage)?;
         }
         let tally = Arc::new(Tally::default());
-        let app = Services::new(&services, shard.slots() as usize, responses, tally);
+        let app = Services::new(&services, shard.slots() as usize, responses, tally).with_reply(reply);
         Ok(Worker::new(queues, host, shard, app, watched.control.clone()))
     }
 

@@ -49,6 +49,8 @@ pub struct ServeOptions<S> {
     pub listen: Vec<Listen<S>>,
     /// `--http-body`: bytes of the body that http answers with.
     pub http_body: usize,
+    /// `--reply-size`: octets of the answer of reply.
+    pub reply_size: usize,
     /// `--mtu`: largest IP packet in bytes.
     pub mtu: u16,
     /// `--no-tso`: no port cuts segments, also where it could.
@@ -241,6 +243,9 @@ const BUFFERS: Bounds = Bounds::of("the memory for buffers", Notation::Size, 1 <
 /// A body is prepared once a way to answer, so that an answer is one piece without a copy.
 const HTTP_BODY: Bounds = Bounds::of("the body", Notation::Size, 0, 1 << 28, "1k");
 
+/// An answer is meant to be one segment, or a few.
+const REPLY_SIZE: Bounds = Bounds::of("the size of the reply", Notation::Size, 1, 1 << 16, "256");
+
 /// Reads `--listen PORT=SERVICE`.
 ///
 /// # Errors
@@ -362,6 +367,14 @@ pub fn http_body(text: &str) -> Result<usize, ConfigError> {
     HTTP_BODY.read(text)
 }
 
+/// Reads `--reply-size`, 1 to 65536 octets.
+///
+/// # Errors
+/// Not a size, or out of range.
+pub fn reply_size(text: &str) -> Result<usize, ConfigError> {
+    REPLY_SIZE.read(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -388,6 +401,7 @@ mod tests {
         assert_eq!(burst("64"), Ok(64));
         assert_eq!(buffers("64M"), Ok(64 << 20));
         assert_eq!(http_body("0"), Ok(0));
+        assert_eq!((reply_size("1"), reply_size("64k")), (Ok(1), Ok(65_536)));
     }
 
     #[test]
@@ -409,6 +423,8 @@ mod tests {
         refused(burst("0"), "1 to 64");
         refused(buffers("1k"), "1M to 1T");
         refused(http_body("1G"), "0 to 256M");
+        refused(reply_size("0"), "the size of the reply must be 1 to 64k; the usual value is 256");
+        refused(reply_size("65537"), "1 to 64k");
     }
 
     //= LIM-12
@@ -446,6 +462,7 @@ mod tests {
             dad: false,
             listen: vec![Listen { port: 7, service: true }],
             http_body: 0,
+            reply_size: 1,
             mtu: 1_500,
             no_tso: false,
             max_connections: 1,

@@ -39,6 +39,7 @@ fn without_any_word_the_command_is_serve_with_its_defaults() {
             listen(80, Service::Http),
         ],
         http_body: 1_024,
+        reply_size: 256,
         mtu: 1_500,
         no_tso: false,
         max_connections: 262_144,
@@ -71,7 +72,7 @@ fn without_any_word_the_command_is_serve_with_its_defaults() {
 fn every_option_reaches_its_field() {
     let options = serve_of(
         "--addr 10.0.0.1/24@1 --addr 10.0.1.1/24 --gateway 10.0.0.254 --neighbour 10.0.0.2=02:00:00:00:00:02 \
-         --dad --listen 8080=http --http-body 64k --mtu 9000 --no-tso --max-connections 1M --backlog 1k \
+         --dad --listen 8080=http --listen 81=reply --http-body 64k --reply-size 1k --mtu 9000 --no-tso --max-connections 1M --backlog 1k \
          --time-wait 250ms --time-wait-max 5 --congestion reno --rst-rate 10 --buffers 1G --duration 1h \
          --stats-interval 0 --drain 0 --burst 7",
     );
@@ -80,7 +81,9 @@ fn every_option_reaches_its_field() {
     assert_eq!(options.gateway, Some("10.0.0.254".parse().unwrap()));
     assert_eq!(options.neighbours, [("10.0.0.2".parse().unwrap(), [2, 0, 0, 0, 0, 2])]);
     assert!(options.dad && options.no_tso);
-    assert_eq!(options.listen, [Listen { port: 8_080, service: Service::Http }]);
+    let listen = |port, service| Listen { port, service };
+    assert_eq!(options.listen, [listen(8_080, Service::Http), listen(81, Service::Reply)]);
+    assert_eq!(options.reply_size, 1_024);
     assert_eq!((options.http_body, options.mtu, options.burst), (65_536, 9_000, 7));
     assert_eq!((options.max_connections, options.backlog), (1_000_000, 1_000));
     assert_eq!((options.time_wait, options.time_wait_max), (Duration::from_millis(250), 5));

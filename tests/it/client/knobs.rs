@@ -142,7 +142,7 @@ fn a_shift_that_is_too_coarse_for_the_buffer_does_not_stop_the_peer() {
         let mut data = peer.seg(ACK).text(&[n; 1_000]).ts(9, ack.segment.options.timestamps.unwrap().val);
         data.ports = (SERVER, LOCAL);
         world.inject(&[data]);
-        peer.seq = peer.seq + 1_000;
+        peer.seq += 1_000;
         let window = world.sent().last().map(|sent| u32::from(sent.segment.wnd) << 14);
         assert!(window.is_none_or(|window| window >= 1_000), "{n}: {window:?}");
     }

@@ -4,4 +4,6 @@ mod abandon;
 mod due;
 mod knobs;
 mod meter;
+mod reply;
+mod shortest;
 mod troubles;

@@ -149,7 +149,7 @@ fn before_the_wire(snapshot: &Snapshot) -> u64 {
 }
 
 /// Why a frame is dropped before it is known to be a TCP segment.
-const BEFORE_TCP: [DropReason; 13] = [
+const BEFORE_TCP: [DropReason; 14] = [
     DropReason::FrameTooShort,
     DropReason::EtherNotOurs,
     DropReason::EtherType,
