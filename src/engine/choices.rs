@@ -44,6 +44,12 @@ impl Conn<'_> {
         }
     }
 
+    /// Something that it owes its peer, an ACK perhaps, has not been built yet: it is paid at the end of a pass, in which
+    /// there may be no room for all.
+    pub fn owes(&self) -> bool {
+        self.shard.slots.get(self.index).is_some_and(|slot| slot.tcb.owes())
+    }
+
     fn set(&mut self, set: impl FnOnce(&mut Tcb, Ctx<'_>)) {
         let shard = &mut *self.shard;
         let ctx = Ctx { now: shard.now, cfg: &shard.cfg };

@@ -4,6 +4,7 @@ use super::api::ConnId;
 use super::recoveries::Recoveries;
 use super::slot::Slot;
 use super::wheel::Wheel;
+use crate::base::burst::BURST_MAX;
 use crate::base::bytes::Pool;
 use crate::base::list::IndexList;
 use crate::base::slab::Slab;
@@ -68,8 +69,11 @@ pub struct Limits {
     pub syn_cookies: CookieMode,
     /// Fragments that wait for the rest of their datagrams (LIM-9).
     pub reassembly: reassembly::Limits,
-    /// Frames that one call receives or sends; 1 to 64.
+    /// Frames that one call receives at most; 1 to 64.
     pub burst: usize,
+    /// Frames that one call sends: so many are handed over as soon as they are built, the rest at the end of the pass;
+    /// 1 to 64.
+    pub tx_burst: usize,
 }
 
 impl Default for Limits {
@@ -88,6 +92,7 @@ impl Default for Limits {
             syn_cookies: CookieMode::Auto,
             reassembly: reassembly::Limits::default(),
             burst: 32,
+            tx_burst: BURST_MAX,
         }
     }
 }

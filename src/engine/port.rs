@@ -15,6 +15,8 @@ pub(super) struct Port<Q: QueuePair> {
     queue: Q,
     pub caps: Caps,
     burst: usize,
+    /// From so many waiting frames on they are handed over at once, and not at the pass's end.
+    tx_burst: usize,
     /// What waits to be sent.
     tx: Burst<Q::Frame>,
     /// Frames that were put into `tx` since the start; wraps.
@@ -47,9 +49,9 @@ impl Tally {
 }
 
 impl<Q: QueuePair> Port<Q> {
-    pub fn new(queue: Q, burst: usize) -> Self {
+    pub fn new(queue: Q, burst: usize, tx_burst: usize) -> Self {
         let caps = queue.caps();
-        Port { queue, caps, burst, tx: Burst::new(), put: 0, spare: Burst::new() }
+        Port { queue, caps, burst, tx_burst, tx: Burst::new(), put: 0, spare: Burst::new() }
     }
 
     pub fn mac(&self) -> Mac {
@@ -81,7 +83,7 @@ impl<Q: QueuePair> Port<Q> {
     /// # Errors
     /// None can be, for this reason.
     pub fn budget(&mut self, counters: &Counters) -> Result<Budget, Unsent> {
-        if self.tx.is_full() {
+        if self.tx.len() >= self.tx_burst {
             self.transmit(counters);
         }
         let room = self.tx.remaining_capacity();
@@ -110,7 +112,7 @@ impl<Q: QueuePair> Port<Q> {
 
     /// Queues a complete frame. One that finds no room is lost, as on any wire.
     pub fn send(&mut self, frame: Q::Frame, counters: &Counters) {
-        if self.tx.is_full() {
+        if self.tx.len() >= self.tx_burst {
             self.transmit(counters);
         }
         match self.tx.try_push(frame) {

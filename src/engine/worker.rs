@@ -64,8 +64,8 @@ pub struct Worker<Q: QueuePair, A: App> {
 impl<Q: QueuePair, A: App> Worker<Q, A> {
     /// A loop over `ports`, whose addresses `host` and `shard` know.
     pub fn new(ports: Vec<Q>, host: Host<Q::Frame>, mut shard: Shard, app: A, control: Arc<Control>) -> Self {
-        let burst = shard.limits.burst;
-        let ports: Vec<_> = ports.into_iter().map(|queue| Port::new(queue, burst)).collect();
+        let (burst, tx_burst) = (shard.limits.burst, shard.limits.tx_burst);
+        let ports: Vec<_> = ports.into_iter().map(|queue| Port::new(queue, burst, tx_burst)).collect();
         shard.mtus = ports.iter().map(|port| port.caps.mtu).collect();
         shard.frames_left = vec![0; ports.len()];
         let fragments = Fragments::new(&shard.limits.reassembly, shard.secrets.table);

@@ -66,6 +66,10 @@ pub enum PlanError {
 }
 
 impl Plan<'_> {
+    /// Whether both sides can carry it out over devices with this MTU in bytes.
+    ///
+    /// # Errors
+    /// They cannot.
     pub fn check(&self, mtu: u16) -> Result<(), PlanError> {
         let Exchange { client, server } = self.exchange;
         let most = usize::from(mtu) + ethernet::HEADER_LEN;

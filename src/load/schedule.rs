@@ -146,6 +146,10 @@ impl Launches {
             self.at += 1;
         }
         let here = self.segments.get(self.at);
+        if here.is_none() && self.put_off_ns > 0 {
+            // What was put off beyond the end is not launched any more.
+            self.next_ns = None;
+        }
         let cap = here.and_then(|segment| segment.level(now_ns)).map(|all| self.share.part(all));
         let has_room = cap.is_none_or(|cap| u64::from(level) < cap);
         let intended_ns = match self.next_ns {
@@ -170,7 +174,8 @@ impl Launches {
     /// No launch will follow.
     pub fn is_over(&self, now_ns: u64) -> bool {
         let ended = self.segments.last().is_none_or(|last| now_ns >= last.to_ns);
-        self.stopped || self.number >= self.limit || (ended && self.next_ns.is_none_or(|due| due > now_ns))
+        let nothing_due = self.put_off_ns > 0 || self.next_ns.is_none_or(|due| due > now_ns);
+        self.stopped || self.number >= self.limit || (ended && nothing_due)
     }
 
     /// Ends it before its time.

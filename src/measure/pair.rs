@@ -49,12 +49,16 @@ pub struct Spec {
     pub rate_max: f64,
     /// The protocol's settings, on both sides.
     pub config: Config,
-    /// Octets of the reply service's answer.
-    pub reply: &'static Responses,
+    /// What http answers.
+    pub responses: &'static Responses,
+    /// What reply answers.
+    pub reply: &'static [u8],
     /// What the server serves.
     pub service: Service,
-    /// Frames that one call receives or sends.
+    /// Frames that one call receives at most.
     pub burst: usize,
+    /// Frames that one call sends at most.
+    pub tx_burst: usize,
     /// How SYNs are answered.
     pub cookies: CookieMode,
 }
@@ -78,6 +82,7 @@ impl Spec {
             resets_per_second: 100_000_000,
             reset_burst: 1_000_000,
             burst: self.burst,
+            tx_burst: self.tx_burst,
             ..Limits::default()
         }
     }
@@ -129,7 +134,9 @@ pub fn server<Q: QueuePair>(
     let host = Host::new(&locals, routes, &[neighbour], false, &secrets, now);
     let mut shard = Shard::new(spec.limits(), spec.config.clone(), secrets, locals, counters.clone(), now);
     shard.listen(None, PORT).map_err(|error| PairError::Listen(error.to_string()))?;
-    let app = Services::new(&[spec.service], shard.slots() as usize, spec.reply, Arc::new(Tally::default()));
+    let app =
+        Services::new(&[spec.service], shard.slots() as usize, spec.responses, Arc::new(Tally::default()))
+            .with_reply(spec.reply);
     let worker = Worker::new(vec![queue], host, shard, app, Arc::new(Control::default()));
     Ok(Engine::new(worker, counters.clone()))
 }

@@ -324,6 +324,12 @@ impl Client {
         }
     }
 
+    /// It goes on when the ACK of its handshake has left; there is a place for each slot.
+    fn await_acknowledgment(&mut self, index: u32) {
+        self.enter(index, Stage::Acknowledging, u32::MAX);
+        self.acknowledging.push_back(index);
+    }
+
     /// It is open: its turn has come, or it waits for it.
     fn take_turn(&mut self, conn: &mut Conn<'_>) {
         if self.plan.order == Order::Own || self.ending != Ending::Running {
@@ -493,6 +499,7 @@ impl App for Client {
         match (self.ending, stage) {
             (Ending::Cutting { .. }, _) => self.give_up(conn, Broken::Cut),
             (_, Stage::Called) => self.start(conn),
+            (_, Stage::Acknowledged) if conn.owes() => self.await_acknowledgment(conn.id().index),
             (_, Stage::Acknowledged) => self.take_turn(conn),
             (Ending::Releasing { .. } | Ending::Waiting { .. }, Stage::Parked) => {
                 let index = conn.id().index;
@@ -536,9 +543,8 @@ impl App for Client {
         self.tally.establish();
         self.record(index, Phase::Syn, |dialog| dialog.intended_ns);
         self.record(index, Phase::Established, |dialog| dialog.intended_ns);
-        if self.acknowledging.len() < self.acknowledging.capacity() {
-            self.enter(index, Stage::Acknowledging, u32::MAX);
-            self.acknowledging.push_back(index);
+        if self.plan.talk.requests == 0 {
+            self.await_acknowledgment(index);
         } else {
             self.take_turn(conn);
         }

@@ -1,14 +1,15 @@
 //! The client against our own server over a link in memory: what both count is the same, whatever a connection is
 //! and however it is closed.
 
+mod virtual_time;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use dpdk_tcp::app::Service;
 use dpdk_tcp::app::client::{Client, Order, Plan};
 use dpdk_tcp::app::http::responses::Responses;
+use dpdk_tcp::app::reply::text;
 use dpdk_tcp::base::cycles::Cycles;
 use dpdk_tcp::base::hash::Secrets;
 use dpdk_tcp::link::QueuePair;
@@ -66,9 +67,11 @@ fn run(plan: Plan, service: Service) -> Seen {
         concurrency: plan.schedule.concurrency_max().unwrap_or(64),
         rate_max: 100_000.0,
         config: Config::default().with_time_wait(Duration::from_secs(1)),
-        reply: Box::leak(Box::new(Responses::new(100))),
+        responses: Box::leak(Box::new(Responses::new(100))),
+        reply: Box::leak(text(100).into()),
         service,
         burst: 32,
+        tx_burst: 64,
         cookies: CookieMode::Auto,
     };
     let counters = [Arc::new(Counters::default()), Arc::new(Counters::default())];

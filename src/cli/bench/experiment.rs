@@ -1,0 +1,154 @@
+//! From a load to a run: tables sized by what is planned, a service that answers what is asked, and the lengths of the
+//! frames that a conversation takes. Pure.
+
+use std::time::Duration;
+
+use super::duel::Experiment;
+use crate::app::Service;
+use crate::app::client::{Order, Plan};
+use crate::app::http::responses::Responses;
+use crate::app::reply;
+use crate::config::load::LoadOptions;
+use crate::config::shape::Hold;
+use crate::config::talk::Profile;
+use crate::load::closing::Close;
+use crate::load::schedule::Share;
+use crate::load::talk::{Reply, Talk};
+use crate::measure::pair::Spec;
+use crate::tcp::arrives::listen::CookieMode;
+use crate::tcp::config::Config;
+
+/// Connections that are being opened, talk or close at a time; what is open beyond waits for its turn.
+pub(super) const ACTIVE_MAX: u32 = 256;
+/// Connections a second that a closed loop's tables are made for: more than any core is known to reach.
+const RATE_MAX: f64 = 3e6;
+/// Octets of a reply where nobody says.
+const REPLY: u64 = 256;
+/// Octets of the body of http's answers.
+const BODY: usize = 1_024;
+/// Headers of a frame: Ethernet, IPv4, TCP; and with the options of a SYN, or with timestamps.
+const PLAIN: u64 = 54;
+const SYN: u64 = 74;
+const STAMPED: u64 = 66;
+
+/// What all runs of a bench have in common.
+pub(super) struct Common {
+    pub burst: usize,
+    pub tx_burst: usize,
+    pub cores: u32,
+    pub time_wait: Duration,
+    pub responses: &'static Responses,
+}
+
+impl Common {
+    /// With http's answers.
+    pub fn new(burst: usize, tx_burst: usize, cores: u32, time_wait: Duration) -> Self {
+        Common { burst, tx_burst, cores, time_wait, responses: Box::leak(Box::new(Responses::new(BODY))) }
+    }
+}
+
+/// Milliseconds, rounded up.
+pub(in crate::cli) fn milliseconds(time: Duration) -> u32 {
+    u32::try_from(time.as_micros().div_ceil(1_000)).unwrap_or(u32::MAX)
+}
+
+/// What a client does for a load.
+pub(in crate::cli) fn plan(load: &LoadOptions, share: Share, order: Order) -> Plan {
+    Plan {
+        schedule: load.schedule.clone(),
+        share,
+        talk: load.talk,
+        closes: load.closes.clone(),
+        connect_timeout_ms: milliseconds(load.connect_timeout),
+        reply_timeout_ms: milliseconds(load.reply_timeout),
+        think_ms: milliseconds(load.think),
+        hold_ms: match load.hold {
+            None => 0,
+            Some(Hold::For(time)) => milliseconds(time).min(u32::MAX - 1),
+            Some(Hold::ToTheEnd) => u32::MAX,
+        },
+        drain_ms: milliseconds(load.drain),
+        order,
+        seed: load.seed,
+    }
+}
+
+/// The experiment that a load is.
+pub(super) fn of(load: &LoadOptions, common: &Common) -> Experiment {
+    let concurrency = load.schedule.concurrency_max().unwrap_or_else(|| crate::config::supply::slots_needed(load));
+    let order = match load.schedule.rate_max() {
+        None if load.hold.is_none() => Order::Random { active: concurrency.min(ACTIVE_MAX) },
+        _ => Order::Own,
+    };
+    let reply = reply_len(&load.talk);
+    let spec = Spec {
+        concurrency,
+        rate_max: load.schedule.rate_max().map_or(RATE_MAX, |rate| rate * 1.25),
+        config: config(load, common.time_wait),
+        responses: common.responses,
+        reply: Box::leak(reply::text(reply as usize).into_boxed_slice()),
+        service: service(load),
+        burst: common.burst,
+        tx_burst: common.tx_burst,
+        cookies: CookieMode::Auto,
+    };
+    Experiment {
+        plan: plan(load, Share::WHOLE, order),
+        frames: frames(load, reply, concurrency > ACTIVE_MAX),
+        spec,
+        cores: common.cores,
+        peer_resets: load.closes.has(Close::Rst),
+    }
+}
+
+/// The protocol's settings, on both sides but for what the client imitates.
+fn config(load: &LoadOptions, time_wait: Duration) -> Config {
+    let mut config = Config::default().with_time_wait(time_wait);
+    config.settings.nodelay = true;
+    load.imitate.apply(&mut config);
+    config
+}
+
+/// Octets of a reply.
+fn reply_len(talk: &Talk) -> u64 {
+    match talk.reply {
+        Reply::Octets(len) => len.clamp(1, 64 << 10),
+        _ => REPLY,
+    }
+}
+
+/// Who answers what this load asks.
+fn service(load: &LoadOptions) -> Service {
+    match load.talk.reply {
+        _ if !load.profile.talks() => Service::Discard,
+        Reply::None => Service::Discard,
+        Reply::Same => Service::Echo,
+        Reply::Http => Service::Http,
+        Reply::Octets(_) if load.profile == Profile::Stream => Service::Chargen,
+        Reply::Octets(_) | Reply::PeerClose => Service::Reply,
+    }
+}
+
+/// Lengths of the frames of a conversation: of the client's, and of the server's answer to each, 0 where there is none.
+/// Where connections wait for their turn the handshake's last ACK is a frame of its own. `None` for streams, whose
+/// frames depend on windows.
+fn frames(load: &LoadOptions, reply: u64, waits: bool) -> Option<[Vec<u16>; 2]> {
+    let request = load.talk.request_len();
+    if load.profile == Profile::Stream || load.closes.weights().count() > 1 || request > 1_400 || reply > 1_400 {
+        return None;
+    }
+    let (first, first_answer): (&[u64], &[u64]) = if waits { (&[SYN, STAMPED], &[SYN, 0]) } else { (&[SYN], &[SYN]) };
+    let close = load.closes.of(0);
+    let (rest, answers): (Vec<u64>, Vec<u64>) = match (load.profile, close) {
+        (Profile::Open, Close::Rst) if waits => (vec![PLAIN + 12], vec![0]),
+        (Profile::Open, Close::Rst) => (vec![STAMPED, PLAIN + 12], vec![0, 0]),
+        (Profile::OpenClose, Close::Fin) if waits => (vec![STAMPED, STAMPED], vec![STAMPED, 0]),
+        (Profile::OpenClose, Close::Fin) => (vec![STAMPED, STAMPED, STAMPED], vec![0, STAMPED, 0]),
+        (Profile::Crr, Close::Peer) if load.talk.reply != Reply::Http => {
+            (vec![STAMPED + request, STAMPED], vec![STAMPED + reply, STAMPED])
+        }
+        _ => return None,
+    };
+    let join = |first: &[u64], rest: Vec<u64>| first.iter().copied().chain(rest).map(|len| len as u16).collect();
+    Some([join(first, rest), join(first_answer, answers)])
+}
