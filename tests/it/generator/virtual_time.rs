@@ -113,7 +113,14 @@ impl World {
         self.until(600 * SECOND);
         assert!(self.client.worker().app().is_done(), "{:?}", self.tally());
         let tally = self.tally();
+        // What is on the wire still arrives.
+        for _ in 0..20 {
+            let now = self.clock.now();
+            self.server.worker().pass(now);
+            self.clock.advance_to(Instant(now.0 + 50));
+        }
         drop((self.client.into_queues(), self.server.into_queues()));
+        assert_eq!(self.pool.in_use(), 0, "every frame is back");
         (tally, self.counters)
     }
 }
