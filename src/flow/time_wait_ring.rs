@@ -153,7 +153,7 @@ mod tests {
         let indices: Vec<_> =
             (0..4).map(|n| ring.push(key(n), u32::from(n), Tick(100 + u32::from(n))).unwrap()).collect();
         assert!(ring.is_full() && ring.push(key(9), 9, Tick(104)).is_err());
-        assert_eq!(drain(&mut ring, 99), []);
+        assert_eq!(drain(&mut ring, 99), [0; 0]);
         ring.restart(indices[0], Tick(110));
         assert_eq!(ring.remove(indices[2]).unwrap().rest, 2);
         assert_eq!(drain(&mut ring, 109), [1, 3]);

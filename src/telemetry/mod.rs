@@ -1,7 +1,17 @@
 //! What a run tells about itself. Reads snapshots; never on a worker's thread.
 
 pub mod collect;
+pub mod compare;
+pub mod csv;
 pub mod figures;
+pub mod hdr_log;
 mod joined;
+pub mod json;
+pub mod live;
+pub mod report;
 pub mod run;
+#[cfg(test)]
+mod sample;
+pub mod spread;
 pub mod text;
+pub mod units;

@@ -1,0 +1,144 @@
+//! Documents for the tests of this layer: one with everything in it, and one of its runs with other figures.
+
+use std::collections::BTreeMap;
+
+use super::run::{Account, Device, Document, Histogram, Loss, Machine, Run, SCHEMA, Second, Side};
+
+fn map<T: Copy>(entries: &[(&str, T)]) -> BTreeMap<String, T> {
+    entries.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
+}
+
+fn histogram(p50: u64) -> Histogram {
+    let percentiles = map(&[
+        ("50", p50),
+        ("90", 2 * p50),
+        ("99", 4 * p50),
+        ("99.9", 8 * p50),
+        ("99.99", 16 * p50),
+        ("99.999", 32 * p50),
+    ]);
+    Histogram { count: 2_000_000, minimum: p50 / 2, mean: p50 as f64 * 1.25, maximum: 40 * p50, percentiles }
+}
+
+fn side(rate: f64, cycles: f64) -> Side {
+    Side {
+        established: 1_000_010,
+        closed: 1_000_000,
+        connections_per_second: rate,
+        cycles_per_connection: cycles,
+        elapsed_cycles_per_connection: cycles * 1.5,
+        floor_cycles_per_connection: Some(cycles / 4.0),
+        packets_per_connection: 6.0,
+        busy_share: 0.75,
+        stages: map(&[
+            ("rx", 100.0),
+            ("classify", 150.0),
+            ("lookup", 50.0),
+            ("process", 800.0),
+            ("timers", 20.0),
+            ("pay", 500.0),
+            ("tx", 80.5),
+            ("other", 4.0),
+            ("idle", 600.0),
+        ]),
+        rx_batch: 17.5,
+        tx_batch: 9.25,
+        bytes_per_connection: 512,
+        bytes_per_time_wait: 32,
+        retransmitted: 3,
+        time_wait_evicted: 2,
+        connections: 1_000.5,
+        time_wait: 250_000.0,
+        account: Account::default(),
+        dropped: map(&[("syn_repeated", 4)]),
+        histograms: BTreeMap::new(),
+    }
+}
+
+/// A run of `crr` at this concurrency, in which everything happened.
+pub fn run(concurrency: u64, repeat: u32, rate: f64) -> Run {
+    let mut client = side(rate, 2.0e9 / rate);
+    client.account = Account {
+        attempted: 3_000_100,
+        established: 3_000_060,
+        in_flight: 15,
+        open: 20,
+        failed: map(&[("no_tuple", 20), ("syn_timeout", 5)]),
+        closed: map(&[("peer", 3_000_000)]),
+        broken: map(&[("reset", 40)]),
+        requests: 3_000_060,
+        replies: 3_000_001,
+        octets_sent: 255_005_100,
+        octets_received: 3_000_001_000,
+    };
+    let phases = ["syn", "established", "first_byte", "last_byte", "closed"];
+    client.histograms =
+        phases.iter().zip(1..).map(|(name, n)| ((*name).to_owned(), histogram(10_000 * n))).collect();
+    let mut server = side(rate, 1.5e9 / rate);
+    server.account = Account {
+        attempted: 3_000_075,
+        established: 3_000_060,
+        in_flight: 15,
+        open: 60,
+        closed: map(&[("finished", 3_000_000)]),
+        ..Account::default()
+    };
+    let second = |at: u32, phase: &str| Second {
+        at_s: f64::from(at),
+        len_s: 1.0,
+        phase: phase.to_owned(),
+        attempted: 500_010,
+        established: 500_005,
+        closed: 500_000,
+        failed: 5,
+        in_flight: 15,
+        open: 985,
+        connections_per_second: rate,
+        established_p50_ns: 20_000,
+        established_p99_ns: 80_000,
+        client_busy: Some(0.75),
+        server_busy: Some(0.5),
+    };
+    Run {
+        profile: "crr".to_owned(),
+        concurrency: Some(concurrency),
+        rate: None,
+        repeat,
+        cores: 2,
+        duration_s: 2.0,
+        warm_up_s: 2.0,
+        time_wait_s: 1.0,
+        time_wait_shortened_s: Some(0.5),
+        series: vec![second(1, "ramp"), second(2, "warm-up"), second(3, "measure"), second(4, "measure")],
+        client: Some(client),
+        server: Some(server),
+        losses: vec![Loss { place: "server".to_owned(), reason: "rx_missed".to_owned(), count: 7 }],
+        warnings: vec!["TIME-WAIT was shortened to 0.5 s instead of 1.0 s: there was no room.".to_owned()],
+    }
+}
+
+/// A document of these runs.
+pub fn document(runs: Vec<Run>) -> Document {
+    let machine = Machine {
+        cpu: "Some CPU @ 2.00GHz".to_owned(),
+        cpus: 2,
+        tsc_hz: 2_000_000_000,
+        kernel: "6.1.0".to_owned(),
+        pages: "4 KiB".to_owned(),
+    };
+    let device = Device {
+        name: "net_ring".to_owned(),
+        driver: "net_ring".to_owned(),
+        mtu: 1_500,
+        checksums: "software".to_owned(),
+    };
+    let versions = [("dpdk-tcp", "0.1.0"), ("dpdk", "22.11")];
+    Document {
+        schema: SCHEMA.to_owned(),
+        command: vec!["dpdk-tcp".to_owned(), "bench".to_owned()],
+        versions: versions.iter().map(|(name, v)| ((*name).to_owned(), (*v).to_owned())).collect(),
+        machine,
+        device,
+        runs,
+    }
+}
