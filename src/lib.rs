@@ -2,8 +2,9 @@
 //!
 //! The layers, from the bottom: [`base`] (containers), [`wire`] (bytes), [`link`] (the border to devices),
 //! [`stats`] (counters), [`tcp`] (the protocol, pure), [`flow`] (who is who), [`inet`] (what every host
-//! answers), [`sim`] (a network in memory), [`dpdk`] (DPDK's devices), [`engine`] (the thin join), [`app`]
-//! (services), [`telemetry`] (reports), [`config`] and [`cli`] (the program). `docs/ARCHITECTURE.md` has the picture.
+//! answers), [`sim`] (a network in memory), [`dpdk`] (DPDK's devices), [`engine`] (the thin join), [`load`] (what a
+//! load generator decides), [`app`] (services), [`kernel`] (client and server on the kernel's sockets), [`telemetry`]
+//! (reports), [`config`] and [`cli`] (the program). `docs/ARCHITECTURE.md` has the picture.
 
 pub mod app;
 pub mod base;
@@ -14,6 +15,7 @@ pub mod dpdk;
 pub mod engine;
 pub mod flow;
 pub mod inet;
+pub mod kernel;
 pub mod link;
 pub mod load;
 pub mod sim;

@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-mod chargen;
+pub mod chargen;
 mod discard;
 mod echo;
 pub mod http;

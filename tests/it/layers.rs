@@ -16,6 +16,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("engine", &["base", "wire", "stats", "link", "tcp", "flow", "inet"]),
     ("load", &["base", "wire", "stats", "link"]),
     ("app", &["base", "stats", "load", "engine::api"]),
+    (
+        "kernel",
+        // Of the services only what knows no engine.
+        &["base", "stats", "load", "app::Service", "app::chargen", "app::http"],
+    ),
     ("telemetry", &["base", "stats"]),
     ("config", &["base", "stats", "load"]),
     (
@@ -32,6 +37,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "engine",
             "load",
             "app",
+            "kernel",
             "telemetry",
             "config",
         ],
