@@ -12,7 +12,7 @@ const LINE: usize = 72;
 const CYCLE_LEN: usize = CHARACTERS * (LINE + 2);
 
 /// The whole text. It begins with the line that begins with a space, as in the RFC's example.
-pub(super) static CYCLE: [u8; CYCLE_LEN] = cycle();
+pub static CYCLE: [u8; CYCLE_LEN] = cycle();
 
 const fn cycle() -> [u8; CYCLE_LEN] {
     let mut text = [0; CYCLE_LEN];

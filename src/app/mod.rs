@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-mod chargen;
+pub mod chargen;
 pub mod client;
 mod discard;
 mod echo;

@@ -178,6 +178,11 @@ impl Launches {
         self.stopped || self.number >= self.limit || (ended && nothing_due)
     }
 
+    /// The end of its last stage.
+    pub fn end_ns(&self) -> u64 {
+        self.segments.last().map_or(0, |last| last.to_ns)
+    }
+
     /// Ends it before its time.
     pub fn stop(&mut self) {
         self.stopped = true;

@@ -16,7 +16,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("engine", &["base", "wire", "stats", "link", "tcp", "flow", "inet"]),
     ("load", &["base", "wire", "stats", "link"]),
     ("app", &["base", "stats", "load", "engine::api", "engine::wheel"]),
-    ("measure", &["base", "wire", "stats", "link", "load", "tcp", "inet", "engine", "app"]),
+    (
+        "kernel",
+        // Of the services only what knows no engine.
+        &["base", "stats", "load", "app::Service", "app::chargen", "app::http"],
+    ),
+    ("measure", &["base", "wire", "stats", "link", "load", "tcp", "inet", "engine", "app", "kernel"]),
     ("telemetry", &["base", "stats", "load"]),
     ("config", &["base", "stats", "load"]),
     (
@@ -34,6 +39,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "load",
             "measure",
             "app",
+            "kernel",
             "telemetry",
             "config",
         ],

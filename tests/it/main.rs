@@ -20,6 +20,7 @@ mod half_open;
 mod held;
 mod icmp_errors;
 mod inet;
+mod kernel;
 mod layers;
 mod limits;
 mod listen;

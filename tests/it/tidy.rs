@@ -16,7 +16,7 @@ const EVERYWHERE: &[&str] = &["src", "tests", "benches", "fuzz/src", "dpdk-sys"]
 const PRODUCT: &[&str] = &["src", "dpdk-sys"];
 
 /// Layers in which unsafe code is forbidden, not only denied.
-const FORBIDDING: &[&str] = &["wire", "tcp", "flow", "inet", "engine", "app", "load"];
+const FORBIDDING: &[&str] = &["wire", "tcp", "flow", "inet", "engine", "app", "load", "measure", "kernel"];
 
 /// Applies a rule to every file.
 #[track_caller]

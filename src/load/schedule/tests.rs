@@ -135,6 +135,7 @@ fn stages_follow_one_another() {
         (5 * SECOND, Some(300.0), None)
     );
     let mut given = Launches::new(&schedule, Share::WHOLE);
+    assert_eq!(given.end_ns(), schedule.end_ns());
     while given.next(4 * SECOND, 0).is_some_and(|launch| launch.number < 699) {}
     let held: Vec<_> = (0..).map_while(|level| given.next(4 * SECOND + 5, level)).collect();
     assert_eq!(held.len(), 5);
