@@ -7,3 +7,4 @@ pub mod drive;
 pub mod pair;
 pub mod runner;
 pub mod side;
+pub mod sockets;
