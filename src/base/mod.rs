@@ -10,4 +10,5 @@ pub mod list;
 pub mod rate;
 pub mod rng;
 pub mod slab;
+pub mod text;
 pub mod time;

@@ -19,6 +19,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use crate::config::stack::Backend;
 use args::{Command, Exit};
 use cores::{CoreRequest, CpuSet};
 use eal_args::Words;
@@ -64,13 +65,26 @@ fn dispatch(words: &[String]) -> Result<ExitCode, Failure> {
         Words::Help => (Vec::new(), vec!["--help".to_owned()]),
         Words::Version => (Vec::new(), vec!["--version".to_owned()]),
     };
-    let command = match args::parse(ours) {
+    let online = online();
+    let outside =
+        args::Outside { cpus: online.iter().count(), seed: seed()?, read: &|path| fs::read_to_string(path) };
+    let command = match args::parse(ours, &outside) {
         Ok(command) => command,
         Err(exit) => return Ok(print_exit(&exit)),
     };
-    let online = online();
     match command {
         Command::Check(options) => check(eal, &options),
+        Command::Connect(_) => Err(Failure::run("`connect` is not part of this build: use another one")),
+        Command::Bench(_) | Command::MaxRate(_) => {
+            Err(Failure::run("`bench` is not part of this build: use another one"))
+        }
+        Command::Compare(_) if !eal.is_empty() => {
+            Err(Failure::usage("compare takes no EAL options, since it opens no device: leave them out"))
+        }
+        Command::Compare(_) => Err(Failure::run("`compare` is not part of this build: use another one")),
+        Command::Serve(options) if options.backend == Backend::Kernel || options.output.is_wanted() => Err(
+            Failure::run("serve's --backend kernel and results are not part of this build: leave them out"),
+        ),
         Command::Serve(options) => {
             let request = cores::request(&eal).map_err(Failure::usage)?;
             if let Some(request) = &request {
@@ -79,6 +93,13 @@ fn dispatch(words: &[String]) -> Result<ExitCode, Failure> {
             serve(eal, &options, request.as_ref(), &online)
         }
     }
+}
+
+/// A number that nobody chose.
+fn seed() -> Result<u64, Failure> {
+    getrandom::u64().map_err(|error| {
+        Failure::run(format!("the system gives no random numbers ({error}): look at /dev/urandom"))
+    })
 }
 
 fn print_exit(exit: &Exit) -> ExitCode {
@@ -100,8 +121,8 @@ fn online() -> CpuSet {
 fn check(eal: Vec<String>, options: &args::Serve) -> Result<ExitCode, Failure> {
     let asked = check::Asked {
         eal,
-        max_connections: u64::from(options.max_connections),
-        mtu: options.mtu,
+        max_connections: u64::from(options.stack.max_connections),
+        mtu: options.stack.mtu,
         needed_bytes: plan::limits(options, 1).memory().total as u64,
     };
     let facts = check::Facts::gather(Path::new("/"), &|name| std::env::var(name).ok());

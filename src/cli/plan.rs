@@ -44,16 +44,16 @@ fn share(all: u32, loops: usize) -> u32 {
 /// The limits of each of `loops` shards.
 pub fn limits(options: &Serve, loops: usize) -> Limits {
     Limits {
-        connections: share(options.max_connections, loops),
+        connections: share(options.stack.max_connections, loops),
         listeners: u16::try_from(options.listen.len()).unwrap_or(u16::MAX),
         backlog: options.backlog,
         per_address: options.per_address,
-        send_buffer: options.send_buffer,
-        time_wait_max: share(options.time_wait_max, loops),
-        buffers: usize::try_from(options.buffers).unwrap_or(usize::MAX) / loops.max(1),
+        send_buffer: options.stack.send_buffer,
+        time_wait_max: share(options.stack.time_wait_max, loops),
+        buffers: usize::try_from(options.stack.buffers).unwrap_or(usize::MAX) / loops.max(1),
         resets_per_second: share(options.rst_rate.per_second, loops),
         reset_burst: share(options.rst_rate.burst, loops),
-        burst: options.burst,
+        burst: options.stack.burst,
         syn_cookies: match options.syn_cookies {
             SynCookies::Auto => CookieMode::Auto,
             SynCookies::Always => CookieMode::Always,
@@ -65,21 +65,21 @@ pub fn limits(options: &Serve, loops: usize) -> Limits {
 
 /// The protocol's settings.
 pub fn config(options: &Serve) -> Config {
-    let ip = ForIp { dscp: Dscp::new(options.dscp).unwrap_or_default(), ttl: options.ttl };
+    let ip = ForIp { dscp: Dscp::new(options.stack.dscp).unwrap_or_default(), ttl: options.stack.ttl };
     let keep_alive = options.keep_alive.and_then(|asked| {
         KeepAlive::new(milliseconds(asked.idle), milliseconds(asked.interval), asked.probes)
     });
     Config {
-        congestion: match options.congestion {
+        congestion: match options.stack.congestion {
             Congestion::Cubic => Algorithm::Cubic,
             Congestion::Reno => Algorithm::Reno,
         },
         receive_buffer: options.receive_buffer,
         user_timeout_ms: milliseconds(options.user_timeout),
         //= RTO-4
-        rto_min_ms: milliseconds(options.rto_min),
+        rto_min_ms: milliseconds(options.stack.rto_min),
         settings: Settings { ip, keep_alive, ..Settings::default() },
-        ..Config::default().with_time_wait(options.time_wait)
+        ..Config::default().with_time_wait(options.stack.time_wait)
     }
 }
 
@@ -94,10 +94,10 @@ pub fn memory_lines(plan: &MemoryPlan, options: &Serve, loops: usize) -> Vec<Str
         format!(
             "{} bytes a connection ({} of them), {} a half-open entry, {} a TIME-WAIT entry ({} of them)",
             plan.per_connection,
-            options.max_connections,
+            options.stack.max_connections,
             plan.per_half_open,
             plan.per_time_wait,
-            options.time_wait_max
+            options.stack.time_wait_max
         ),
         format!(
             "{} MiB for data, {} MiB in all on {} {}",
@@ -112,7 +112,8 @@ pub fn memory_lines(plan: &MemoryPlan, options: &Serve, loops: usize) -> Vec<Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::args::{Command, parse};
+    use crate::cli::args::Command;
+    use crate::cli::args::tests::parse_words;
 
     #[test]
     fn ports_are_dealt_out_and_surplus_cores_idle() {
@@ -128,7 +129,7 @@ mod tests {
         //= MUST-48
         //= MUST-49
         let line = "--keep-alive 10m,30s,5 --user-timeout 2m --ttl 3 --dscp 46 --receive-buffer 1M --send-buffer 2k --congestion reno --rto-min 200ms";
-        let Ok(Command::Serve(options)) = parse(line.split(' ').map(str::to_owned).collect()) else {
+        let Ok(Command::Serve(options)) = parse_words(line.split(' ').map(str::to_owned).collect()) else {
             panic!()
         };
         let config = config(&options);
@@ -139,7 +140,7 @@ mod tests {
         let ip = config.settings.ip;
         assert_eq!((ip.ttl.get(), Some(ip.dscp)), (3, Dscp::new(46)));
         assert_eq!(limits(&options, 1).send_buffer, 2 << 10);
-        let Ok(Command::Serve(options)) = parse(Vec::new()) else { panic!() };
+        let Ok(Command::Serve(options)) = parse_words(Vec::new()) else { panic!() };
         let (ours, theirs) = (super::config(&options), Config::default());
         assert_eq!(ours.congestion, theirs.congestion);
         assert_eq!((ours.settings, ours.user_timeout_ms), (theirs.settings, theirs.user_timeout_ms));
@@ -151,7 +152,7 @@ mod tests {
 
     #[test]
     fn limits_for_all_are_shared_out() {
-        let Ok(Command::Serve(options)) = parse(vec!["--max-connections".into(), "1001".into()]) else {
+        let Ok(Command::Serve(options)) = parse_words(vec!["--max-connections".into(), "1001".into()]) else {
             panic!()
         };
         let limits = limits(&options, 2);

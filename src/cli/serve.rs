@@ -76,7 +76,7 @@ pub(super) fn run(
     let left_at_once = status.load(Ordering::SeqCst) != 0;
     if !left_at_once {
         let (all, levels) = (watch::snapshot(&loops), watch::levels(&loops));
-        watch::say(&text::account(started.elapsed(), &all, levels, options.time_wait));
+        watch::say(&text::account(started.elapsed(), &all, levels, options.stack.time_wait));
         for port in session.watched() {
             watch::say(&text::port_account(&port.name, &port.losses()));
         }
@@ -99,7 +99,7 @@ fn enough_memory(options: &Serve) -> Result<(), Failure> {
         Some(available) => Err(Failure::run(format!(
             "{} connections and their data need {} MB and {} MB are available: give a smaller --max-connections, \
              --time-wait-max or --buffers",
-            options.max_connections,
+            options.stack.max_connections,
             needed.div_ceil(1 << 20),
             available >> 20
         ))),
@@ -157,11 +157,11 @@ impl Session {
         }
         let names: Vec<_> =
             infos.iter().map(|info| PortName { index: info.id, name: info.name.clone() }).collect();
-        let assigned = assign::assign(&options.addresses, &names).map_err(Failure::usage)?;
-        if let Some(gateway) = options.gateway {
+        let assigned = assign::assign(&options.stack.addresses, &names).map_err(Failure::usage)?;
+        if let Some(gateway) = options.stack.gateway {
             assign::on_link(&assigned, gateway, "--gateway").map_err(Failure::usage)?;
         }
-        for (address, _) in &options.neighbours {
+        for (address, _) in &options.stack.neighbours {
             assign::on_link(&assigned, *address, "--neighbour").map_err(Failure::usage)?;
         }
         let lcores = lcore::lcores(eal);
@@ -169,8 +169,12 @@ impl Session {
         let pool = pool(eal, &infos, lcores.len(), options)?;
         let mut ports = Vec::new();
         for info in &infos {
-            let config =
-                PortConfig { queues: 1, mtu: Some(options.mtu), offloads: true, tso: !options.no_tso };
+            let config = PortConfig {
+                queues: 1,
+                mtu: Some(options.stack.mtu),
+                offloads: true,
+                tso: !options.stack.no_tso,
+            };
             let mut port = Port::configure(eal, info, config, &pool).map_err(Failure::run)?;
             port.start().map_err(Failure::run)?;
             ports.push(port);
@@ -235,15 +239,15 @@ impl Session {
         }
         let on_link =
             |ip: IpAddr| locals.subnets().find(|local| local.is_on_link(ip)).map(|local| local.interface);
-        let routes = match options.gateway.filter(|gateway| on_link(*gateway).is_some()) {
+        let routes = match options.stack.gateway.filter(|gateway| on_link(*gateway).is_some()) {
             Some(gateway) => Routes::with_gateway(gateway, &locals).map_err(Failure::usage)?,
             None => Routes::default(),
         };
-        let neighbours = options.neighbours.iter().filter_map(|(ip, mac)| {
+        let neighbours = options.stack.neighbours.iter().filter_map(|(ip, mac)| {
             Some(FixedNeighbour { interface: on_link(*ip)?, ip: *ip, mac: Mac(*mac) })
         });
         let neighbours: Vec<_> = neighbours.collect();
-        let host = Host::new(&locals, routes, &neighbours, options.dad, &self.secrets, now);
+        let host = Host::new(&locals, routes, &neighbours, options.stack.dad, &self.secrets, now);
         let limits = plan::limits(options, self.cores.busy());
         let (config, secrets) = (plan::config(options), self.secrets.clone());
         let mut shard = Shard::new(limits, config, secrets, locals, watched.counters.clone(), now);
@@ -300,13 +304,13 @@ impl Session {
 fn pool(eal: &Eal, infos: &[PortInfo], lcores: usize, options: &Serve) -> Result<Arc<Mempool>, Failure> {
     let descriptors =
         infos.iter().map(|info| u32::from(info.rx_descriptors) + u32::from(info.tx_descriptors));
-    let cut: u32 = infos.iter().filter(|_| !options.no_tso).map(PortInfo::frames_to_cut).sum();
+    let cut: u32 = infos.iter().filter(|_| !options.stack.no_tso).map(PortInfo::frames_to_cut).sum();
     let plan = PoolPlan {
         descriptors: descriptors.sum(),
         queues: infos.len() as u32,
         lcores: lcores as u32,
         in_flight: WAITING_FOR_NEIGHBOURS * infos.len() as u32 + cut,
-        mtu: options.mtu,
+        mtu: options.stack.mtu,
     };
     Mempool::create(eal, "frames", &plan, -1).map_err(Failure::run)
 }

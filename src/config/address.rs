@@ -104,7 +104,7 @@ pub(super) fn mask(prefix: u8) -> u32 {
     u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0)
 }
 
-fn ipv4(text: &str, form: ConfigError, example: &'static str) -> Result<Ipv4Addr, ConfigError> {
+pub(super) fn ipv4(text: &str, form: ConfigError, example: &'static str) -> Result<Ipv4Addr, ConfigError> {
     match text.parse() {
         Ok(address) => Ok(address),
         Err(_) if is_ipv6(text) => Err(ConfigError::Ipv6 { example }),
@@ -120,7 +120,7 @@ fn is_ipv6(text: &str) -> bool {
 }
 
 /// An address that a host can have at all.
-fn host(address: Ipv4Addr) -> Result<(), ConfigError> {
+pub(super) fn host(address: Ipv4Addr) -> Result<(), ConfigError> {
     let kind = match address.octets()[0] {
         0 => "in 0.0.0.0/8 (\"this network\")",
         127 => "in 127.0.0.0/8 (loopback)",

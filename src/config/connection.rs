@@ -4,7 +4,7 @@ use std::num::NonZeroU8;
 use std::time::Duration;
 
 use super::ConfigError;
-use super::serve::{Bounds, HOUR_US, Notation};
+use super::bounds::{Bounds, HOUR_US, Notation};
 
 const PER_ADDRESS: Bounds =
     Bounds::of("the number of connections of an address", Notation::Count, 1, 1 << 26, "1000");
@@ -54,7 +54,7 @@ pub fn congestion(text: &str) -> Result<Congestion, ConfigError> {
     match text {
         "cubic" => Ok(Congestion::Cubic),
         "reno" => Ok(Congestion::Reno),
-        _ => Err(ConfigError::Congestion(text.to_owned())),
+        _ => Err(ConfigError::word("a way for windows to grow", text, "cubic or reno")),
     }
 }
 

@@ -3,8 +3,23 @@
 
 pub mod address;
 pub mod assign;
+pub mod bench;
+mod bounds;
+pub mod compare;
+pub mod connect;
 pub mod connection;
+pub mod expect;
+pub mod http_head;
+pub mod imitate;
+pub mod load;
+pub mod output;
 pub mod serve;
+pub mod shape;
+pub mod stack;
+pub mod stages;
+pub mod supply;
+pub mod talk;
+pub mod targets;
 pub mod units;
 
 use std::net::IpAddr;
@@ -15,12 +30,73 @@ use thiserror::Error;
 /// and value are put in front by whoever prints it, unless the message names them itself.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum ConfigError {
-    /// `--congestion` with another word than the two.
-    #[error("'{0}' is not a way for windows to grow; take cubic or reno")]
-    Congestion(String),
-    /// Another word for `--syn-cookies`.
-    #[error("'{0}' is no way to use SYN cookies; take auto, always or never")]
-    SynCookies(String),
+    /// Another word than those that an option knows.
+    #[error("'{text}' is not {what}; take {choices}")]
+    Word {
+        /// What the word should be.
+        what: &'static str,
+        /// What was written.
+        text: String,
+        /// The words there are.
+        choices: &'static str,
+    },
+    /// Ranges of endpoints.
+    #[error(transparent)]
+    Endpoints(#[from] targets::RangeError),
+    /// The shape of a load.
+    #[error(transparent)]
+    Shape(#[from] shape::ShapeError),
+    /// What is said on connections, and who closes them.
+    #[error(transparent)]
+    Talk(#[from] talk::TalkError),
+    /// What SYNs offer.
+    #[error(transparent)]
+    Imitate(#[from] imitate::ImitateError),
+    /// A plan that cannot work.
+    #[error(transparent)]
+    Supply(#[from] supply::SupplyError),
+    /// What a run is expected to show.
+    #[error(transparent)]
+    Expect(#[from] expect::ExpectError),
+    /// A search for the highest rate.
+    #[error(transparent)]
+    Bench(#[from] bench::BenchError),
+    /// A file of stages.
+    #[error(transparent)]
+    Stages(#[from] stages::StageError),
+    /// An option that has no meaning beside another.
+    #[error("--{option} {why}; leave it out")]
+    Misplaced {
+        /// The option, without its dashes.
+        option: String,
+        /// Why not.
+        why: &'static str,
+    },
+    /// `compare` without what it compares.
+    #[error(
+        "compare needs two files with results, as in `compare before.json after.json`, and was given {0}"
+    )]
+    TwoFiles(usize),
+    /// A file that cannot be read.
+    #[error("{option} {file}: it cannot be read ({error}); give the name of a file that can")]
+    Unreadable {
+        /// The option.
+        option: &'static str,
+        /// The file.
+        file: String,
+        /// What the system says.
+        error: String,
+    },
+    /// Two results in one file.
+    #[error("{first} and {second} both name {file}; give each a file of its own")]
+    SameFile {
+        /// An option.
+        first: &'static str,
+        /// Another one.
+        second: &'static str,
+        /// The file.
+        file: String,
+    },
     /// A number that could not be read.
     #[error(transparent)]
     Unit(#[from] units::UnitError),
@@ -167,4 +243,10 @@ pub enum ConfigError {
         /// The address.
         address: IpAddr,
     },
+}
+
+impl ConfigError {
+    fn word(what: &'static str, text: &str, choices: &'static str) -> Self {
+        ConfigError::Word { what, text: text.to_owned(), choices }
+    }
 }

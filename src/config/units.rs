@@ -1,4 +1,5 @@
-//! Numbers as people write them: durations (`60s`), counts (`1M`) and sizes in bytes (`64k`). Pure: text in,
+//! Numbers as people write them: durations (`60s`), counts (`1M`), sizes in bytes (`64k`), rates (`0.5`) and
+//! percentages (`99.9%`). Pure: text in,
 //! numbers out. What range a number may have is said where the option is (`config::serve`).
 //!
 //! Counts are decimal (`64k` is 64,000 connections), sizes are binary (`64k` is 65,536 bytes), as in the
@@ -103,6 +104,22 @@ const SIZE: Notation = Notation {
     ignore_case: true,
 };
 
+const RATE: Notation = Notation {
+    what: "rate",
+    smallest: "thousandths",
+    example: "events a second, if need be with k (1,000) or M (1,000,000), such as 0.5, 10k or 1.5M",
+    units: &[("", 1_000), ("k", 1_000_000), ("m", 1_000_000_000), ("g", 1_000_000_000_000)],
+    ignore_case: true,
+};
+
+const PERCENT: Notation = Notation {
+    what: "percentage",
+    smallest: "millionths",
+    example: "a number of percent, such as 99.99% or 5",
+    units: &[("", 10_000), ("%", 10_000)],
+    ignore_case: false,
+};
+
 impl Notation {
     /// Reads `digits[.digits][unit]` as a number of the smallest unit.
     fn read(&self, text: &str) -> Result<u64, UnitError> {
@@ -164,6 +181,43 @@ pub fn count(text: &str) -> Result<u64, UnitError> {
 /// [`UnitError`] says what was wrong and gives examples.
 pub fn size(text: &str) -> Result<u64, UnitError> {
     SIZE.read(text)
+}
+
+/// Reads a rate in thousandths of an event a second; suffixes are decimal: `0.5` (500), `10k`, `1.5M`.
+///
+/// # Errors
+/// [`UnitError`] says what was wrong and gives examples.
+pub fn rate(text: &str) -> Result<u64, UnitError> {
+    RATE.read(text)
+}
+
+/// Reads a percentage in millionths of the whole: `99.99%` or `99.99` (999,900).
+///
+/// # Errors
+/// [`UnitError`] says what was wrong and gives examples.
+pub fn percent(text: &str) -> Result<u64, UnitError> {
+    PERCENT.read(text)
+}
+
+/// Writes a rate in thousandths so that [`rate`] reads it back: `0.5`, `100M`.
+pub fn rate_text(thousandths: u64) -> String {
+    let units = [("M", 1_000_000_000), ("k", 1_000_000)];
+    match units.iter().find(|(_, factor)| thousandths != 0 && thousandths.is_multiple_of(*factor)) {
+        Some((name, factor)) => format!("{}{name}", thousandths / factor),
+        None => decimals(thousandths, 3),
+    }
+}
+
+/// Writes a percentage in millionths so that [`percent`] reads it back: `99.99%`.
+pub fn percent_text(millionths: u64) -> String {
+    format!("{}%", decimals(millionths, 4))
+}
+
+/// A number of `10^-places`, without zeros at its end.
+fn decimals(n: u64, places: u32) -> String {
+    let tens = 10u64.pow(places);
+    let text = format!("{}.{:0width$}", n / tens, n % tens, width = places as usize);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// Writes a duration so that [`duration`] reads it back, in the largest unit that divides it: `2m`, `250ms`.
@@ -267,15 +321,31 @@ mod tests {
         assert_eq!(size_text(0), "0");
     }
 
+    #[test]
+    fn rates_and_percentages_may_be_fractions() {
+        assert_eq!((rate("0.001"), rate("10k"), rate("1.5M")), (Ok(1), Ok(10_000_000), Ok(1_500_000_000)));
+        assert_eq!((percent("99.999%"), percent("5"), percent("0.0001 %")), (Ok(999_990), Ok(50_000), Ok(1)));
+        assert!(rate("0.0001").unwrap_err().to_string().contains("whole number of thousandths"));
+        assert!(rate("10k/s").unwrap_err().to_string().contains("'k/s' is not a unit of a rate"));
+        assert!(percent("99.99999").unwrap_err().to_string().contains("whole number of millionths"));
+        assert_eq!(
+            [1, 500, 1_500, 10_000_000, 100_000_000_000].map(rate_text),
+            ["0.001", "0.5", "1.5", "10k", "100M"]
+        );
+        assert_eq!([0, 1, 50_000, 999_900].map(percent_text), ["0%", "0.0001%", "5%", "99.99%"]);
+    }
+
     proptest! {
         #[test]
         fn any_text_is_read_or_refused_without_a_panic(text in ".{0,24}") {
-            let _ = (duration(&text), count(&text), size(&text));
+            let _ = (duration(&text), count(&text), size(&text), rate(&text), percent(&text));
         }
 
         #[test]
         fn what_is_written_is_read_back(value in 0u64..1 << 50) {
             prop_assert_eq!(size(&size_text(value)), Ok(value));
+            prop_assert_eq!(rate(&rate_text(value)), Ok(value));
+            prop_assert_eq!(percent(&percent_text(value)), Ok(value));
             let time = Duration::from_micros(value);
             prop_assert_eq!(duration(&duration_text(time)), Ok(time));
         }

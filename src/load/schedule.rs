@@ -274,6 +274,13 @@ impl Schedule {
             .filter_map(|stage| stage.rate)
             .fold(None, |max, rate| Some(rate.max(max.unwrap_or(0.0))))
     }
+    /// How many connections it launches, if nothing holds it back; `None` where only a closed loop's replies can
+    /// tell.
+    pub fn launches(&self) -> Option<u64> {
+        let open = self.stages.iter().all(|stage| stage.rate.is_some());
+        let all = open.then(|| segments(self).iter().map(Segment::count).sum::<f64>().ceil() as u64);
+        all.into_iter().chain(self.connections).min()
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::base::drop_reason::DropReason;
+pub use crate::base::text::thousands;
 use crate::stats::counters::Counter;
 use crate::stats::losses::Losses;
 use crate::stats::snapshot::Snapshot;
@@ -19,19 +20,6 @@ pub struct Levels {
     pub time_wait: u64,
     /// To how many milliseconds TIME-WAIT was shortened at worst, if it was.
     pub time_wait_shortened_ms: Option<u32>,
-}
-
-/// A number with commas between thousands.
-pub fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 fn per_second(n: u64, elapsed: Duration) -> String {
@@ -155,12 +143,6 @@ pub fn advice(all: &Snapshot) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::stats::counters::Counters;
-
-    #[test]
-    fn numbers_are_readable() {
-        let shown: Vec<_> = [0, 7, 999, 1_000, 1_234_567].into_iter().map(thousands).collect();
-        assert_eq!(shown, ["0", "7", "999", "1,000", "1,234,567"]);
-    }
 
     #[test]
     fn a_port_s_losses_are_named_and_nothing_is_said_of_none() {

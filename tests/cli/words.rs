@@ -18,6 +18,12 @@ fn help_and_version_need_neither_eal_nor_root() {
         "-l 0 -- --help",
         "-l 0 -- serve --help",
         "-l 0 -- check --help",
+        "connect --help",
+        "-l 0 -- connect --help",
+        "bench --help",
+        "bench max-rate --help",
+        "-l 0 -- bench max-rate --help",
+        "compare --help",
         "-l 0 --version",
         "-- --version",
     ] {
@@ -33,34 +39,41 @@ fn help_and_version_need_neither_eal_nor_root() {
     assert!(run(&["--version"]).out.starts_with(concat!("dpdk-tcp ", env!("CARGO_PKG_VERSION"), "\n")));
 }
 
-#[test]
-fn help_names_every_option_of_the_issue() {
-    let help = run(&["serve", "--help"]).out;
-    for option in [
-        "--addr",
-        "--gateway",
-        "--neighbour",
-        "--listen",
-        "--http-body",
-        "--reply-size",
-        "--mtu",
-        "--max-connections",
-        "--backlog",
-        "--time-wait",
-        "--time-wait-max",
-        "--rst-rate",
-        "--duration",
-        "--stats-interval",
-        "--burst",
-        "--drain",
-        "--dad",
-        "--no-tso",
-    ] {
-        assert!(
-            help.contains(&format!("{option} ")) || help.contains(&format!("{option}\n")),
-            "{option}: {help}"
-        );
+#[track_caller]
+fn names(page: &str, options: &str) {
+    let help = run(&[&split(page)[..], &["--help"]].concat()).out;
+    for option in options.split_whitespace() {
+        let ends = [" ", "\n"].map(|end| format!("--{option}{end}"));
+        assert!(ends.iter().any(|end| help.contains(end)), "{page}: {option}: {help}");
     }
+}
+
+#[test]
+fn help_names_every_option() {
+    let stack = "addr gateway neighbour mtu max-connections time-wait time-wait-max burst dad no-tso buffers \
+                 send-buffer rto-min ttl dscp congestion backend stats-interval drain json csv hdr-log";
+    names("serve", stack);
+    names(
+        "serve",
+        "listen http-body reply-size backlog rst-rate duration per-address syn-cookies receive-buffer",
+    );
+    let talk = "profile close talk request-size reply-size path host requests bytes direction think verify seed \
+                connect-timeout reply-timeout mss window wscale no-timestamps no-sack ecn expect";
+    let shape = "rate concurrency hold ramp duration connections stages";
+    let here = "link cores checksums tx-burst";
+    names("connect", stack);
+    names("connect", talk);
+    names("connect", shape);
+    names("connect", "source");
+    names("bench", talk);
+    names("bench", shape);
+    names("bench", here);
+    names("bench", "repeats time-wait burst backend drain json csv hdr-log stats-interval");
+    names("bench max-rate", stack);
+    names("bench max-rate", talk);
+    names("bench max-rate", here);
+    names("bench max-rate", "loss-max latency-max from to duration ramp source");
+    names("compare", "confidence threshold");
 }
 
 #[test]
@@ -69,7 +82,13 @@ fn a_command_or_another_word_among_eal_s_options_is_refused() {
         ("-l 0 serve", "`serve` stands among EAL's options and `--` is missing before it: write `-- serve`"),
         ("-l 0 check", "write `-- check`"),
         ("--no-pci serve --addr 10.0.0.1/24", "write `-- serve`"),
-        ("-l 0 word", "`word` is neither an EAL option nor a command: the commands are serve, check"),
+        ("-l 0 connect 198.18.0.2:80", "write `-- connect`"),
+        ("-l 0 bench", "write `-- bench`"),
+        ("-l 0 compare a b", "write `-- compare`"),
+        (
+            "-l 0 word",
+            "`word` is neither an EAL option nor a command: the commands are serve, check, connect, bench, compare",
+        ),
         ("sevre", "`sevre` is neither"),
         ("-l", "`-l` needs a value"),
         ("--no-pci -l --", "`-l` needs a value"),
@@ -168,6 +187,30 @@ fn an_option_of_ours_that_is_wrong_names_itself_and_what_would_do() {
     }
     is_refused(&["serve", "--mtu", "68"], 2, "--mtu 68");
     is_refused(&["check", "--mtu", "68"], 2, "--mtu 68");
+}
+
+#[test]
+fn a_client_s_words_that_are_wrong_are_told_before_eal_starts() {
+    for (line, part) in [
+        ("-l 0 -- connect", "there is no TARGET to connect to"),
+        ("connect 198.18.0.2", "TARGET 198.18.0.2: this is not ADDR:PORT"),
+        ("connect 198.18.0.2:80 --rate 0", "the rate must be 0.001 to 100M"),
+        (
+            "connect 198.18.0.2:80 --rate 10k --hold 1m",
+            "the load occupies 100,000 pairs of endpoints at a time",
+        ),
+        ("connect 198.18.0.2:80 --stages /nowhere", "--stages /nowhere: it cannot be read"),
+        ("connect 198.18.0.2:80 --expect p99<1", "'p99' cannot be expected"),
+        ("bench --concurrency 0", "the number of connections at a time must be 1 to 67108864"),
+        ("bench --addr 10.0.0.1/24", "--addr is not an option of ours"),
+        ("bench max-rate", "needs what to measure"),
+        ("compare a.json", "compare needs two files"),
+        ("-l 0 -- compare a.json b.json", "compare takes no EAL options"),
+        ("serve --backend kernel --mtu 1500", "--mtu is our stack's"),
+        ("check --backend kernel", "--backend has no meaning for check"),
+    ] {
+        is_refused(&split(line), 2, part);
+    }
 }
 
 #[test]

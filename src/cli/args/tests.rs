@@ -1,9 +1,28 @@
 //! Command lines, and what becomes of them.
 
+use std::num::NonZeroU8;
+use std::time::Duration;
+
 use super::*;
+use crate::config::connection::Congestion;
+use crate::config::output::Output;
+use crate::config::serve::{Listen, RateLimit, SynCookies};
+use crate::config::stack::{Backend, StackOptions};
+
+mod client;
+
+/// Two CPUs, the seed 77, and one file.
+pub(in crate::cli) fn parse_words(words: Vec<String>) -> Result<Command, Exit> {
+    let read = |path: &Path| match path.to_str() {
+        Some("stages.toml") => Ok("[[stage]]\nrate = \"2k\"\nduration = \"3s\"\n".to_owned()),
+        Some("wrong.toml") => Ok("[[stage]]\nrates = 1\n".to_owned()),
+        _ => Err(io::Error::from(io::ErrorKind::NotFound)),
+    };
+    parse(words, &Outside { cpus: 2, seed: 77, read: &read })
+}
 
 fn parse_line(line: &str) -> Result<Command, Exit> {
-    parse(line.split_whitespace().map(str::to_owned).collect())
+    parse_words(line.split_whitespace().map(str::to_owned).collect())
 }
 
 #[track_caller]
@@ -28,10 +47,25 @@ fn refused(line: &str, part: &str) {
 fn without_any_word_the_command_is_serve_with_its_defaults() {
     let listen = |port, service| Listen { port, service };
     let expected = Serve {
-        addresses: vec![],
-        gateway: None,
-        neighbours: vec![],
-        dad: false,
+        stack: StackOptions {
+            addresses: vec![],
+            gateway: None,
+            neighbours: vec![],
+            dad: false,
+            mtu: 1_500,
+            no_tso: false,
+            max_connections: 262_144,
+            time_wait: Duration::from_secs(60),
+            time_wait_max: 4 * 262_144,
+            buffers: 64 << 20,
+            send_buffer: 256 << 10,
+            rto_min: Duration::from_secs(1),
+            ttl: NonZeroU8::new(64).unwrap(),
+            dscp: 0,
+            congestion: Congestion::Cubic,
+            burst: 32,
+        },
+        backend: Backend::Dpdk,
         listen: vec![
             listen(7, Service::Echo),
             listen(9, Service::Discard),
@@ -40,28 +74,17 @@ fn without_any_word_the_command_is_serve_with_its_defaults() {
         ],
         http_body: 1_024,
         reply_size: 256,
-        mtu: 1_500,
-        no_tso: false,
-        max_connections: 262_144,
         backlog: 4_096,
-        time_wait: Duration::from_secs(60),
-        time_wait_max: 4 * 262_144,
         syn_cookies: SynCookies::Auto,
         rst_rate: RateLimit { per_second: 20_000, burst: 4_000 },
-        buffers: 64 << 20,
         per_address: None,
-        send_buffer: 256 << 10,
         receive_buffer: 256 << 10,
         keep_alive: None,
         user_timeout: Duration::from_secs(300),
-        rto_min: Duration::from_secs(1),
-        ttl: std::num::NonZeroU8::new(64).unwrap(),
-        dscp: 0,
-        congestion: crate::config::connection::Congestion::Cubic,
         duration: None,
         stats_interval: Some(Duration::from_secs(1)),
         drain: Duration::from_secs(5),
-        burst: 32,
+        output: Output::default(),
     };
     assert_eq!(serve_of(""), expected);
     assert_eq!(serve_of("serve"), expected);
@@ -74,25 +97,30 @@ fn every_option_reaches_its_field() {
         "--addr 10.0.0.1/24@1 --addr 10.0.1.1/24 --gateway 10.0.0.254 --neighbour 10.0.0.2=02:00:00:00:00:02 \
          --dad --listen 8080=http --listen 81=reply --http-body 64k --reply-size 1k --mtu 9000 --no-tso --max-connections 1M --backlog 1k \
          --time-wait 250ms --time-wait-max 5 --congestion reno --rst-rate 10 --buffers 1G --duration 1h \
-         --stats-interval 0 --drain 0 --burst 7",
+         --stats-interval 0 --drain 0 --burst 7 --json a.json --csv a.csv --hdr-log a.hlog",
     );
-    assert_eq!(options.addresses.len(), 2);
-    assert_eq!(options.addresses[0].port.as_deref(), Some("1"));
-    assert_eq!(options.gateway, Some("10.0.0.254".parse().unwrap()));
-    assert_eq!(options.neighbours, [("10.0.0.2".parse().unwrap(), [2, 0, 0, 0, 0, 2])]);
-    assert!(options.dad && options.no_tso);
+    let stack = &options.stack;
+    assert_eq!(stack.addresses.len(), 2);
+    assert_eq!(stack.addresses[0].port.as_deref(), Some("1"));
+    assert_eq!(stack.gateway, Some("10.0.0.254".parse().unwrap()));
+    assert_eq!(stack.neighbours, [("10.0.0.2".parse().unwrap(), [2, 0, 0, 0, 0, 2])]);
+    assert!(stack.dad && stack.no_tso);
     let listen = |port, service| Listen { port, service };
     assert_eq!(options.listen, [listen(8_080, Service::Http), listen(81, Service::Reply)]);
     assert_eq!(options.reply_size, 1_024);
-    assert_eq!((options.http_body, options.mtu, options.burst), (65_536, 9_000, 7));
-    assert_eq!((options.max_connections, options.backlog), (1_000_000, 1_000));
-    assert_eq!((options.time_wait, options.time_wait_max), (Duration::from_millis(250), 5));
+    assert_eq!((options.http_body, stack.mtu, stack.burst), (65_536, 9_000, 7));
+    assert_eq!((stack.max_connections, options.backlog), (1_000_000, 1_000));
+    assert_eq!((stack.time_wait, stack.time_wait_max), (Duration::from_millis(250), 5));
     assert_eq!(options.rst_rate, RateLimit { per_second: 10, burst: 2 });
-    assert_eq!(options.buffers, 1 << 30);
-    assert_eq!(options.congestion, crate::config::connection::Congestion::Reno);
+    assert_eq!(stack.buffers, 1 << 30);
+    assert_eq!(stack.congestion, Congestion::Reno);
     assert_eq!(options.duration, Some(Duration::from_secs(3_600)));
     assert_eq!((options.stats_interval, options.drain), (None, Duration::ZERO));
-    assert_eq!(serve_of("--max-connections 10").time_wait_max, 40);
+    let named = |name: &str| Some(name.into());
+    let output = Output { csv: named("a.csv"), json: named("a.json"), hdr_log: named("a.hlog") };
+    assert_eq!(options.output, output);
+    assert_eq!(serve_of("--max-connections 10").stack.time_wait_max, 40);
+    assert_eq!(serve_of("--backend kernel --listen 80=http").backend, Backend::Kernel);
 }
 
 #[test]
@@ -111,11 +139,18 @@ fn wrong_use_is_one_sentence_with_the_cause_and_the_cure() {
         ("-l 0", "-l is not an option of ours"),
         ("serve extra", "'extra' is neither an option"),
         ("--dad serve", "the command 'serve' stands behind an option"),
-        ("sevre", "'sevre' is not a command; take serve or check"),
+        ("sevre", "'sevre' is not a command; take serve, check, connect, bench or compare, or write EAL's"),
         ("check --time-wait 2h", "TIME-WAIT must be 1ms to 1h; the usual value is 60s"),
         ("check --listen 7=echo --listen 7=echo", "leave one of the two out"),
         ("--dad=yes", "--dad"),
         ("--drain -5s", "-5 is not an option of ours"),
+        ("--backend linux", "'linux' is not a TCP to run on; take dpdk or kernel"),
+        (
+            "--backend kernel --mtu 1500",
+            "--mtu is our stack's, and --backend kernel is another; leave it out",
+        ),
+        ("--json a --csv a", "--csv and --json both name a"),
+        ("check --backend kernel", "--backend has no meaning for check"),
     ] {
         refused(line, part);
     }
@@ -123,9 +158,21 @@ fn wrong_use_is_one_sentence_with_the_cause_and_the_cure() {
 
 #[test]
 fn help_and_version_say_how_the_parts_relate_within_100_columns() {
-    for line in
-        ["--help", "-h", "serve --help", "serve -h", "check --help", "--version", "-V", "serve --version"]
-    {
+    for line in [
+        "--help",
+        "-h",
+        "serve --help",
+        "serve -h",
+        "check --help",
+        "connect --help",
+        "bench --help",
+        "bench max-rate --help",
+        "compare --help",
+        "--version",
+        "-V",
+        "serve --version",
+        "bench --version",
+    ] {
         let exit = parse_line(line).unwrap_err();
         assert_eq!((exit.status, exit.to_stdout), (0, true), "{line}");
         for part in

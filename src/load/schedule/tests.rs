@@ -161,3 +161,15 @@ proptest! {
         prop_assert_eq!(sum, u128::from(all));
     }
 }
+
+#[test]
+fn launches_are_known_where_a_rate_or_a_number_says_so() {
+    let (open, closed) = (open(100.0, SECOND, 2 * SECOND), closed(5, 0, SECOND));
+    let launches = |stages: &[Stage], connections| {
+        Schedule { stages: stages.to_vec(), connections, ..Schedule::default() }.launches()
+    };
+    assert_eq!(launches(&[open], None), Some(250));
+    assert_eq!(launches(&[open], Some(7)), Some(7));
+    assert_eq!((launches(&[closed], None), launches(&[closed], Some(7))), (None, Some(7)));
+    assert_eq!(launches(&[open, closed], None), None);
+}
