@@ -14,12 +14,16 @@ use signal_hook::iterator::Signals as Caught;
 use crate::measure::drive::Signals;
 use crate::stats::interval::Mailbox;
 use crate::telemetry::collect::{CollectError, Collector, Plan, Ready, Role};
+use crate::telemetry::csv::RunId;
 
 /// How often mailboxes and signals are looked at.
 const LOOK: Duration = Duration::from_millis(2);
 
 /// Is shown every moment that all loops have reached.
 pub trait Show: Send {
+    /// A run begins.
+    fn begin(&mut self, run: &RunId);
+
     /// One moment.
     fn moment(&mut self, ready: &Ready);
 
@@ -29,6 +33,7 @@ pub trait Show: Send {
 
 /// A run to be reported.
 struct Assignment {
+    run: RunId,
     plan: Plan,
     mailboxes: Vec<(Role, u32, Arc<Mailbox>)>,
     signals: Arc<Signals>,
@@ -82,6 +87,7 @@ impl Desk {
     /// Reports a run from now on.
     pub fn report(
         &self,
+        run: RunId,
         plan: Plan,
         mailboxes: Vec<(Role, u32, Arc<Mailbox>)>,
         signals: Arc<Signals>,
@@ -89,7 +95,8 @@ impl Desk {
         let (result, receiver) = channel();
         let over = Arc::new(AtomicBool::new(false));
         // The thread lives as long as the desk; should it be gone, there is no result either.
-        let _ = self.assignments.send(Assignment { plan, mailboxes, signals, over: over.clone(), result });
+        let _ =
+            self.assignments.send(Assignment { run, plan, mailboxes, signals, over: over.clone(), result });
         Reporting { over, result: receiver }
     }
 
@@ -133,7 +140,8 @@ impl Reporter {
     }
 
     fn report(&mut self, assignment: Assignment) {
-        let Assignment { plan, mailboxes, signals, over, result } = assignment;
+        let Assignment { run, plan, mailboxes, signals, over, result } = assignment;
+        self.show.begin(&run);
         let mut collector = Collector::new(plan);
         let mut failed = None;
         let (mut caught, mut latest_ns) = (0, 0);

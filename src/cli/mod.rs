@@ -3,12 +3,16 @@
 pub mod args;
 #[cfg(feature = "dpdk")]
 mod banner;
+mod bench;
 pub mod check;
 pub mod cores;
+mod desk;
 pub mod eal_args;
+mod machine;
 pub mod plan;
 #[cfg(feature = "dpdk")]
 mod serve;
+mod sink;
 #[cfg(feature = "dpdk")]
 mod watch;
 
@@ -75,9 +79,8 @@ fn dispatch(words: &[String]) -> Result<ExitCode, Failure> {
     match command {
         Command::Check(options) => check(eal, &options),
         Command::Connect(_) => Err(Failure::run("`connect` is not part of this build: use another one")),
-        Command::Bench(_) | Command::MaxRate(_) => {
-            Err(Failure::run("`bench` is not part of this build: use another one"))
-        }
+        Command::Bench(options) => bench::run(eal, &options, command_line(words), &online),
+        Command::MaxRate(_) => Err(Failure::run("`bench` is not part of this build: use another one")),
         Command::Compare(_) if !eal.is_empty() => {
             Err(Failure::usage("compare takes no EAL options, since it opens no device: leave them out"))
         }
@@ -93,6 +96,11 @@ fn dispatch(words: &[String]) -> Result<ExitCode, Failure> {
             serve(eal, &options, request.as_ref(), &online)
         }
     }
+}
+
+/// The command line, for documents.
+fn command_line(words: &[String]) -> Vec<String> {
+    std::iter::once("dpdk-tcp".to_owned()).chain(words.iter().cloned()).collect()
 }
 
 /// A number that nobody chose.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::cli::args::Serve;
 use crate::config::connection::Congestion;
+use crate::config::imitate::{Imitate, Wscale};
 use crate::config::serve::SynCookies;
 use crate::engine::limits::{Limits, MemoryPlan};
 use crate::tcp::arrives::listen::CookieMode;
@@ -81,6 +82,20 @@ pub fn config(options: &Serve) -> Config {
         settings: Settings { ip, keep_alive, ..Settings::default() },
         ..Config::default().with_time_wait(options.stack.time_wait)
     }
+}
+
+/// What a client's SYNs offer.
+pub fn imitate(offers: &Imitate, config: &mut Config) {
+    config.mss_max = offers.mss;
+    config.receive_buffer = offers.window;
+    config.window_scale = offers.wscale != Wscale::No;
+    config.window_shift = match offers.wscale {
+        Wscale::Shift(shift) => Some(shift),
+        Wscale::Fitting | Wscale::No => None,
+    };
+    config.timestamps = offers.timestamps;
+    config.sack = offers.sack;
+    config.ecn_ask = offers.ecn;
 }
 
 fn milliseconds(time: Duration) -> u32 {

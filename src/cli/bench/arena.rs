@@ -14,7 +14,7 @@ pub(super) type Job = Box<dyn FnOnce() + Send>;
 /// A link and its cores.
 pub(super) trait Arena {
     /// Its queue pairs.
-    type Queue: QueuePair + Send + 'static;
+    type Queue: QueuePair<Frame: Send> + Send + 'static;
 
     /// Both ends, the client's first.
     ///

@@ -21,6 +21,7 @@ use crate::measure::runner::Runner;
 use crate::measure::side::{Engine, Readiness, Side};
 use crate::stats::interval::Mailbox;
 use crate::telemetry::collect::{Collector, Plan as Collecting, Role, SidePlan};
+use crate::telemetry::csv::RunId;
 use crate::wire::ethernet::Mac;
 
 /// Conversations of a floor, and how long they may take: a device that loses a frame never ends.
@@ -71,6 +72,7 @@ pub(super) fn run<A: Arena>(
     experiment: &Experiment,
     clock: &Cycles,
     desk: &Desk,
+    id: RunId,
 ) -> Result<Outcome, Failure> {
     let queues = arena.queues()?;
     let macs = queues.each_ref().map(|queue| Mac(queue.caps().mac));
@@ -89,7 +91,7 @@ pub(super) fn run<A: Arena>(
     };
     let [to_client, to_server] = mailboxes;
     let boxes = vec![(Role::Client, 0, to_client), (Role::Server, 0, to_server)];
-    let reporting = desk.report(collecting, boxes, signals.clone());
+    let reporting = desk.report(id, collecting, boxes, signals.clone());
     let bout = Bout { clock: clock.clone(), signals, floor: experiment.floor(macs, mtu) };
     let ended = if experiment.cores > 1 {
         two_cores(arena, bout, client, server)
@@ -122,7 +124,8 @@ fn ends<A: Arena>(
         })
     };
     let (spec, plan, now) = (&experiment.spec, experiment.plan.clone(), clock.instant());
-    let client = pair::client(near, macs[1], spec, plan, &counters[0], now, secrets()?).map_err(Failure::run)?;
+    let client =
+        pair::client(near, macs[1], spec, plan, &counters[0], now, secrets()?).map_err(Failure::run)?;
     let server = pair::server(far, macs[0], spec, &counters[1], now, secrets()?).map_err(Failure::run)?;
     let marks: Vec<u64> =
         experiment.plan.schedule.measured().into_iter().flat_map(|range| [range.start, range.end]).collect();
@@ -137,7 +140,9 @@ fn ready(readiness: Readiness) -> Result<(), Failure> {
     match readiness {
         Readiness::Ready => Ok(()),
         Readiness::Waiting => Err(Failure::run("interrupted before it began")),
-        other => Err(Failure::run(format!("the link between both sides does not work: {other:?}; please report it"))),
+        other => Err(Failure::run(format!(
+            "the link between both sides does not work: {other:?}; please report it"
+        ))),
     }
 }
 
@@ -188,8 +193,8 @@ fn two_cores<A: Arena>(
     mut client: Runner<Engine<A::Queue, Client>>,
     mut server: Runner<Engine<A::Queue, Services>>,
 ) -> Result<End<A::Queue>, Failure> {
-    let places = [Left::default(), Left::default()];
-    let [near_place, far_place] = places.clone();
+    let (near_left, far_left) = (Left::default(), Left::default());
+    let (near_place, far_place) = (near_left.clone(), far_left.clone());
     let bout = Arc::new(bout);
     let (near_bout, far_bout) = (bout.clone(), bout);
     let over = Arc::new(AtomicBool::new(false));
@@ -222,8 +227,8 @@ fn two_cores<A: Arena>(
         put(&far_place, (queue, cycles, shortened));
     });
     arena.run(vec![near, far])?;
-    let (near, readiness, of_client, of_client_ms) = take(&places[0]).ok_or_else(broken)?;
-    let (far, of_server, of_server_ms) = take(&places[1]).ok_or_else(broken)?;
+    let (near, readiness, of_client, of_client_ms) = take(&near_left).ok_or_else(broken)?;
+    let (far, of_server, of_server_ms) = take(&far_left).ok_or_else(broken)?;
     let floor = of_client.zip(of_server).map(|(client, server)| [client, server]);
     let time_wait_shortened_ms = [of_client_ms, of_server_ms].into_iter().flatten().min();
     Ok(End { queues: [near, far], readiness, floor, time_wait_shortened_ms })
@@ -264,7 +269,7 @@ impl Experiment {
     /// `None` where this profile's frames cannot be moved without a stack.
     fn floor(&self, macs: [Mac; 2], mtu: u16) -> Option<Floor> {
         let frames = self.frames.clone()?;
-        let in_flight = self.spec.concurrency.min(super::ACTIVE_MAX);
+        let in_flight = self.spec.concurrency.min(super::experiment::ACTIVE_MAX);
         let floor = Floor { frames, in_flight, burst: self.spec.burst, macs };
         floor.plan().check(mtu).is_ok().then_some(floor)
     }

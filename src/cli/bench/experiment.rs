@@ -8,6 +8,7 @@ use crate::app::Service;
 use crate::app::client::{Order, Plan};
 use crate::app::http::responses::Responses;
 use crate::app::reply;
+use crate::cli::plan;
 use crate::config::load::LoadOptions;
 use crate::config::shape::Hold;
 use crate::config::talk::Profile;
@@ -53,7 +54,7 @@ pub(in crate::cli) fn milliseconds(time: Duration) -> u32 {
 }
 
 /// What a client does for a load.
-pub(in crate::cli) fn plan(load: &LoadOptions, share: Share, order: Order) -> Plan {
+pub(in crate::cli) fn client(load: &LoadOptions, share: Share, order: Order) -> Plan {
     Plan {
         schedule: load.schedule.clone(),
         share,
@@ -75,7 +76,8 @@ pub(in crate::cli) fn plan(load: &LoadOptions, share: Share, order: Order) -> Pl
 
 /// The experiment that a load is.
 pub(super) fn of(load: &LoadOptions, common: &Common) -> Experiment {
-    let concurrency = load.schedule.concurrency_max().unwrap_or_else(|| crate::config::supply::slots_needed(load));
+    let concurrency =
+        load.schedule.concurrency_max().unwrap_or_else(|| crate::config::supply::slots_needed(load));
     let order = match load.schedule.rate_max() {
         None if load.hold.is_none() => Order::Random { active: concurrency.min(ACTIVE_MAX) },
         _ => Order::Own,
@@ -93,7 +95,7 @@ pub(super) fn of(load: &LoadOptions, common: &Common) -> Experiment {
         cookies: CookieMode::Auto,
     };
     Experiment {
-        plan: plan(load, Share::WHOLE, order),
+        plan: client(load, Share::WHOLE, order),
         frames: frames(load, reply, concurrency > ACTIVE_MAX),
         spec,
         cores: common.cores,
@@ -105,7 +107,7 @@ pub(super) fn of(load: &LoadOptions, common: &Common) -> Experiment {
 fn config(load: &LoadOptions, time_wait: Duration) -> Config {
     let mut config = Config::default().with_time_wait(time_wait);
     config.settings.nodelay = true;
-    load.imitate.apply(&mut config);
+    plan::imitate(&load.imitate, &mut config);
     config
 }
 
@@ -134,10 +136,15 @@ fn service(load: &LoadOptions) -> Service {
 /// frames depend on windows.
 fn frames(load: &LoadOptions, reply: u64, waits: bool) -> Option<[Vec<u16>; 2]> {
     let request = load.talk.request_len();
-    if load.profile == Profile::Stream || load.closes.weights().count() > 1 || request > 1_400 || reply > 1_400 {
+    if load.profile == Profile::Stream
+        || load.closes.weights().count() > 1
+        || request > 1_400
+        || reply > 1_400
+    {
         return None;
     }
-    let (first, first_answer): (&[u64], &[u64]) = if waits { (&[SYN, STAMPED], &[SYN, 0]) } else { (&[SYN], &[SYN]) };
+    let (first, first_answer): (&[u64], &[u64]) =
+        if waits { (&[SYN, STAMPED], &[SYN, 0]) } else { (&[SYN], &[SYN]) };
     let close = load.closes.of(0);
     let (rest, answers): (Vec<u64>, Vec<u64>) = match (load.profile, close) {
         (Profile::Open, Close::Rst) if waits => (vec![PLAIN + 12], vec![0]),
@@ -149,6 +156,7 @@ fn frames(load: &LoadOptions, reply: u64, waits: bool) -> Option<[Vec<u16>; 2]> 
         }
         _ => return None,
     };
-    let join = |first: &[u64], rest: Vec<u64>| first.iter().copied().chain(rest).map(|len| len as u16).collect();
+    let join =
+        |first: &[u64], rest: Vec<u64>| first.iter().copied().chain(rest).map(|len| len as u16).collect();
     Some([join(first, rest), join(first_answer, answers)])
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::arena::{Arena, Job};
 use crate::cli::Failure;
+use crate::cli::cores::CpuSet;
 use crate::config::bench::Checksums;
 use crate::dpdk::cable::create_ring_pair;
 use crate::dpdk::eal::Eal;
@@ -47,8 +48,7 @@ impl Rings {
         let pool = Mempool::create(&eal, "frames", &plan, -1).map_err(Failure::run)?;
         let open = |end: &str| -> Result<Port, Failure> {
             let name = format!("net_ring_bench{end}");
-            let info = port::find(&eal, &name)
-                .ok_or_else(|| Failure::run(format!("the port {name} did not appear: please report it")))?;
+            let info = port::find(&eal, &name).map_err(Failure::run)?;
             let config = PortConfig { mtu: Some(mtu), offloads: false, ..PortConfig::default() };
             let mut port = Port::configure(&eal, &info, config, &pool).map_err(Failure::run)?;
             port.start().map_err(Failure::run)?;
@@ -73,8 +73,10 @@ impl Arena for Rings {
 
     fn queues(&mut self) -> Result<[Queue; 2], Failure> {
         self.counters = Default::default();
-        let mut queues =
-            self.queues.take().ok_or_else(|| Failure::run("the ports' queues are in use: please report it"))?;
+        let mut queues = self
+            .queues
+            .take()
+            .ok_or_else(|| Failure::run("the ports' queues are in use: please report it"))?;
         for (queue, counters) in queues.iter_mut().zip(&self.counters) {
             queue.count_in(counters.clone());
         }
@@ -105,7 +107,9 @@ impl Arena for Rings {
             match ended {
                 Ended::With(_) => {}
                 Ended::Panicked(message) => {
-                    return Err(Failure::run(format!("the loop on core {core} failed: {message}; please report it")));
+                    return Err(Failure::run(format!(
+                        "the loop on core {core} failed: {message}; please report it"
+                    )));
                 }
                 Ended::NotStarted => {
                     return Err(Failure::run(format!("the loop on core {core} did not start")));
@@ -146,4 +150,21 @@ impl Arena for Rings {
         self.eal.cleanup().map_err(Failure::run)?;
         Ok(returned.to_string())
     }
+}
+
+/// EAL's words where nobody gave any: no device, memory of its own, and as many cores as are used.
+pub(super) fn words(cores: u32, online: &CpuSet) -> Vec<String> {
+    let list: Vec<String> = online.iter().take(cores as usize).map(|cpu| cpu.to_string()).collect();
+    let memory: &[&str] =
+        if free_hugepages() >= PAGES { &["--in-memory"] } else { &["--no-huge", "--no-shconf", "-m", "128"] };
+    let fixed = ["--no-pci", "--no-telemetry"].iter().chain(memory).map(|word| (*word).to_owned());
+    ["-l".to_owned(), list.join(",")].into_iter().chain(fixed).collect()
+}
+
+/// Pages of 2 MiB that the pool of frames and EAL itself take.
+const PAGES: u64 = 64;
+
+fn free_hugepages() -> u64 {
+    let text = std::fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
+    text.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
 }

@@ -1,0 +1,26 @@
+//! What a document says of the machine and the programs.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use crate::telemetry::run::Machine;
+
+/// The machine, as far as the system tells.
+pub fn machine(cpus: usize, tsc_hz: u64, pages: String) -> Machine {
+    let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let info = text("/proc/cpuinfo");
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    Machine {
+        cpu: model.map(|(_, name)| name.trim().to_owned()).unwrap_or_default(),
+        cpus: cpus as u32,
+        tsc_hz,
+        kernel: text("/proc/sys/kernel/osrelease").trim().to_owned(),
+        pages,
+    }
+}
+
+/// Programs and libraries with their versions.
+pub fn versions() -> BTreeMap<String, String> {
+    let pairs = [("dpdk-tcp", env!("CARGO_PKG_VERSION")), ("dpdk", env!("DPDK_TCP_DPDK_VERSION"))];
+    pairs.into_iter().map(|(name, version)| (name.to_owned(), version.to_owned())).collect()
+}

@@ -1,0 +1,74 @@
+//! Where a measurement goes second by second: the terminal, a CSV file, an HdrHistogram log.
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::Failure;
+use super::desk::Show;
+use crate::config::output::Output;
+use crate::telemetry::collect::Ready;
+use crate::telemetry::csv::{RunId, Table};
+use crate::telemetry::hdr_log::HdrLog;
+
+/// The places.
+pub struct Sink {
+    csv: Option<Table<BufWriter<File>>>,
+    hdr_log: Option<HdrLog<BufWriter<File>>>,
+    run: RunId,
+    /// Lines on the terminal at all.
+    live: bool,
+    terminal: bool,
+}
+
+/// Makes a file of results.
+pub fn create(path: &Path) -> Result<BufWriter<File>, Failure> {
+    let file = File::create(path).map_err(|error| {
+        Failure::run(format!("{} cannot be written: {error}; name another file", path.display()))
+    })?;
+    Ok(BufWriter::new(file))
+}
+
+impl Sink {
+    /// Makes the files.
+    ///
+    /// # Errors
+    /// One cannot be made.
+    pub fn open(output: &Output, live: bool) -> Result<Sink, Failure> {
+        let csv = output.csv.as_deref().map(create).transpose()?.map(Table::new);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let begin = |out| HdrLog::begin(out, now, &[concat!("dpdk-tcp ", env!("CARGO_PKG_VERSION"))]);
+        let hdr_log = output.hdr_log.as_deref().map(create).transpose()?.map(begin).transpose();
+        let hdr_log = hdr_log.map_err(Failure::run)?;
+        let run = RunId { profile: String::new(), concurrency: None, rate: None, repeat: 0 };
+        Ok(Sink { csv, hdr_log, run, live, terminal: io::stdout().is_terminal() })
+    }
+}
+
+impl Show for Sink {
+    fn begin(&mut self, run: &RunId) {
+        self.run = run.clone();
+    }
+
+    fn moment(&mut self, ready: &Ready) {
+        if let Some(csv) = &mut self.csv {
+            // A full disk ends no measurement; the file is short then.
+            let _ = csv.second(&self.run, &ready.second);
+        }
+        if let Some(log) = &mut self.hdr_log {
+            let _ = log.interval(ready.from_ns, ready.to_ns, &ready.latencies);
+        }
+        if self.live {
+            let second = &ready.second;
+            let _ = writeln!(
+                io::stdout(),
+                "{:>6.1}s {:<8} {:>12.0}/s",
+                second.at_s,
+                second.phase,
+                second.connections_per_second
+            );
+        }
+        let _ = self.terminal;
+    }
+}
