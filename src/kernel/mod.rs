@@ -32,7 +32,7 @@ const PIECE: usize = 64 * 1024;
 /// Pieces of one connection in a pass, so that a fast stream does not keep the others waiting.
 const PIECES_PER_PASS: usize = 8;
 /// Events, and connections that go on without one, in a pass: few, since all of them have the pass's time.
-const EVENTS_PER_PASS: usize = 128;
+const EVENTS_PER_PASS: usize = 64;
 
 /// What an event names: a place, and whose it was when the event was asked for. A socket may be closed, and its
 /// place given to another, while events of it still wait in the same batch.

@@ -167,7 +167,8 @@ impl Server {
     }
 
     /// The account so far: accepted connections are attempted and established, requests and replies are those of
-    /// reply and http, and a connection is closed by [`Way::Fin`] where this end closed first.
+    /// reply and http, and a connection is closed as [`fin`](crate::stats::account::Way::Fin) where
+    /// this end closed first, and as `peer` otherwise.
     pub fn account(&self) -> &Tally {
         self.table.account()
     }

@@ -26,7 +26,7 @@ impl Running {
         let (mut server, address) = serve(service);
         let drains = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&drains);
-        let thread = thread::spawn(move || run(&mut server, &told));
+        let thread = thread::spawn(move || run(service, &mut server, &told));
         Running { address, drains, thread }
     }
 
@@ -48,12 +48,16 @@ impl Running {
     }
 }
 
-fn run(server: &mut Server, told: &AtomicBool) -> Tally {
+fn run(service: Serve, server: &mut Server, told: &AtomicBool) -> Tally {
     let clock = Clock::start();
     let mut drains = false;
     while !server.is_drained() {
         let _ = server.pass(clock.ns());
-        assert_eq!(server.account().check(), Ok(()));
+        let account = server.account();
+        assert_eq!(account.check(), Ok(()));
+        let kept = account.octets_received.saturating_sub(account.octets_sent);
+        // No more is read than can be sent back.
+        assert!(service != Serve::Echo || kept <= account.established * 65_536, "{kept}");
         if told.load(Ordering::Relaxed) && !drains {
             drains = true;
             server.drain(300 * MS);
@@ -102,9 +106,8 @@ fn echo_gives_back_all_even_to_a_reader_that_comes_late() {
         writer.write_all(&sent).unwrap();
         writer.shutdown(Shutdown::Write).unwrap();
     });
-    // By then all buffers between here and there are full.
+    // By then the buffers between here and there are full.
     thread::sleep(Duration::from_millis(200));
-    assert!(!writing.is_finished(), "the server takes no more than it can send back");
     assert!(rest(&mut stream) == text);
     writing.join().unwrap();
     let account = server.end();
@@ -216,7 +219,7 @@ fn a_drain_lets_services_end_as_they_can_and_resets_the_rest() {
     take(&mut between, len);
     let mut within = http.connect();
     within.write_all(&GET[..10]).unwrap();
-    thread::sleep(Duration::from_millis(50));
+    thread::sleep(Duration::from_millis(100));
     http.drain();
     assert!(rest(&mut between).is_empty(), "it is closed between two requests");
     within.write_all(&GET[10..]).unwrap();
