@@ -21,8 +21,8 @@ const LOOK: Duration = Duration::from_millis(2);
 
 /// Is shown every moment that all loops have reached.
 pub trait Show: Send {
-    /// A run begins.
-    fn begin(&mut self, run: &RunId);
+    /// A run begins that takes so many seconds, as far as that is known.
+    fn begin(&mut self, run: &RunId, length_s: Option<f64>);
 
     /// One moment.
     fn moment(&mut self, ready: &Ready);
@@ -141,7 +141,8 @@ impl Reporter {
 
     fn report(&mut self, assignment: Assignment) {
         let Assignment { run, plan, mailboxes, signals, over, result } = assignment;
-        self.show.begin(&run);
+        let end_ns = plan.schedule.end_ns();
+        self.show.begin(&run, (end_ns > 0).then_some(end_ns as f64 / 1e9));
         let mut collector = Collector::new(plan);
         let mut failed = None;
         let (mut caught, mut latest_ns) = (0, 0);

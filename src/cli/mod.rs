@@ -47,6 +47,13 @@ impl Failure {
     }
 }
 
+/// Prints a block at once, so that whoever reads a pipe sees it.
+fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    // Nobody listens any more: the run goes on.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
 /// Runs the program with its words (without its own name).
 pub fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
     let words: Result<Vec<String>, OsString> = words.map(OsString::into_string).collect();

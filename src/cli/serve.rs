@@ -76,11 +76,11 @@ pub(super) fn run(
     let left_at_once = status.load(Ordering::SeqCst) != 0;
     if !left_at_once {
         let (all, levels) = (watch::snapshot(&loops), watch::levels(&loops));
-        watch::say(&text::account(started.elapsed(), &all, levels, options.stack.time_wait));
+        super::say(&text::account(started.elapsed(), &all, levels, options.stack.time_wait));
         for port in session.watched() {
-            watch::say(&text::port_account(&port.name, &port.losses()));
+            super::say(&text::port_account(&port.name, &port.losses()));
         }
-        text::advice(&all).iter().for_each(|sentence| watch::say(&format!("  {sentence}\n")));
+        text::advice(&all).iter().for_each(|sentence| super::say(&format!("  {sentence}\n")));
     }
     session.close(eal)?;
     failures_of(&ended)?;
@@ -295,7 +295,7 @@ impl Session {
             port.close().map_err(Failure::run)?;
         }
         let returned = self.pool.check_returned().map_err(Failure::run)?;
-        watch::say(&format!("  {returned}\n"));
+        super::say(&format!("  {returned}\n"));
         drop(self.pool);
         eal.cleanup().map_err(Failure::run)
     }

@@ -1,7 +1,7 @@
 //! Where a measurement goes second by second: the terminal, a CSV file, an HdrHistogram log.
 
 use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,15 +11,16 @@ use crate::config::output::Output;
 use crate::telemetry::collect::Ready;
 use crate::telemetry::csv::{RunId, Table};
 use crate::telemetry::hdr_log::HdrLog;
+use crate::telemetry::live::{Live, Screen};
 
 /// The places.
 pub struct Sink {
     csv: Option<Table<BufWriter<File>>>,
     hdr_log: Option<HdrLog<BufWriter<File>>>,
     run: RunId,
-    /// Lines on the terminal at all.
-    live: bool,
-    terminal: bool,
+    /// How it is shown second by second, if it is.
+    screen: Option<Screen>,
+    live: Live,
 }
 
 /// Makes a file of results.
@@ -42,13 +43,23 @@ impl Sink {
         let hdr_log = output.hdr_log.as_deref().map(create).transpose()?.map(begin).transpose();
         let hdr_log = hdr_log.map_err(Failure::run)?;
         let run = RunId { profile: String::new(), concurrency: None, rate: None, repeat: 0 };
-        Ok(Sink { csv, hdr_log, run, live, terminal: io::stdout().is_terminal() })
+        let screen = live.then(screen);
+        Ok(Sink { csv, hdr_log, run, screen, live: Live::new(Screen::Lines, "", None) })
     }
 }
 
+/// How the run is shown: on a terminal in as many columns as it has, or as most have.
+fn screen() -> Screen {
+    let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).unwrap_or(80);
+    if io::stdout().is_terminal() { Screen::Terminal { columns } } else { Screen::Lines }
+}
+
 impl Show for Sink {
-    fn begin(&mut self, run: &RunId) {
+    fn begin(&mut self, run: &RunId, length_s: Option<f64>) {
         self.run = run.clone();
+        if let Some(screen) = self.screen {
+            self.live = Live::new(screen, &run.title(), length_s);
+        }
     }
 
     fn moment(&mut self, ready: &Ready) {
@@ -59,16 +70,12 @@ impl Show for Sink {
         if let Some(log) = &mut self.hdr_log {
             let _ = log.interval(ready.from_ns, ready.to_ns, &ready.latencies);
         }
-        if self.live {
-            let second = &ready.second;
-            let _ = writeln!(
-                io::stdout(),
-                "{:>6.1}s {:<8} {:>12.0}/s",
-                second.at_s,
-                second.phase,
-                second.connections_per_second
-            );
+        if self.screen.is_some() {
+            super::say(&self.live.second(&ready.second));
         }
-        let _ = self.terminal;
+    }
+
+    fn over(&mut self) {
+        self.live.leave();
     }
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::say;
 use crate::dpdk::port::{Link, Watch};
 use crate::engine::control::Control;
 use crate::stats::counters::Counters;
@@ -123,13 +124,6 @@ fn wait(runs: &Receiver<Run>, signals: &mut Signals) -> Option<Run> {
             let _ = signal_hook::low_level::emulate_default_handler(signal);
         }
     }
-}
-
-/// Prints a block at once, so that whoever reads a pipe sees it.
-pub fn say(text: &str) {
-    let mut out = io::stdout().lock();
-    // Nobody listens any more: the run goes on.
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 fn watch(run: &Run, signals: &mut Signals) {

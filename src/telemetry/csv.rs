@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::run::Second;
+use super::run::{Run, Second};
 
 /// Which run a line belongs to; its first columns.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
@@ -17,6 +17,14 @@ pub struct RunId {
     pub rate: Option<f64>,
     /// The number of the repeat, from 1.
     pub repeat: u32,
+}
+
+impl RunId {
+    /// The run in words.
+    pub fn title(&self) -> String {
+        let RunId { profile, concurrency, rate, .. } = self.clone();
+        Run { profile, concurrency, rate, ..Run::default() }.title()
+    }
 }
 
 /// Writes lines.

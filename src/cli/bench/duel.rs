@@ -316,7 +316,9 @@ impl Floor {
             }
         }
         // The last frames, which nobody answers.
-        (0..100).for_each(|_| drop(server.pass()));
+        (0..100).for_each(|_| {
+            server.pass();
+        });
         let each = |cycles| cycles as f64 / FLOOR_CONVERSATIONS as f64;
         let cycles = client.is_done().then(|| busy.cycles.map(each));
         Some(([client.into_queue(), server.into_queue()], cycles))
@@ -341,7 +343,9 @@ impl Floor {
         while !over.load(Ordering::Acquire) {
             (0..1_000).for_each(|_| busy.count(0, server.pass()));
         }
-        (0..100).for_each(|_| drop(server.pass()));
+        (0..100).for_each(|_| {
+            server.pass();
+        });
         let cycles = server.is_done().then(|| busy.cycles[0] as f64 / FLOOR_CONVERSATIONS as f64);
         Some((server.into_queue(), cycles))
     }

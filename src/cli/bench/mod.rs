@@ -16,7 +16,7 @@ use memory::Memory;
 use super::cores::CpuSet;
 use super::desk::Desk;
 use super::sink::{self, Sink};
-use super::{Failure, machine, watch};
+use super::{Failure, machine};
 use crate::base::cycles::Cycles;
 use crate::config::bench::{BenchOptions, Checksums, Link, MTU};
 use crate::config::load::LoadOptions;
@@ -25,6 +25,7 @@ use crate::telemetry::collect::Facts;
 use crate::telemetry::csv::RunId;
 use crate::telemetry::figures::SideFacts;
 use crate::telemetry::json;
+use crate::telemetry::report::report;
 use crate::telemetry::run::{Document, Run, SCHEMA};
 
 /// Runs the command; `command` is the whole command line.
@@ -110,7 +111,8 @@ fn on<A: Arena>(
         device: arena.device(),
         runs,
     };
-    watch::say(&format!("{}\n", arena.close()?));
+    super::say(&format!("{}\n", report(&document.runs, &[], false)));
+    super::say(&format!("{}\n", arena.close()?));
     if let Some(path) = &options.output.json {
         json::write(&document, sink::create(path)?).map_err(Failure::run)?;
     }

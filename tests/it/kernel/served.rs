@@ -92,7 +92,7 @@ fn answer_len(server: &Running) -> usize {
 #[test]
 fn each_service_of_the_engine_is_served() {
     let served = Service::ALL.map(Serve::from);
-    assert_eq!(served, [Serve::Echo, Serve::Discard, Serve::Chargen, Serve::Http]);
+    assert_eq!(served, [Serve::Echo, Serve::Discard, Serve::Chargen, Serve::Http, Serve::Reply]);
 }
 
 #[test]
