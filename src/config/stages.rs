@@ -161,4 +161,11 @@ duration = 2.5
         );
         refused("[[stage]]\nrate = 1\nrate = 2\n", 3, "duplicate key");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_or_refused_without_a_panic(text in "(\\[\\[stage\\]\\]\n|rate|ramp|=|[0-9.\"k\n]|.){0,24}") {
+            let _ = read("load.toml", &text);
+        }
+    }
 }

@@ -202,10 +202,7 @@ pub fn slots_needed(load: &LoadOptions) -> u32 {
     let certain = life(load).unwrap_or(Duration::from_nanos(load.schedule.end_ns()));
     let replies = load.reply_timeout.saturating_mul(load.talk.requests.max(1));
     let worst = certain.saturating_add(load.connect_timeout).saturating_add(replies);
-    // A closed loop's stages do not depend on the time.
-    let by_level = load.schedule.stages.iter().filter(|stage| stage.rate.is_none());
-    let closed = by_level.map(|stage| open_in(stage, worst)).max().unwrap_or(0);
-    let needed = open(load, certain).max(open(load, worst).min(SLOTS_FOR_STALLS)).max(closed);
+    let needed = open(load, certain).max(open(load, worst).min(SLOTS_FOR_STALLS));
     u32::try_from(needed.clamp(1, CONNECTIONS_MAX)).unwrap_or(1)
 }
 

@@ -213,7 +213,7 @@ impl BenchArgs {
 }
 
 /// Options for targets, which a server in the same process does not have.
-const OF_THE_WIRE: &[&str] = &[
+pub(super) const OF_THE_WIRE: &[&str] = &[
     "addr",
     "gateway",
     "neighbour",
@@ -232,7 +232,7 @@ const OF_THE_WIRE: &[&str] = &[
 ];
 
 /// Options for both ends in one process.
-const OF_HERE: &[&str] = &["link", "cores", "checksums", "tx-burst"];
+pub(super) const OF_HERE: &[&str] = &["link", "cores", "checksums", "tx-burst"];
 
 impl MaxRateArgs {
     fn checked(self, given: &Given, outside: &Outside<'_>) -> Result<MaxRateOptions, ConfigError> {
@@ -252,7 +252,7 @@ impl MaxRateArgs {
 
     fn ourselves(self, given: &Given, outside: &Outside<'_>) -> Result<Against, ConfigError> {
         given.refuse(OF_THE_WIRE, "is for targets on the wire, and self is none")?;
-        let time_wait = self.stack.time_wait_given().or(TIME_WAIT);
+        let time_wait = self.stack.time_wait.or(TIME_WAIT);
         let (shape, defaults) = (self.shape(), defaults(time_wait));
         let asked: Asked = self.talk.asked(shape, self.run.drain, outside)?;
         let options = BenchOptions {

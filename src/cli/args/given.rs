@@ -11,7 +11,7 @@ use crate::config::stack::Backend;
 pub(super) struct Given(Vec<String>);
 
 /// What the kernel decides by itself, or by settings of the whole machine.
-const OF_OUR_STACK: &[&str] = &[
+pub(super) const OF_OUR_STACK: &[&str] = &[
     "addr",
     "gateway",
     "neighbour",

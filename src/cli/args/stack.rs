@@ -66,7 +66,7 @@ pub(super) struct StackArgs {
     time_wait_max: Option<u32>,
 
     #[command(flatten)]
-    time_wait: TimeWaitArgs,
+    pub(super) time_wait: TimeWaitArgs,
 
     #[arg(long, value_name = "SIZE", help_heading = "Connections", default_value = "256k")]
     #[arg(value_parser = connection::send_buffer)]
@@ -103,11 +103,6 @@ impl StackArgs {
     /// 2 MSL; a minute where nobody says so.
     pub(super) fn time_wait(&self) -> Duration {
         self.time_wait.or(Duration::from_secs(60))
-    }
-
-    /// 2 MSL, if somebody said so.
-    pub(super) fn time_wait_given(&self) -> &TimeWaitArgs {
-        &self.time_wait
     }
 
     /// The stack, with these connections and TIME-WAIT records where nobody says so; the records follow from the

@@ -199,3 +199,20 @@ fn the_commands_are_those_that_clap_knows() {
     assert_eq!(known, COMMANDS);
     program.debug_assert();
 }
+
+#[test]
+fn what_is_refused_beside_another_option_are_options() {
+    fn names(command: &clap::Command) -> Vec<String> {
+        let own = command.get_arguments().filter_map(|arg| {
+            let long = arg.get_long()?;
+            // `Given` tells them by the names of their fields.
+            assert_eq!(arg.get_id().as_str().replace('_', "-"), long);
+            Some(long.to_owned())
+        });
+        own.chain(command.get_subcommands().flat_map(names)).collect()
+    }
+    let known = names(&Program::command());
+    for refused in [given::OF_OUR_STACK, bench::OF_THE_WIRE, bench::OF_HERE].concat() {
+        assert!(known.iter().any(|name| name == refused), "{refused}");
+    }
+}

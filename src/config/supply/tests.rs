@@ -95,7 +95,7 @@ fn an_open_loop_occupies_its_rate_times_what_is_known_of_a_life() {
 #[test]
 fn slots_follow_from_the_longest_life() {
     assert_eq!(slots_needed(&load(None, None, None, "fin")), 1);
-    assert_eq!(slots_needed(&load(None, Some("1M"), None, "fin")), 1_000_000);
+    assert_eq!(slots_needed(&load(None, Some("10M"), None, "fin")), 10_000_000);
     // 3 s to connect and 10 s to reply; ten seconds at that rate are the launches in all.
     assert_eq!(slots_needed(&load(Some("100"), None, None, "fin")), 1_000);
     let long = |rate| {

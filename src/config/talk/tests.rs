@@ -184,3 +184,10 @@ fn words_and_weights_are_read() {
     refused(requests("0"), "1 to 2147483648");
     refused(think("25h"), "0s to 1d");
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_way_to_close_is_read_or_refused_without_a_panic(text in "(fin|rst|peer|=|,|[0-9kG]){0,12}|.{0,12}") {
+        let _ = closes(&text);
+    }
+}
