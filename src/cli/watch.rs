@@ -1,7 +1,7 @@
 //! The control thread: signals, reports, the run's end. It never touches a connection; it reads counters and
 //! gauges and gives orders.
 
-use std::io::{self, Write};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
