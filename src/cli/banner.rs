@@ -8,7 +8,8 @@ pub(super) struct Banner {
     pub ports: Vec<String>,
     pub cores: Vec<String>,
     pub memory: Vec<String>,
-    pub services: String,
+    /// What is served, or done: its subject and its line.
+    pub last: (&'static str, String),
 }
 
 /// Prints the banner to stdout.
@@ -19,7 +20,7 @@ pub(super) fn print(banner: &Banner) {
             text += &format!("  {subject:<9}{line}\n");
         }
     }
-    text += &format!("  {:<9}{}\n", "services", banner.services);
+    text += &format!("  {:<9}{}\n", banner.last.0, banner.last.1);
     let mut out = io::stdout().lock();
     // Without a reader the run goes on.
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

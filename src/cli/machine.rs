@@ -19,6 +19,13 @@ pub fn machine(cpus: usize, tsc_hz: u64, pages: String) -> Machine {
     }
 }
 
+/// The pages that EAL has for frames: large ones where some are reserved.
+pub fn pages() -> String {
+    let reserved = fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages");
+    let any = reserved.is_ok_and(|text| text.trim() != "0");
+    if any { "hugetlb 2 MiB" } else { "4 KiB" }.to_owned()
+}
+
 /// Programs and libraries with their versions.
 pub fn versions() -> BTreeMap<String, String> {
     let pairs = [("dpdk-tcp", env!("CARGO_PKG_VERSION")), ("dpdk", env!("DPDK_TCP_DPDK_VERSION"))];

@@ -5,6 +5,8 @@ pub mod args;
 mod banner;
 mod bench;
 pub mod check;
+#[cfg(feature = "dpdk")]
+mod connect;
 pub mod cores;
 mod desk;
 pub mod eal_args;
@@ -12,6 +14,8 @@ mod machine;
 pub mod plan;
 #[cfg(feature = "dpdk")]
 mod serve;
+#[cfg(feature = "dpdk")]
+mod session;
 mod sink;
 #[cfg(feature = "dpdk")]
 mod watch;
@@ -23,6 +27,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use crate::config::connect::ConnectOptions;
 use crate::config::stack::Backend;
 use args::{Command, Exit};
 use cores::{CoreRequest, CpuSet};
@@ -85,7 +90,7 @@ fn dispatch(words: &[String]) -> Result<ExitCode, Failure> {
     };
     match command {
         Command::Check(options) => check(eal, &options),
-        Command::Connect(_) => Err(Failure::run("`connect` is not part of this build: use another one")),
+        Command::Connect(options) => connect(eal, &options, command_line(words), &online),
         Command::Bench(options) => bench::run(eal, &options, command_line(words), &online),
         Command::MaxRate(_) => Err(Failure::run("`bench` is not part of this build: use another one")),
         Command::Compare(_) if !eal.is_empty() => {
@@ -96,10 +101,7 @@ fn dispatch(words: &[String]) -> Result<ExitCode, Failure> {
             Failure::run("serve's --backend kernel and results are not part of this build: leave them out"),
         ),
         Command::Serve(options) => {
-            let request = cores::request(&eal).map_err(Failure::usage)?;
-            if let Some(request) = &request {
-                request.check(&online).map_err(Failure::usage)?;
-            }
+            let request = requested(&eal, &online)?;
             serve(eal, &options, request.as_ref(), &online)
         }
     }
@@ -144,6 +146,36 @@ fn check(eal: Vec<String>, options: &args::Serve) -> Result<ExitCode, Failure> {
     let findings = check::findings(&facts, &asked);
     check::print(&findings, &mut io::stdout().lock()).map_err(Failure::run)?;
     Ok(ExitCode::from(check::exit_status(&findings)))
+}
+
+#[cfg(feature = "dpdk")]
+fn connect(
+    eal: Vec<String>,
+    options: &ConnectOptions,
+    command: Vec<String>,
+    online: &CpuSet,
+) -> Result<ExitCode, Failure> {
+    let request = requested(&eal, online)?;
+    connect::run(eal, options, command, request.as_ref(), online)
+}
+
+#[cfg(not(feature = "dpdk"))]
+fn connect(
+    _eal: Vec<String>,
+    _options: &ConnectOptions,
+    _command: Vec<String>,
+    _online: &CpuSet,
+) -> Result<ExitCode, Failure> {
+    Err(Failure::run("this program was built without devices: build it with the feature `dpdk`"))
+}
+
+/// The cores that EAL's words ask for, which must be there.
+fn requested(eal: &[String], online: &CpuSet) -> Result<Option<CoreRequest>, Failure> {
+    let request = cores::request(eal).map_err(Failure::usage)?;
+    if let Some(request) = &request {
+        request.check(online).map_err(Failure::usage)?;
+    }
+    Ok(request)
 }
 
 #[cfg(feature = "dpdk")]

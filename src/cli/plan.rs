@@ -6,6 +6,7 @@ use crate::cli::args::Serve;
 use crate::config::connection::Congestion;
 use crate::config::imitate::{Imitate, Wscale};
 use crate::config::serve::SynCookies;
+use crate::config::stack::StackOptions;
 use crate::engine::limits::{Limits, MemoryPlan};
 use crate::tcp::arrives::listen::CookieMode;
 use crate::tcp::config::Config;
@@ -45,42 +46,58 @@ fn share(all: u32, loops: usize) -> u32 {
 /// The limits of each of `loops` shards.
 pub fn limits(options: &Serve, loops: usize) -> Limits {
     Limits {
-        connections: share(options.stack.max_connections, loops),
         listeners: u16::try_from(options.listen.len()).unwrap_or(u16::MAX),
         backlog: options.backlog,
         per_address: options.per_address,
-        send_buffer: options.stack.send_buffer,
-        time_wait_max: share(options.stack.time_wait_max, loops),
-        buffers: usize::try_from(options.stack.buffers).unwrap_or(usize::MAX) / loops.max(1),
         resets_per_second: share(options.rst_rate.per_second, loops),
         reset_burst: share(options.rst_rate.burst, loops),
-        burst: options.stack.burst,
         syn_cookies: match options.syn_cookies {
             SynCookies::Auto => CookieMode::Auto,
             SynCookies::Always => CookieMode::Always,
             SynCookies::Never => CookieMode::Never,
         },
+        ..stack_limits(&options.stack, loops)
+    }
+}
+
+/// What every stack of ours is limited by, in each of `loops` shards.
+pub fn stack_limits(stack: &StackOptions, loops: usize) -> Limits {
+    Limits {
+        connections: share(stack.max_connections, loops),
+        send_buffer: stack.send_buffer,
+        time_wait_max: share(stack.time_wait_max, loops),
+        buffers: usize::try_from(stack.buffers).unwrap_or(usize::MAX) / loops.max(1),
+        burst: stack.burst,
         ..Limits::default()
     }
 }
 
 /// The protocol's settings.
 pub fn config(options: &Serve) -> Config {
-    let ip = ForIp { dscp: Dscp::new(options.stack.dscp).unwrap_or_default(), ttl: options.stack.ttl };
     let keep_alive = options.keep_alive.and_then(|asked| {
         KeepAlive::new(milliseconds(asked.idle), milliseconds(asked.interval), asked.probes)
     });
+    let stack = stack_config(&options.stack);
     Config {
-        congestion: match options.stack.congestion {
+        receive_buffer: options.receive_buffer,
+        user_timeout_ms: milliseconds(options.user_timeout),
+        settings: Settings { keep_alive, ..stack.settings },
+        ..stack
+    }
+}
+
+/// The protocol's settings that every stack of ours has.
+pub fn stack_config(stack: &StackOptions) -> Config {
+    let ip = ForIp { dscp: Dscp::new(stack.dscp).unwrap_or_default(), ttl: stack.ttl };
+    Config {
+        congestion: match stack.congestion {
             Congestion::Cubic => Algorithm::Cubic,
             Congestion::Reno => Algorithm::Reno,
         },
-        receive_buffer: options.receive_buffer,
-        user_timeout_ms: milliseconds(options.user_timeout),
         //= RTO-4
-        rto_min_ms: milliseconds(options.stack.rto_min),
-        settings: Settings { ip, keep_alive, ..Settings::default() },
-        ..Config::default().with_time_wait(options.stack.time_wait)
+        rto_min_ms: milliseconds(stack.rto_min),
+        settings: Settings { ip, ..Settings::default() },
+        ..Config::default().with_time_wait(stack.time_wait)
     }
 }
 
@@ -103,16 +120,16 @@ fn milliseconds(time: Duration) -> u32 {
 }
 
 /// Lines for the banner on the memory of all shards.
-pub fn memory_lines(plan: &MemoryPlan, options: &Serve, loops: usize) -> Vec<String> {
+pub fn memory_lines(plan: &MemoryPlan, stack: &StackOptions, loops: usize) -> Vec<String> {
     let loops = loops.max(1);
     vec![
         format!(
             "{} bytes a connection ({} of them), {} a half-open entry, {} a TIME-WAIT entry ({} of them)",
             plan.per_connection,
-            options.stack.max_connections,
+            stack.max_connections,
             plan.per_half_open,
             plan.per_time_wait,
-            options.stack.time_wait_max
+            stack.time_wait_max
         ),
         format!(
             "{} MiB for data, {} MiB in all on {} {}",
@@ -172,7 +189,7 @@ mod tests {
         };
         let limits = limits(&options, 2);
         assert_eq!((limits.connections, limits.time_wait_max), (501, 2_002));
-        let lines = memory_lines(&limits.memory(), &options, 2);
+        let lines = memory_lines(&limits.memory(), &options.stack, 2);
         assert!(lines[0].contains("1001 of them") && lines[1].contains("2 loops"), "{lines:?}");
     }
 }

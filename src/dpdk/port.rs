@@ -279,6 +279,11 @@ impl Port {
         &self.shared.info.name
     }
 
+    /// The driver's name.
+    pub fn driver(&self) -> &str {
+        &self.shared.info.driver
+    }
+
     /// What the port does.
     pub fn caps(&self) -> Caps {
         Caps {

@@ -73,9 +73,9 @@ pub struct Tuple {
     pub target: SocketAddrV4,
 }
 
-/// Walks over all pairs, for ever.
+/// Pairs of some sources and some targets.
 #[derive(Clone, Debug)]
-pub struct Tuples {
+struct Group {
     sources: Vec<Addresses>,
     ports: Ports,
     targets: Vec<Target>,
@@ -83,26 +83,14 @@ pub struct Tuples {
     at: [u32; 6],
 }
 
-impl Tuples {
-    /// All pairs of these; none of the lists is empty. `start` chooses the source port to begin with.
-    pub fn new(sources: &[Addresses], ports: Ports, targets: &[Target], start: u32) -> Self {
-        let at = [0, 0, 0, 0, 0, start % ports.count()];
-        Tuples { sources: sources.to_vec(), ports, targets: targets.to_vec(), at }
-    }
-
-    /// How many pairs there are.
-    pub fn pairs(&self) -> u64 {
+impl Group {
+    fn pairs(&self) -> u64 {
         let sources: u64 = self.sources.iter().map(|s| u64::from(s.count)).sum();
         let targets: u64 =
             self.targets.iter().map(|t| u64::from(t.addresses.count) * u64::from(t.ports.count())).sum();
         sources.saturating_mul(targets).saturating_mul(u64::from(self.ports.count()))
     }
-}
 
-impl Iterator for Tuples {
-    type Item = Tuple;
-
-    /// The next pair; `None` only where a list is empty.
     fn next(&mut self) -> Option<Tuple> {
         let [target, address, port, source, source_address, source_port] = self.at;
         let to = self.targets.get(target as usize)?;
@@ -129,6 +117,48 @@ impl Iterator for Tuples {
             *place = 0;
         }
         Some(tuple)
+    }
+}
+
+/// Walks over all pairs, for ever.
+#[derive(Clone, Debug)]
+pub struct Tuples {
+    groups: Vec<Group>,
+    turn: usize,
+}
+
+impl Tuples {
+    /// All pairs of these; none of the lists is empty. `start` chooses the source port to begin with.
+    pub fn new(sources: &[Addresses], ports: Ports, targets: &[Target], start: u32) -> Self {
+        let at = [0, 0, 0, 0, 0, start % ports.count()];
+        Tuples {
+            groups: vec![Group { sources: sources.to_vec(), ports, targets: targets.to_vec(), at }],
+            turn: 0,
+        }
+    }
+
+    /// The pairs of all of these, taken in turn: not every source leads to every target.
+    pub fn join(all: Vec<Tuples>) -> Self {
+        Tuples { groups: all.into_iter().flat_map(|one| one.groups).collect(), turn: 0 }
+    }
+
+    /// How many pairs there are.
+    pub fn pairs(&self) -> u64 {
+        self.groups.iter().map(Group::pairs).sum()
+    }
+}
+
+impl Iterator for Tuples {
+    type Item = Tuple;
+
+    /// The next pair; `None` only where there is none.
+    fn next(&mut self) -> Option<Tuple> {
+        let tuple = self.groups.get_mut(self.turn)?.next();
+        self.turn += 1;
+        if self.turn == self.groups.len() {
+            self.turn = 0;
+        }
+        tuple
     }
 }
 
@@ -160,6 +190,19 @@ mod tests {
             assert!(seen.insert((tuple.source, tuple.source_port, tuple.target)), "{tuple:?}");
         }
         assert_eq!(tuples.next(), Some(first));
+    }
+
+    #[test]
+    fn groups_take_turns() {
+        let to = |last| Target { addresses: addresses(last, 1), ports: Ports::one(80) };
+        let group =
+            |from, last| Tuples::new(&[addresses(from, 1)], Ports { first: 7, last: 8 }, &[to(last)], 0);
+        let tuples = Tuples::join(vec![group(1, 9), group(2, 10)]);
+        assert_eq!(tuples.pairs(), 4);
+        let seen: Vec<_> =
+            tuples.take(4).map(|t| (t.source.octets()[3], t.target.ip().octets()[3])).collect();
+        assert_eq!(seen, [(1, 9), (2, 10), (1, 9), (2, 10)]);
+        assert!(Tuples::join(Vec::new()).next().is_none());
     }
 
     #[test]

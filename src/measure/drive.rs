@@ -18,6 +18,8 @@ pub struct Signals {
     leave: AtomicBool,
     /// The counter when the run began; 0 before.
     origin: AtomicU64,
+    /// Clients that could begin.
+    ready: AtomicU64,
     /// Clients that are done.
     done: AtomicU64,
 }
@@ -48,26 +50,41 @@ impl Signals {
     }
 }
 
-/// Turns until a side can begin. The last answer: [`Readiness::Waiting`] where it had to leave before.
+/// Turns until a side and all `clients` can begin. The last answer: [`Readiness::Waiting`] where it had to leave before.
 fn prepare<S: Side>(
     runner: &mut Runner<S>,
     clock: &Cycles,
     signals: &Signals,
+    clients: u64,
     mut also: impl FnMut(u64) -> u64,
 ) -> Readiness {
     let mut at = clock.now();
+    let mut ready = false;
     loop {
         at = also(runner.turn(at));
-        let readiness = runner.side().readiness(clock.scale().at(at));
-        if readiness != Readiness::Waiting || signals.must_leave() || signals.stop.load(Ordering::Relaxed) {
-            return readiness;
+        if signals.must_leave() || signals.stop.load(Ordering::Relaxed) {
+            return Readiness::Waiting;
+        }
+        if !ready {
+            match runner.side().readiness(clock.scale().at(at)) {
+                Readiness::Waiting => {}
+                Readiness::Ready => {
+                    ready = true;
+                    signals.ready.fetch_add(1, Ordering::AcqRel);
+                }
+                never => return never,
+            }
+        }
+        if ready && signals.ready.load(Ordering::Acquire) >= clients {
+            return Readiness::Ready;
         }
     }
 }
 
-/// Runs a client to its end. `clients` begin together: the first that is ready waits for the others.
-pub fn client<S: Side>(runner: &mut Runner<S>, clock: &Cycles, signals: &Signals) -> Readiness {
-    let readiness = prepare(runner, clock, signals, |at| at);
+/// Runs a client to its end. All `clients` begin together: those that are ready wait for the others, and when one
+/// cannot begin none does.
+pub fn client<S: Side>(runner: &mut Runner<S>, clock: &Cycles, signals: &Signals, clients: u64) -> Readiness {
+    let readiness = prepare(runner, clock, signals, clients, |at| at);
     if readiness == Readiness::Ready {
         let origin = begin(clock, signals);
         runner.begin(origin);
@@ -107,7 +124,7 @@ pub fn in_turn<C: Side, S: Side>(
     clock: &Cycles,
     signals: &Signals,
 ) -> Readiness {
-    let readiness = prepare(client, clock, signals, |at| server.turn(at));
+    let readiness = prepare(client, clock, signals, 1, |at| server.turn(at));
     if readiness == Readiness::Ready {
         let origin = begin(clock, signals);
         client.begin(origin);

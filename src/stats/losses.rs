@@ -25,6 +25,14 @@ impl Losses {
         ]
     }
 
+    /// Adds what another port lost.
+    pub fn add(&mut self, other: &Losses) {
+        self.rx_missed += other.rx_missed;
+        self.rx_no_frame += other.rx_no_frame;
+        self.rx_errors += other.rx_errors;
+        self.tx_errors += other.tx_errors;
+    }
+
     /// What was lost since `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Losses) -> Losses {

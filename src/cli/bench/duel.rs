@@ -201,7 +201,7 @@ fn two_cores<A: Arena>(
     let is_over = over.clone();
     let near: Job = Box::new(move || {
         let bout = near_bout;
-        let readiness = drive::client(&mut client, &bout.clock, &bout.signals);
+        let readiness = drive::client(&mut client, &bout.clock, &bout.signals, 1);
         hand_over(&mut client);
         let shortened = client.side().worker().shard().time_wait_shortened_ms();
         let Some(queue) = client.into_side().into_queues().pop() else { return };

@@ -1,0 +1,336 @@
+//! The command `connect` over DPDK: a client on each core that has a port from which a target can be reached.
+
+use std::net::IpAddr;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::banner::{self, Banner};
+use super::bench::experiment;
+use super::cores::{CoreRequest, CpuSet};
+use super::desk::Desk;
+use super::session::{self, Session};
+use super::sink::{self, Sink};
+use super::{Failure, machine, plan};
+use crate::app::client::{Client, Order};
+use crate::base::cycles::Cycles;
+use crate::config::connect::ConnectOptions;
+use crate::config::load::LoadOptions;
+use crate::config::supply::{self, Supply};
+use crate::config::targets::target_text;
+use crate::dpdk::eal::Eal;
+use crate::dpdk::lcore::{self, Ended, Job};
+use crate::dpdk::queue::Queue;
+use crate::engine::control::Control;
+use crate::engine::limits::Limits;
+use crate::engine::shard::Shard;
+use crate::engine::worker::Worker;
+use crate::inet::neighbour::NEIGHBOURS_MAX;
+use crate::load::schedule::Share;
+use crate::load::tuples::{Addresses, Target, Tuples};
+use crate::measure::drive::{self, Signals};
+use crate::measure::runner::Runner;
+use crate::measure::side::{Engine, Readiness};
+use crate::stats::counters::Counters;
+use crate::stats::interval::Mailbox;
+use crate::telemetry::collect::{Facts, Plan as Collecting, Role, SidePlan};
+use crate::telemetry::csv::RunId;
+use crate::telemetry::figures::SideFacts;
+use crate::telemetry::json;
+use crate::telemetry::report::report;
+use crate::telemetry::run::{Device, Document, Run, SCHEMA};
+
+/// How long the last interval of a loop may wait for the reporter.
+const REPORT_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Runs the command; `command` is the whole command line.
+pub(super) fn run(
+    eal_words: Vec<String>,
+    options: &ConnectOptions,
+    command: Vec<String>,
+    cores: Option<&CoreRequest>,
+    online: &CpuSet,
+) -> Result<ExitCode, Failure> {
+    session::enough_memory(&limits(options, 1).memory(), options.stack.max_connections)?;
+    let sink = Sink::open(&options.output, options.stats_interval.is_some())?;
+    let desk = Desk::open(session::control_cpu(cores, online), Box::new(sink)).map_err(Failure::run)?;
+    let eal = Eal::init(eal_words).map_err(Failure::run)?;
+    let session = Session::open(&eal, &options.stack)?;
+    let ways = Ways::of(&session, options)?;
+    banner::print(&banner(&session, options, &ways)?);
+    let clock = Cycles::start();
+    let run = measure(&eal, &session, options, &ways, &clock, &desk)?;
+    let document = Document {
+        schema: SCHEMA.to_owned(),
+        command,
+        versions: machine::versions(),
+        machine: machine::machine(online.len(), clock.hz(), machine::pages()),
+        device: device(&session),
+        runs: vec![run],
+    };
+    super::say(&format!("{}\n", report(&document.runs, &[], false)));
+    session.close(eal)?;
+    if let Some(path) = &options.output.json {
+        json::write(&document, sink::create(path)?).map_err(Failure::run)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn limits(options: &ConnectOptions, loops: usize) -> Limits {
+    Limits { listeners: 0, ..plan::stack_limits(&options.stack, loops) }
+}
+
+/// What one port leads to.
+struct Way {
+    place: usize,
+    sources: Vec<Addresses>,
+    targets: Vec<Target>,
+    /// Targets are on the port's link, each a neighbour; otherwise behind a router.
+    on_link: bool,
+}
+
+/// What all ports lead to.
+struct Ways(Vec<Way>);
+
+impl Ways {
+    /// Each target belongs to the port in whose subnet it lies, or to the one that leads to the router.
+    fn of(session: &Session, options: &ConnectOptions) -> Result<Ways, Failure> {
+        let gateway = options.stack.gateway.and_then(|gateway| session.place_of(gateway));
+        let mut ways: Vec<Way> = Vec::new();
+        for target in &options.targets {
+            let direct = session.place_of(IpAddr::V4(target.addresses.first));
+            let place = direct.or(gateway).ok_or_else(|| {
+                Failure::usage(format!(
+                    "no port leads to {}: give one an address in its subnet with --addr, or a router with --gateway",
+                    target_text(target)
+                ))
+            })?;
+            let on_link = direct.is_some();
+            match ways.iter_mut().find(|way| way.place == place && way.on_link == on_link) {
+                Some(way) => way.targets.push(*target),
+                None => {
+                    let sources = sources(session, options, place);
+                    ways.push(Way { place, sources, targets: vec![*target], on_link });
+                }
+            }
+        }
+        let hosts: u64 = ways
+            .iter()
+            .filter(|way| way.on_link)
+            .flat_map(|way| &way.targets)
+            .map(|target| u64::from(target.addresses.count))
+            .sum();
+        if hosts > NEIGHBOURS_MAX as u64 {
+            return Err(Failure::usage(format!(
+                "the targets are {hosts} hosts on our own links, and no more than {NEIGHBOURS_MAX} neighbours are \
+                 remembered: give a smaller prefix, or put them behind a --gateway"
+            )));
+        }
+        Ok(Ways(ways))
+    }
+
+    fn at<'a>(&'a self, places: &'a [usize]) -> impl Iterator<Item = &'a Way> {
+        self.0.iter().filter(|way| places.contains(&way.place))
+    }
+}
+
+/// The sources of a port: those of `--source` that lie in its subnet, those that lie in none where it is the first with
+/// a target, and without any its own addresses.
+fn sources(session: &Session, options: &ConnectOptions, place: usize) -> Vec<Addresses> {
+    let home =
+        |range: &&Addresses| session.place_of(IpAddr::V4(range.first)).is_none_or(|other| other == place);
+    let given: Vec<_> = options.sources.addresses.iter().filter(home).copied().collect();
+    if !given.is_empty() {
+        return given;
+    }
+    let own = session.addresses(place).filter_map(|(address, _)| match address {
+        IpAddr::V4(address) => Some(Addresses::one(address)),
+        IpAddr::V6(_) => None,
+    });
+    own.collect()
+}
+
+fn banner(session: &Session, options: &ConnectOptions, ways: &Ways) -> Result<Banner, Failure> {
+    let mut memory =
+        plan::memory_lines(&limits(options, session.loops()).memory(), &options.stack, session.loops());
+    memory.push(format!("{} bytes a connection for the client itself", Client::bytes_per_connection()));
+    memory.push(session.pool_line());
+    let targets: Vec<_> = options.targets.iter().map(target_text).collect();
+    let mut lines = Vec::new();
+    for way in &ways.0 {
+        let supply = Supply::of(&way.sources, 0, options.sources.ports, &way.targets);
+        lines.push(supply::tuples(&options.load, supply, options.stack.time_wait).map_err(Failure::usage)?);
+    }
+    let last = format!("{}; {}; seed {}", targets.join(" "), lines.join("; "), options.load.seed);
+    Ok(Banner {
+        dpdk: Eal::version(),
+        ports: session.port_lines(),
+        cores: session.core_lines(),
+        memory,
+        last: ("connect", last),
+    })
+}
+
+type Readings = Arc<Mutex<Vec<Readiness>>>;
+
+/// Runs the load on all loops that lead to a target.
+fn measure(
+    eal: &Eal,
+    session: &Session,
+    options: &ConnectOptions,
+    ways: &Ways,
+    clock: &Cycles,
+    desk: &Desk,
+) -> Result<Run, Failure> {
+    let load = &options.load;
+    let seats: Vec<_> = session.seats().filter(|seat| ways.at(seat.places).next().is_some()).collect();
+    let clients = seats.len() as u32;
+    let signals = Arc::new(Signals::default());
+    let readings = Readings::default();
+    let (mut jobs, mut mailboxes) = (Vec::new(), Vec::new());
+    for (index, seat) in (0..).zip(&seats) {
+        let mailbox = Arc::new(Mailbox::new());
+        let share = Share { index, of: clients };
+        let side = side(session, options, ways, seat.places, share, clock)?;
+        let marks: Vec<u64> =
+            load.schedule.measured().into_iter().flat_map(|range| [range.start, range.end]).collect();
+        let mut runner = Runner::new(side, clock.clone(), &marks, mailbox.clone());
+        let (clock, signals, readings) = (clock.clone(), signals.clone(), readings.clone());
+        let job: Job = Box::new(move || {
+            let readiness = drive::client(&mut runner, &clock, &signals, u64::from(clients));
+            readings.lock().unwrap_or_else(PoisonError::into_inner).push(readiness);
+            hand_over(&mut runner);
+            drop(runner.into_side().into_queues());
+            0
+        });
+        jobs.push((seat.lcore, job));
+        mailboxes.push((Role::Client, index, mailbox));
+    }
+    let collecting = Collecting {
+        schedule: load.schedule.clone(),
+        client: Some(SidePlan { loops: clients, engine: true }),
+        ..Collecting::default()
+    };
+    let id = run_id(load);
+    let reporting = desk.report(id.clone(), collecting, mailboxes, signals);
+    let ended = lcore::launch(eal, jobs).map_err(Failure::run);
+    let gathered = reporting.finish();
+    failed(&ended?)?;
+    begun(&readings.lock().unwrap_or_else(PoisonError::into_inner))?;
+    let collector = gathered
+        .ok_or_else(|| Failure::run("the reporter ended before the run did: please report it"))?
+        .map_err(Failure::run)?;
+    let memory = limits(options, session.loops()).memory();
+    let mut losses = crate::stats::losses::Losses::default();
+    session.watched().iter().for_each(|port| losses.add(&port.losses()));
+    let facts = Facts {
+        profile: id.profile,
+        concurrency: id.concurrency,
+        rate: id.rate,
+        repeat: 1,
+        cores: clients,
+        tsc_hz: clock.hz(),
+        time_wait_s: options.stack.time_wait.as_secs_f64(),
+        time_wait_shortened_s: None,
+        client: SideFacts {
+            bytes_per_connection: memory.per_connection as u64,
+            bytes_per_time_wait: memory.per_time_wait as u64,
+            floor_cycles_per_connection: None,
+            losses,
+        },
+        server: SideFacts::default(),
+    };
+    Ok(collector.finish(&facts))
+}
+
+fn run_id(load: &LoadOptions) -> RunId {
+    RunId {
+        profile: load.profile.name().to_owned(),
+        concurrency: load.schedule.concurrency_max().map(u64::from),
+        rate: load.schedule.rate_max(),
+        repeat: 1,
+    }
+}
+
+/// The client of one loop.
+fn side(
+    session: &Session,
+    options: &ConnectOptions,
+    ways: &Ways,
+    places: &[usize],
+    share: Share,
+    clock: &Cycles,
+) -> Result<Engine<Queue, Client>, Failure> {
+    let (load, now) = (&options.load, clock.instant());
+    let counters = Arc::new(Counters::default());
+    let mine = || ways.at(places);
+    let all: Vec<Addresses> = mine().flat_map(|way| way.sources.clone()).collect();
+    let ground = session.ground(places, &options.stack, &all, &counters, now)?;
+    let mut config = plan::stack_config(&options.stack);
+    config.settings.nodelay = true;
+    plan::imitate(&load.imitate, &mut config);
+    let start = load.seed as u32;
+    let tuples = mine().map(|way| Tuples::new(&way.sources, options.sources.ports, &way.targets, start));
+    let tuples = Tuples::join(tuples.collect());
+    let limits = limits(options, session.loops());
+    let shard = Shard::new(limits, config, ground.secrets, ground.locals, counters.clone(), now);
+    let client = Client::new(experiment::client(load, share, Order::Own), tuples, shard.slots(), now);
+    let control = Arc::new(Control::default());
+    let worker = Worker::new(ground.queues, ground.host, shard, client, control);
+    let hops = mine().flat_map(|way| {
+        let each = way.targets.iter().flat_map(|target| {
+            let count = if way.on_link { target.addresses.count } else { 1 };
+            (0..count).map(|n| IpAddr::V4(target.addresses.get(n)))
+        });
+        each.collect::<Vec<_>>()
+    });
+    Ok(Engine::new(worker, counters).towards(hops.collect()))
+}
+
+fn hand_over(runner: &mut Runner<Engine<Queue, Client>>) {
+    let started = Instant::now();
+    while !runner.finish() && started.elapsed() < REPORT_PATIENCE {
+        thread::yield_now();
+    }
+}
+
+fn failed(ended: &[(u32, Ended)]) -> Result<(), Failure> {
+    session::failures_of(ended)
+}
+
+/// Whether all loops could begin; the first that could not says why.
+fn begun(readings: &[Readiness]) -> Result<(), Failure> {
+    let worst = readings.iter().find(|one| !matches!(one, Readiness::Ready | Readiness::Waiting));
+    match worst.or(readings.first()) {
+        Some(Readiness::Ready) => Ok(()),
+        Some(Readiness::Lost) => Err(Failure::run(
+            "an address is used by another host already: give this one another --addr, or leave out --dad",
+        )),
+        Some(Readiness::Unresolved(address)) => Err(Failure::run(format!(
+            "nobody on the link says that {address}, or the router on the way to it, is his (ARP): look whether the \
+             host is up and in the same network, or name its MAC address with --neighbour"
+        ))),
+        Some(Readiness::NoRoute(address)) => Err(Failure::usage(format!(
+            "no way leads to {address}: give a port an address in its subnet with --addr, or a router with --gateway"
+        ))),
+        Some(Readiness::Waiting) | None => Err(Failure::run("interrupted before the clock started")),
+    }
+}
+
+fn device(session: &Session) -> Device {
+    let Some(port) = session.first() else { return Device::default() };
+    let caps = port.caps();
+    let checksums = match (caps.tx_tcp_checksum, caps.rx_checksum) {
+        (true, true) => "device, both ways",
+        (true, false) => "device, sent",
+        (false, true) => "device, received",
+        (false, false) => "software",
+    };
+    Device {
+        name: port.name().to_owned(),
+        driver: port.driver().to_owned(),
+        mtu: u32::from(caps.mtu),
+        checksums: checksums.to_owned(),
+    }
+}
