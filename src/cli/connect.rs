@@ -78,7 +78,7 @@ pub(super) fn run(
 }
 
 fn limits(options: &ConnectOptions, loops: usize) -> Limits {
-    Limits { listeners: 0, ..plan::stack_limits(&options.stack, loops) }
+    Limits { listeners: 0, closing_limited: false, ..plan::stack_limits(&options.stack, loops) }
 }
 
 /// What one port leads to.

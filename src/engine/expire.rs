@@ -56,7 +56,7 @@ impl Shard {
         //= LIM-8
         //= ATK-14
         let opened = self.slots.len().saturating_sub(self.half_open);
-        if opened < self.limits.crowded() {
+        if opened < self.limits.crowded() || !self.limits.closing_limited {
             return 0;
         }
         let surplus = self.closing.len().saturating_sub(self.limits.closing() as usize).min(EXPIRE_MAX);

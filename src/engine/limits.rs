@@ -69,6 +69,9 @@ pub struct Limits {
     pub syn_cookies: CookieMode,
     /// Fragments that wait for the rest of their datagrams (LIM-9).
     pub reassembly: reassembly::Limits,
+    /// Connections that only wait for their peers to close are reset where places are scarce (LIM-8). Not so where
+    /// each is measured.
+    pub closing_limited: bool,
     /// Frames that one call receives at most; 1 to 64.
     pub burst: usize,
     /// Frames that one call sends: so many are handed over as soon as they are built, the rest at the end of the pass;
@@ -91,6 +94,7 @@ impl Default for Limits {
             challenges_per_second: 1_000,
             syn_cookies: CookieMode::Auto,
             reassembly: reassembly::Limits::default(),
+            closing_limited: true,
             burst: 32,
             tx_burst: BURST_MAX,
         }

@@ -76,6 +76,7 @@ impl Spec {
         Limits {
             connections,
             listeners: 1,
+            closing_limited: false,
             backlog: 65_536.min(connections / 2),
             time_wait_max: self.time_wait_records(),
             syn_cookies: self.cookies,
