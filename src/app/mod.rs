@@ -10,6 +10,7 @@ mod echo;
 pub mod http;
 pub mod reply;
 pub mod tally;
+pub mod timed;
 
 use std::fmt;
 use std::str::FromStr;

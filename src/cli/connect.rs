@@ -3,8 +3,6 @@
 use std::net::IpAddr;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use super::banner::{self, Banner};
 use super::bench::experiment;
@@ -20,7 +18,7 @@ use crate::config::load::LoadOptions;
 use crate::config::supply::{self, Supply};
 use crate::config::targets::target_text;
 use crate::dpdk::eal::Eal;
-use crate::dpdk::lcore::{self, Ended, Job};
+use crate::dpdk::lcore::{self, Job};
 use crate::dpdk::queue::Queue;
 use crate::engine::control::Control;
 use crate::engine::limits::Limits;
@@ -39,10 +37,7 @@ use crate::telemetry::csv::RunId;
 use crate::telemetry::figures::SideFacts;
 use crate::telemetry::json;
 use crate::telemetry::report::report;
-use crate::telemetry::run::{Device, Document, Run, SCHEMA};
-
-/// How long the last interval of a loop may wait for the reporter.
-const REPORT_PATIENCE: Duration = Duration::from_secs(2);
+use crate::telemetry::run::{Document, Run, SCHEMA};
 
 /// Runs the command; `command` is the whole command line.
 pub(super) fn run(
@@ -66,7 +61,7 @@ pub(super) fn run(
         command,
         versions: machine::versions(),
         machine: machine::machine(online.len(), clock.hz(), machine::pages()),
-        device: device(&session),
+        device: session.device(),
         runs: vec![run],
     };
     super::say(&format!("{}\n", report(&document.runs, &[], false)));
@@ -200,7 +195,7 @@ fn measure(
         let job: Job = Box::new(move || {
             let readiness = drive::client(&mut runner, &clock, &signals, u64::from(clients));
             readings.lock().unwrap_or_else(PoisonError::into_inner).push(readiness);
-            hand_over(&mut runner);
+            runner.hand_over();
             drop(runner.into_side().into_queues());
             0
         });
@@ -216,14 +211,12 @@ fn measure(
     let reporting = desk.report(id.clone(), collecting, mailboxes, signals);
     let ended = lcore::launch(eal, jobs).map_err(Failure::run);
     let gathered = reporting.finish();
-    failed(&ended?)?;
+    session::failures_of(&ended?)?;
     begun(&readings.lock().unwrap_or_else(PoisonError::into_inner))?;
     let collector = gathered
         .ok_or_else(|| Failure::run("the reporter ended before the run did: please report it"))?
         .map_err(Failure::run)?;
     let memory = limits(options, session.loops()).memory();
-    let mut losses = crate::stats::losses::Losses::default();
-    session.watched().iter().for_each(|port| losses.add(&port.losses()));
     let facts = Facts {
         profile: id.profile,
         concurrency: id.concurrency,
@@ -237,7 +230,7 @@ fn measure(
             bytes_per_connection: memory.per_connection as u64,
             bytes_per_time_wait: memory.per_time_wait as u64,
             floor_cycles_per_connection: None,
-            losses,
+            losses: session.losses(),
         },
         server: SideFacts::default(),
     };
@@ -288,17 +281,6 @@ fn side(
     Ok(Engine::new(worker, counters).towards(hops.collect()))
 }
 
-fn hand_over(runner: &mut Runner<Engine<Queue, Client>>) {
-    let started = Instant::now();
-    while !runner.finish() && started.elapsed() < REPORT_PATIENCE {
-        thread::yield_now();
-    }
-}
-
-fn failed(ended: &[(u32, Ended)]) -> Result<(), Failure> {
-    session::failures_of(ended)
-}
-
 /// Whether all loops could begin; the first that could not says why.
 fn begun(readings: &[Readiness]) -> Result<(), Failure> {
     let worst = readings.iter().find(|one| !matches!(one, Readiness::Ready | Readiness::Waiting));
@@ -315,22 +297,5 @@ fn begun(readings: &[Readiness]) -> Result<(), Failure> {
             "no way leads to {address}: give a port an address in its subnet with --addr, or a router with --gateway"
         ))),
         Some(Readiness::Waiting) | None => Err(Failure::run("interrupted before the clock started")),
-    }
-}
-
-fn device(session: &Session) -> Device {
-    let Some(port) = session.first() else { return Device::default() };
-    let caps = port.caps();
-    let checksums = match (caps.tx_tcp_checksum, caps.rx_checksum) {
-        (true, true) => "device, both ways",
-        (true, false) => "device, sent",
-        (false, true) => "device, received",
-        (false, false) => "software",
-    };
-    Device {
-        name: port.name().to_owned(),
-        driver: port.driver().to_owned(),
-        mtu: u32::from(caps.mtu),
-        checksums: checksums.to_owned(),
     }
 }

@@ -11,31 +11,19 @@ use std::time::Duration;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals as Caught;
 
+use super::gather::{self, Gather, Show};
 use crate::measure::drive::Signals;
-use crate::stats::interval::Mailbox;
-use crate::telemetry::collect::{CollectError, Collector, Plan, Ready, Role};
+use crate::telemetry::collect::{CollectError, Collector, Plan};
 use crate::telemetry::csv::RunId;
 
 /// How often mailboxes and signals are looked at.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// Is shown every moment that all loops have reached.
-pub trait Show: Send {
-    /// A run begins that takes so many seconds, as far as that is known.
-    fn begin(&mut self, run: &RunId, length_s: Option<f64>);
-
-    /// One moment.
-    fn moment(&mut self, ready: &Ready);
-
-    /// A run is over, or was never begun: what stands on the screen may be wiped.
-    fn over(&mut self) {}
-}
-
 /// A run to be reported.
 struct Assignment {
     run: RunId,
     plan: Plan,
-    mailboxes: Vec<(Role, u32, Arc<Mailbox>)>,
+    mailboxes: Vec<gather::Box>,
     signals: Arc<Signals>,
     /// All loops have handed over their last.
     over: Arc<AtomicBool>,
@@ -89,7 +77,7 @@ impl Desk {
         &self,
         run: RunId,
         plan: Plan,
-        mailboxes: Vec<(Role, u32, Arc<Mailbox>)>,
+        mailboxes: Vec<gather::Box>,
         signals: Arc<Signals>,
     ) -> Reporting {
         let (result, receiver) = channel();
@@ -141,23 +129,11 @@ impl Reporter {
 
     fn report(&mut self, assignment: Assignment) {
         let Assignment { run, plan, mailboxes, signals, over, result } = assignment;
-        let end_ns = plan.schedule.end_ns();
-        self.show.begin(&run, (end_ns > 0).then_some(end_ns as f64 / 1e9));
-        let mut collector = Collector::new(plan);
-        let mut failed = None;
-        let (mut caught, mut latest_ns) = (0, 0);
+        let mut gather = Gather::new(&run, plan, mailboxes, &mut *self.show);
+        let mut caught = 0;
         loop {
             let last = over.load(Ordering::Acquire);
-            for (role, number, mailbox) in &mailboxes {
-                if let Some(interval) = mailbox.fetch() {
-                    latest_ns = interval.to_ns.max(latest_ns);
-                    match collector.add(*role, *number, &interval) {
-                        Ok(ready) => ready.iter().for_each(|moment| self.show.moment(moment)),
-                        Err(error) => failed = failed.or(Some(error)),
-                    }
-                    mailbox.give_back(interval);
-                }
-            }
+            gather.look(&mut *self.show);
             if last {
                 break;
             }
@@ -165,7 +141,7 @@ impl Reporter {
             caught += self.caught.pending().count();
             if before == 0 && caught > 0 {
                 self.interrupted.store(true, Ordering::Release);
-                collector.stop(latest_ns);
+                gather.stop();
                 signals.stop();
             }
             if caught > 1 {
@@ -175,6 +151,6 @@ impl Reporter {
         }
         self.show.over();
         // A command that does not wait for it wants it no more.
-        let _ = result.send(failed.map_or(Ok(collector), Err));
+        let _ = result.send(gather.finish());
     }
 }

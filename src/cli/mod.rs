@@ -10,6 +10,7 @@ mod connect;
 pub mod cores;
 mod desk;
 pub mod eal_args;
+mod gather;
 mod machine;
 pub mod plan;
 #[cfg(feature = "dpdk")]
@@ -97,12 +98,12 @@ fn dispatch(words: &[String]) -> Result<ExitCode, Failure> {
             Err(Failure::usage("compare takes no EAL options, since it opens no device: leave them out"))
         }
         Command::Compare(_) => Err(Failure::run("`compare` is not part of this build: use another one")),
-        Command::Serve(options) if options.backend == Backend::Kernel || options.output.is_wanted() => Err(
-            Failure::run("serve's --backend kernel and results are not part of this build: leave them out"),
-        ),
+        Command::Serve(options) if options.backend == Backend::Kernel => {
+            Err(Failure::run("serve's --backend kernel is not part of this build: leave it out"))
+        }
         Command::Serve(options) => {
             let request = requested(&eal, &online)?;
-            serve(eal, &options, request.as_ref(), &online)
+            serve(eal, &options, command_line(words), request.as_ref(), &online)
         }
     }
 }
@@ -182,16 +183,18 @@ fn requested(eal: &[String], online: &CpuSet) -> Result<Option<CoreRequest>, Fai
 fn serve(
     eal: Vec<String>,
     options: &args::Serve,
+    command: Vec<String>,
     cores: Option<&CoreRequest>,
     online: &CpuSet,
 ) -> Result<ExitCode, Failure> {
-    serve::run(eal, options, cores, online)
+    serve::run(eal, options, command, cores, online)
 }
 
 #[cfg(not(feature = "dpdk"))]
 fn serve(
     _eal: Vec<String>,
     _options: &args::Serve,
+    _command: Vec<String>,
     _cores: Option<&CoreRequest>,
     _online: &CpuSet,
 ) -> Result<ExitCode, Failure> {

@@ -9,11 +9,14 @@ use std::time::Instant;
 
 use super::args::Serve;
 use super::cores::{CoreRequest, CpuSet};
+use super::gather::Gather;
 use super::session::{self, Session};
-use super::watch::{self, Run, Watched};
-use super::{Failure, banner, plan};
+use super::sink::{self, Sink};
+use super::watch::{self, Figures, Run, Watched};
+use super::{Failure, banner, machine, plan};
 use crate::app::http::responses::Responses;
 use crate::app::tally::Tally;
+use crate::app::timed::Timed;
 use crate::app::{Service, Services, reply};
 use crate::base::cycles::Cycles;
 use crate::dpdk::eal::Eal;
@@ -22,10 +25,18 @@ use crate::dpdk::queue::Queue;
 use crate::engine::control::Control;
 use crate::engine::shard::Shard;
 use crate::engine::worker::Worker;
+use crate::measure::runner::Runner;
+use crate::measure::side::{Engine, Measured};
 use crate::stats::counters::Counters;
-use crate::telemetry::text;
+use crate::stats::interval::Mailbox;
+use crate::telemetry::collect::{Facts, Plan as Collecting, Role, SidePlan};
+use crate::telemetry::csv::RunId;
+use crate::telemetry::figures::SideFacts;
+use crate::telemetry::run::{Document, SCHEMA};
+use crate::telemetry::{json, text};
 
-type Loop = Worker<Queue, Services>;
+/// What a run's loops are: as they are watched, their mailboxes, their jobs.
+type Loops = (Vec<Watched>, Vec<Arc<Mailbox>>, Jobs);
 /// Jobs, each with its core.
 type Jobs = Vec<(u32, Job)>;
 
@@ -33,17 +44,24 @@ type Jobs = Vec<(u32, Job)>;
 pub(super) fn run(
     eal_words: Vec<String>,
     options: &Serve,
+    command: Vec<String>,
     cores: Option<&CoreRequest>,
     online: &CpuSet,
 ) -> Result<ExitCode, Failure> {
     session::enough_memory(&plan::limits(options, 1).memory(), options.stack.max_connections)?;
+    let sink = options.output.is_wanted().then(|| Sink::open(&options.output, false)).transpose()?;
     let (send_run, runs) = mpsc::channel();
     let control = watch::start(session::control_cpu(cores, online), runs).map_err(Failure::run)?;
     let eal = Eal::init(eal_words).map_err(Failure::run)?;
     let session = Session::open(&eal, &options.stack)?;
     let leave = Arc::new(AtomicBool::new(false));
     let status = Arc::new(AtomicU8::new(0));
-    let (loops, jobs) = jobs(&session, options, &leave)?;
+    let clock = Cycles::start();
+    let (loops, mailboxes, jobs) = jobs(&session, options, &clock, &leave)?;
+    let figures = sink.map(|mut sink| {
+        let boxes = mailboxes.into_iter().zip(0..).map(|(mailbox, n)| (Role::Server, n, mailbox)).collect();
+        Figures { gather: Gather::new(&RunId::default(), collecting(loops.len()), boxes, &mut sink), sink }
+    });
     banner::print(&banner(&session, options));
     let started = Instant::now();
     let run = Run {
@@ -54,12 +72,13 @@ pub(super) fn run(
         drain: options.drain,
         leave,
         status: status.clone(),
+        figures,
     };
     // The control thread waits for it and cannot be gone.
     let _ = send_run.send(run);
     let ended = lcore::launch(&eal, jobs).map_err(Failure::run)?;
     loops.iter().for_each(|one| one.control.set_ended());
-    let _ = control.join();
+    let gathered = control.join().ok().flatten();
     let left_at_once = status.load(Ordering::SeqCst) != 0;
     if !left_at_once {
         let (all, levels) = (watch::snapshot(&loops), watch::levels(&loops));
@@ -68,6 +87,10 @@ pub(super) fn run(
             super::say(&text::port_account(&port.name, &port.losses()));
         }
         text::advice(&all).iter().for_each(|sentence| super::say(&format!("  {sentence}\n")));
+    }
+    if let (Some(path), Some(gathered)) = (&options.output.json, gathered) {
+        let document = document(&session, options, command, gathered, &clock, online)?;
+        json::write(&document, sink::create(path)?).map_err(Failure::run)?;
     }
     session.close(eal)?;
     session::failures_of(&ended)?;
@@ -78,22 +101,63 @@ pub(super) fn run(
     Ok(ExitCode::from(code))
 }
 
+/// All loops are one run, from the start to the end.
+fn collecting(loops: usize) -> Collecting {
+    Collecting { server: Some(SidePlan { loops: loops as u32, engine: true }), ..Collecting::default() }
+}
+
+fn document(
+    session: &Session,
+    options: &Serve,
+    command: Vec<String>,
+    gathered: Gather,
+    clock: &Cycles,
+    online: &CpuSet,
+) -> Result<Document, Failure> {
+    let loops = session.loops();
+    let memory = plan::limits(options, loops).memory();
+    let facts = Facts {
+        profile: "serve".to_owned(),
+        repeat: 1,
+        cores: loops as u32,
+        tsc_hz: clock.hz(),
+        time_wait_s: options.stack.time_wait.as_secs_f64(),
+        server: SideFacts {
+            bytes_per_connection: memory.per_connection as u64,
+            bytes_per_time_wait: memory.per_time_wait as u64,
+            floor_cycles_per_connection: None,
+            losses: session.losses(),
+        },
+        ..Facts::default()
+    };
+    let run = gathered.finish().map_err(Failure::run)?.finish(&facts);
+    Ok(Document {
+        schema: SCHEMA.to_owned(),
+        command,
+        versions: machine::versions(),
+        machine: machine::machine(online.len(), clock.hz(), machine::pages()),
+        device: session.device(),
+        runs: vec![run],
+    })
+}
+
 /// A loop for each core that serves a port.
 fn jobs(
     session: &Session,
     options: &Serve,
+    clock: &Cycles,
     leave: &Arc<AtomicBool>,
-) -> Result<(Vec<Watched>, Jobs), Failure> {
-    let clock = Cycles::start();
+) -> Result<Loops, Failure> {
     let responses: &'static Responses = Box::leak(Box::new(Responses::new(options.http_body)));
     let reply: &'static [u8] = reply::text(options.reply_size).leak();
-    let (mut loops, mut jobs) = (Vec::new(), Vec::new());
+    let (mut loops, mut mailboxes, mut jobs) = (Vec::new(), Vec::new(), Vec::new());
     for seat in session.seats() {
         let watched = Watched {
             control: Arc::new(Control::default()),
             counters: Arc::new(Counters::default()),
             ready: seat.places.iter().map(|place| session.ready_lines(*place)).collect(),
         };
+        let mailbox = Arc::new(Mailbox::new());
         let now = clock.instant();
         let ground = session.ground(seat.places, &options.stack, &[], &watched.counters, now)?;
         let limits = plan::limits(options, session.loops());
@@ -103,14 +167,22 @@ fn jobs(
         for listen in &options.listen {
             shard.listen(None, listen.port).map_err(Failure::usage)?;
         }
-        let tally = Arc::new(Tally::default());
-        let app = Services::new(&services, shard.slots() as usize, responses, tally).with_reply(reply);
-        let worker = Worker::new(ground.queues, ground.host, shard, app, watched.control.clone());
-        let (control, clock, leave) = (watched.control.clone(), clock.clone(), leave.clone());
-        jobs.push((seat.lcore, Box::new(move || poll(worker, &control, &clock, &leave)) as Job));
+        let slots = shard.slots() as usize;
+        let app = Services::new(&services, slots, responses, Arc::new(Tally::default())).with_reply(reply);
+        let place = Place { clock: clock.clone(), leave: leave.clone(), watched: watched.clone() };
+        let control = watched.control.clone();
+        let job: Job = if options.output.is_wanted() {
+            let app = Timed::new(app, slots);
+            let worker = Worker::new(ground.queues, ground.host, shard, app, control);
+            place.job(worker, Some(mailbox.clone()))
+        } else {
+            place.job(Worker::new(ground.queues, ground.host, shard, app, control), None)
+        };
+        jobs.push((seat.lcore, job));
         loops.push(watched);
+        mailboxes.push(mailbox);
     }
-    Ok((loops, jobs))
+    Ok((loops, mailboxes, jobs))
 }
 
 fn banner(session: &Session, options: &Serve) -> banner::Banner {
@@ -142,22 +214,47 @@ impl Drop for LeaveTogether<'_> {
     }
 }
 
-/// One core's life. Returns 0, or 1 when an address turned out to be another host's.
-fn poll(mut worker: Loop, control: &Control, clock: &Cycles, leave: &AtomicBool) -> i32 {
-    // Whatever ends this loop before its time, a panic included, ends the others too.
-    let _others = LeaveTogether { control, leave };
-    let mut looked_at_claims = false;
-    let mut status = 0;
-    while !leave.load(Ordering::Relaxed) && !control.is_drained() {
-        worker.pass(clock.instant());
-        if !looked_at_claims && worker.is_ready() {
-            looked_at_claims = true;
-            if !worker.lost_addresses().is_empty() {
-                status = 1;
-                break;
+/// Where a loop runs.
+struct Place {
+    clock: Cycles,
+    leave: Arc<AtomicBool>,
+    watched: Watched,
+}
+
+impl Place {
+    fn job<A: Measured + Send + 'static>(
+        self,
+        worker: Worker<Queue, A>,
+        mailbox: Option<Arc<Mailbox>>,
+    ) -> Job {
+        let engine = Engine::new(worker, self.watched.counters.clone());
+        let reported = mailbox.is_some();
+        let runner = Runner::new(engine, self.clock.clone(), &[], mailbox.unwrap_or_default());
+        let runner = if reported { runner } else { runner.unreported() };
+        Box::new(move || self.poll(runner))
+    }
+
+    /// One core's life. Returns 0, or 1 when an address turned out to be another host's.
+    fn poll<A: Measured>(&self, mut runner: Runner<Engine<Queue, A>>) -> i32 {
+        let (control, leave) = (&self.watched.control, &self.leave);
+        // Whatever ends this loop before its time, a panic included, ends the others too.
+        let _others = LeaveTogether { control, leave };
+        let mut looked_at_claims = false;
+        let mut status = 0;
+        let mut at = self.clock.now();
+        runner.begin(at);
+        while !leave.load(Ordering::Relaxed) && !control.is_drained() {
+            at = runner.turn(at);
+            if !looked_at_claims && runner.side().worker().is_ready() {
+                looked_at_claims = true;
+                if !runner.side().worker().lost_addresses().is_empty() {
+                    status = 1;
+                    break;
+                }
             }
         }
+        runner.hand_over();
+        drop(runner.into_side().into_queues());
+        status
     }
-    drop(worker.into_queues());
-    status
 }

@@ -25,6 +25,8 @@ use crate::inet::locals::Locals;
 use crate::inet::route::Routes;
 use crate::load::tuples::Addresses;
 use crate::stats::counters::Counters;
+use crate::stats::losses::Losses;
+use crate::telemetry::run::Device;
 use crate::wire::ethernet::Mac;
 
 /// Frames that wait for neighbours, in each loop.
@@ -108,9 +110,29 @@ impl Session {
         self.ports.iter().map(watched).collect()
     }
 
-    /// The first port.
-    pub fn first(&self) -> Option<&Port> {
-        self.ports.first()
+    /// What all ports lost so far.
+    pub fn losses(&self) -> Losses {
+        let mut losses = Losses::default();
+        self.ports.iter().for_each(|port| losses.add(&port.stats().losses));
+        losses
+    }
+
+    /// What documents say of the ports: the first one's, since all are configured alike.
+    pub fn device(&self) -> Device {
+        let Some(port) = self.ports.first() else { return Device::default() };
+        let caps = port.caps();
+        let checksums = match (caps.tx_tcp_checksum, caps.rx_checksum) {
+            (true, true) => "device, both ways",
+            (true, false) => "device, sent",
+            (false, true) => "device, received",
+            (false, false) => "software",
+        };
+        Device {
+            name: port.name().to_owned(),
+            driver: port.driver().to_owned(),
+            mtu: u32::from(caps.mtu),
+            checksums: checksums.to_owned(),
+        }
     }
 
     /// `ready PORT ADDR`, a line an address.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Failure;
-use super::desk::Show;
+use super::gather::Show;
 use crate::config::output::Output;
 use crate::telemetry::collect::Ready;
 use crate::telemetry::csv::{RunId, Table};

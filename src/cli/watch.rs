@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::gather::Gather;
 use super::say;
+use super::sink::Sink;
 use crate::dpdk::port::{Link, Watch};
 use crate::engine::control::Control;
 use crate::stats::counters::Counters;
@@ -71,6 +73,16 @@ pub struct Run {
     pub leave: Arc<AtomicBool>,
     /// The exit status so far.
     pub status: Arc<AtomicU8>,
+    /// Figures for files, where they are wanted.
+    pub figures: Option<Figures>,
+}
+
+/// What is gathered for files.
+pub struct Figures {
+    /// Of all loops.
+    pub gather: Gather,
+    /// The files that are written second by second.
+    pub sink: Sink,
 }
 
 /// Fill levels of all loops.
@@ -93,20 +105,22 @@ pub fn snapshot(loops: &[Watched]) -> Snapshot {
 }
 
 /// Starts the control thread. To be called before EAL pins the calling thread, whose CPUs it would inherit. It
-/// keeps to `cpu` where one is given, and begins when it gets a [`Run`].
+/// keeps to `cpu` where one is given, and begins when it gets a [`Run`]. What it gathered comes out at its end.
 ///
 /// # Errors
 /// Signals cannot be caught, or no thread can be started.
-pub fn start(cpu: Option<usize>, runs: Receiver<Run>) -> io::Result<thread::JoinHandle<()>> {
+pub fn start(cpu: Option<usize>, runs: Receiver<Run>) -> io::Result<thread::JoinHandle<Option<Gather>>> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     thread::Builder::new().name("control".to_owned()).spawn(move || {
         if let Some(id) = cpu {
             // A machine that does not let us is no reason to stop.
             let _ = core_affinity::set_for_current(core_affinity::CoreId { id });
         }
-        if let Some(run) = wait(&runs, &mut signals) {
-            watch(&run, &mut signals);
-        }
+        let mut run = wait(&runs, &mut signals)?;
+        watch(&mut run, &mut signals);
+        let mut figures = run.figures?;
+        figures.gather.look(&mut figures.sink);
+        Some(figures.gather)
     })
 }
 
@@ -126,7 +140,7 @@ fn wait(runs: &Receiver<Run>, signals: &mut Signals) -> Option<Run> {
     }
 }
 
-fn watch(run: &Run, signals: &mut Signals) {
+fn watch(run: &mut Run, signals: &mut Signals) {
     let started = Instant::now();
     let mut announced = vec![false; run.loops.len()];
     let mut reported = Reported::now(run);
@@ -134,6 +148,9 @@ fn watch(run: &Run, signals: &mut Signals) {
     let mut draining = false;
     while !run.loops.iter().all(|one| one.control.has_ended()) {
         thread::sleep(LOOK);
+        if let Some(figures) = &mut run.figures {
+            figures.gather.look(&mut figures.sink);
+        }
         announce(run, &mut announced);
         links.tell_changes(run);
         let signalled = signals.pending().count();

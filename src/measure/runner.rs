@@ -11,6 +11,9 @@ use crate::stats::interval::{Interval, Mailbox, Work};
 /// One turn in so many is timed stage by stage: reading the counter eight times would distort each.
 const TIMED_EVERY: u64 = 32;
 
+/// How long the last interval may wait for the reporter, in microseconds.
+const PATIENCE_US: u64 = 2_000_000;
+
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// The laps of one turn.
@@ -67,6 +70,7 @@ pub struct Runner<S: Side> {
     marks: Marks,
     next_mark_ns: u64,
     mailbox: Arc<Mailbox>,
+    reported: bool,
     current: Box<Interval>,
 }
 
@@ -85,8 +89,16 @@ impl<S: Side> Runner<S> {
             next_mark_ns: marks.next(),
             marks,
             mailbox,
+            reported: true,
             current: Box::default(),
         }
+    }
+
+    /// Hands nothing over: nobody reports.
+    #[must_use]
+    pub fn unreported(mut self) -> Self {
+        self.reported = false;
+        self
     }
 
     /// The side.
@@ -100,9 +112,11 @@ impl<S: Side> Runner<S> {
         if self.origin.is_none() {
             self.origin = Some(origin);
             self.work = Work::default();
-            let first = std::mem::replace(&mut self.next_mark_ns, 0);
-            self.post(0);
-            self.next_mark_ns = first;
+            if self.reported {
+                let first = std::mem::replace(&mut self.next_mark_ns, 0);
+                self.post(0);
+                self.next_mark_ns = first;
+            }
         }
     }
 
@@ -122,7 +136,7 @@ impl<S: Side> Runner<S> {
             (self.laps.timed, self.laps.last, self.laps.stages) = (true, from, [0; Stage::ALL.len()]);
         }
         let busy = self.side.pass(now, &mut self.laps);
-        if let Some(ns) = run_ns.filter(|ns| *ns >= self.next_mark_ns) {
+        if let Some(ns) = run_ns.filter(|ns| self.reported && *ns >= self.next_mark_ns) {
             self.mark(ns);
         }
         let to = self.clock.now();
@@ -181,10 +195,20 @@ impl<S: Side> Runner<S> {
     /// Hands over what is left at the end of the run, as often as it takes; false while the reporter has not
     /// fetched the last one. To be called until it is true.
     pub fn finish(&mut self) -> bool {
-        let Some(origin) = self.origin else { return true };
+        let Some(origin) = self.origin.filter(|_| self.reported) else { return true };
         let now_ns = self.clock.scale().to_ns(self.clock.now().saturating_sub(origin));
         self.next_mark_ns = u64::MAX;
         self.post(now_ns)
+    }
+
+    /// Hands over the last interval, when the reporter has fetched the one before; gives up on one that has not for
+    /// two seconds.
+    pub fn hand_over(&mut self) {
+        let scale = self.clock.scale();
+        let began = self.clock.now();
+        while !self.finish() && scale.to_us(self.clock.now().saturating_sub(began)) < PATIENCE_US {
+            std::thread::yield_now();
+        }
     }
 
     /// The side, when all is over.

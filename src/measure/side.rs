@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::runner::Laps;
 use crate::app::Services;
 use crate::app::client::Client;
+use crate::app::timed::Timed;
 use crate::base::time::Instant;
 use crate::engine::api::App;
 use crate::engine::worker::{Pass, Worker};
@@ -105,6 +106,12 @@ impl Measured for Client {
 }
 
 impl Measured for Services {}
+
+impl Measured for Timed<Services> {
+    fn exchange(&mut self, latencies: &mut Latencies) {
+        std::mem::swap(self.latencies(), latencies);
+    }
+}
 
 /// The engine, with its application.
 pub struct Engine<Q: QueuePair, A: Measured> {

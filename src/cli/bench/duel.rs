@@ -3,7 +3,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::arena::{Arena, Job};
@@ -18,7 +17,7 @@ use crate::load::floor::{self, Exchange};
 use crate::measure::drive::{self, Signals};
 use crate::measure::pair::{self, Spec};
 use crate::measure::runner::Runner;
-use crate::measure::side::{Engine, Readiness, Side};
+use crate::measure::side::{Engine, Readiness};
 use crate::stats::interval::Mailbox;
 use crate::telemetry::collect::{Collector, Plan as Collecting, Role, SidePlan};
 use crate::telemetry::csv::RunId;
@@ -27,8 +26,6 @@ use crate::wire::ethernet::Mac;
 /// Conversations of a floor, and how long they may take: a device that loses a frame never ends.
 const FLOOR_CONVERSATIONS: u64 = 200_000;
 const FLOOR_PATIENCE: Duration = Duration::from_secs(5);
-/// How long the last interval of a loop may wait for the reporter.
-const REPORT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What one run is.
 pub(super) struct Experiment {
@@ -171,8 +168,8 @@ fn one_core<A: Arena>(
     let place = left.clone();
     let job: Job = Box::new(move || {
         let readiness = drive::in_turn(&mut client, &mut server, &bout.clock, &bout.signals);
-        hand_over(&mut client);
-        hand_over(&mut server);
+        client.hand_over();
+        server.hand_over();
         let shortened = shortest(&mut client, &mut server);
         let (near, far) = (client.into_side().into_queues().pop(), server.into_side().into_queues().pop());
         let (Some(near), Some(far)) = (near, far) else { return };
@@ -202,7 +199,7 @@ fn two_cores<A: Arena>(
     let near: Job = Box::new(move || {
         let bout = near_bout;
         let readiness = drive::client(&mut client, &bout.clock, &bout.signals, 1);
-        hand_over(&mut client);
+        client.hand_over();
         let shortened = client.side().worker().shard().time_wait_shortened_ms();
         let Some(queue) = client.into_side().into_queues().pop() else { return };
         let moved = match &bout.floor {
@@ -216,7 +213,7 @@ fn two_cores<A: Arena>(
     let far: Job = Box::new(move || {
         let bout = far_bout;
         drive::server(&mut server, &bout.clock, &bout.signals, 1);
-        hand_over(&mut server);
+        server.hand_over();
         let shortened = server.side().worker().shard().time_wait_shortened_ms();
         let Some(queue) = server.into_side().into_queues().pop() else { return };
         let moved = match &bout.floor {
@@ -247,14 +244,6 @@ fn shortest<Q: QueuePair>(
         server.side().worker().shard().time_wait_shortened_ms(),
     ];
     both.into_iter().flatten().min()
-}
-
-/// Hands over the last interval, when the reporter has fetched the one before.
-fn hand_over<S: Side>(runner: &mut Runner<S>) {
-    let started = Instant::now();
-    while !runner.finish() && started.elapsed() < REPORT_PATIENCE {
-        thread::yield_now();
-    }
 }
 
 /// How the floor is measured.
