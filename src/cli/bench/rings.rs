@@ -137,7 +137,7 @@ impl Arena for Rings {
     }
 
     fn pages(&self) -> String {
-        if self.huge { "hugetlb" } else { "4 KiB" }.to_owned()
+        if self.huge { "hugetlb 2 MiB" } else { "4 KiB" }.to_owned()
     }
 
     fn close(self) -> Result<String, Failure> {
