@@ -47,7 +47,7 @@ pub(super) fn run(
     cores: Option<&CoreRequest>,
     online: &CpuSet,
 ) -> Result<ExitCode, Failure> {
-    session::enough_memory(&limits(options, 1).memory(), options.stack.max_connections)?;
+    plan::enough_memory(limits(options, 1).memory().total, options.stack.max_connections, plan::SMALLER)?;
     let sink = Sink::open(&options.output, options.stats_interval.is_some())?;
     let desk = Desk::open(session::control_cpu(cores, online), Box::new(sink)).map_err(Failure::run)?;
     let eal = Eal::init(eal_words).map_err(Failure::run)?;

@@ -1,7 +1,9 @@
 //! From options to a plan: which loop serves which port, what each shard may hold, what memory that takes. Pure.
 
+use std::path::Path;
 use std::time::Duration;
 
+use super::{Failure, check};
 use crate::cli::args::Serve;
 use crate::config::connection::Congestion;
 use crate::config::imitate::{Imitate, Wscale};
@@ -117,6 +119,25 @@ pub fn imitate(offers: &Imitate, config: &mut Config) {
 
 fn milliseconds(time: Duration) -> u32 {
     u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
+}
+
+/// What makes a stack smaller.
+pub const SMALLER: &str = "give a smaller --max-connections, --time-wait-max or --buffers";
+
+/// Refuses what would not fit into memory, rather than to be ended by the kernel half-way; `cure` says what to do.
+///
+/// # Errors
+/// More is needed than is available.
+pub fn enough_memory(needed: usize, connections: u32, cure: &str) -> Result<(), Failure> {
+    let needed = needed as u64;
+    match check::available_bytes(Path::new("/")).filter(|available| needed > *available) {
+        None => Ok(()),
+        Some(available) => Err(Failure::run(format!(
+            "{connections} connections and their data need {} MB and {} MB are available: {cure}",
+            needed.div_ceil(1 << 20),
+            available >> 20
+        ))),
+    }
 }
 
 /// Lines for the banner on the memory of all shards.

@@ -48,7 +48,11 @@ pub(super) fn run(
     cores: Option<&CoreRequest>,
     online: &CpuSet,
 ) -> Result<ExitCode, Failure> {
-    session::enough_memory(&plan::limits(options, 1).memory(), options.stack.max_connections)?;
+    plan::enough_memory(
+        plan::limits(options, 1).memory().total,
+        options.stack.max_connections,
+        plan::SMALLER,
+    )?;
     let sink = options.output.is_wanted().then(|| Sink::open(&options.output, false)).transpose()?;
     let (send_run, runs) = mpsc::channel();
     let control = watch::start(session::control_cpu(cores, online), runs).map_err(Failure::run)?;

@@ -2,13 +2,12 @@
 //! cores with its addresses, and closed at the end, when all frames must have come back.
 
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::Arc;
 
+use super::Failure;
 use super::cores::{CoreRequest, CpuSet};
 use super::plan::Cores;
 use super::watch::WatchedPort;
-use super::{Failure, check};
 use crate::base::hash::Secrets;
 use crate::base::time::Instant;
 use crate::config::assign::{self, Assigned, PortName};
@@ -20,7 +19,6 @@ use crate::dpdk::mempool::{Mempool, PoolPlan};
 use crate::dpdk::port::{self, Port, PortConfig, PortInfo};
 use crate::dpdk::queue::Queue;
 use crate::engine::host::{FixedNeighbour, Host};
-use crate::engine::limits::MemoryPlan;
 use crate::inet::locals::Locals;
 use crate::inet::route::Routes;
 use crate::load::tuples::Addresses;
@@ -260,20 +258,6 @@ pub(super) fn secrets() -> Result<Secrets, Failure> {
     Secrets::random().map_err(|error| {
         Failure::run(format!("the system gives no random numbers ({error}): look at /dev/urandom"))
     })
-}
-
-/// Refuses what would not fit into memory, rather than to be ended by the kernel half-way.
-pub(super) fn enough_memory(plan: &MemoryPlan, connections: u32) -> Result<(), Failure> {
-    let needed = plan.total as u64;
-    match check::available_bytes(Path::new("/")).filter(|available| needed > *available) {
-        None => Ok(()),
-        Some(available) => Err(Failure::run(format!(
-            "{connections} connections and their data need {} MB and {} MB are available: give a smaller \
-             --max-connections, --time-wait-max or --buffers",
-            needed.div_ceil(1 << 20),
-            available >> 20
-        ))),
-    }
 }
 
 /// A CPU for whoever reports, outside of the loops' cores, where there is one.

@@ -255,6 +255,12 @@ struct Floor {
 }
 
 impl Experiment {
+    /// Bytes of both sides' tables and of the client's own state.
+    pub fn bytes(&self) -> usize {
+        let limits = self.spec.limits();
+        2 * limits.memory().total + limits.slots() as usize * Client::bytes_per_connection()
+    }
+
     /// `None` where this profile's frames cannot be moved without a stack.
     fn floor(&self, macs: [Mac; 2], mtu: u16) -> Option<Floor> {
         let frames = self.frames.clone()?;

@@ -16,7 +16,7 @@ use memory::Memory;
 use super::cores::CpuSet;
 use super::desk::Desk;
 use super::sink::{self, Sink};
-use super::{Failure, machine};
+use super::{Failure, machine, plan};
 use crate::base::cycles::Cycles;
 use crate::config::bench::{BenchOptions, Checksums, Link, MTU};
 use crate::config::load::LoadOptions;
@@ -129,6 +129,12 @@ fn one<A: Arena>(
     desk: &Desk,
 ) -> Result<Run, Failure> {
     let experiment = experiment::of(load, common);
+    let concurrency = experiment.spec.concurrency;
+    plan::enough_memory(
+        experiment.bytes(),
+        concurrency,
+        "give a smaller --concurrency or --rate, or a shorter --time-wait",
+    )?;
     let (concurrency, rate) = (load.schedule.concurrency_max().map(u64::from), load.schedule.rate_max());
     let id = RunId { profile: load.profile.name().to_owned(), concurrency, rate, repeat };
     let before = arena.losses();
