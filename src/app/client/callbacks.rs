@@ -100,14 +100,16 @@ impl App for Client {
         if dialog.stage == Stage::Talking {
             dialog.deadline = deadline;
         }
-        let first = dialog.conversation.is_first();
+        let is_first = !std::mem::replace(&mut dialog.heard, true);
         let is_over = dialog.conversation.is_complete() && talk.ignores_the_rest();
-        let (taken, heard) = match is_over {
-            true => (data.len(), Heard::Waiting),
-            false => dialog.conversation.receive(&talk, dialog.number, data),
+        let (taken, heard) = match dialog.stage {
+            // It waits for its turn: nothing was asked yet.
+            Stage::Parked => (data.len(), Heard::WrongData),
+            _ if is_over => (data.len(), Heard::Waiting),
+            _ => dialog.conversation.receive(&talk, dialog.number, data),
         };
         self.tally.octets_received += taken as u64;
-        if first {
+        if is_first {
             self.record(index, Phase::FirstByte, |dialog| dialog.intended_ns);
         }
         match heard {
@@ -141,17 +143,10 @@ impl App for Client {
         let Some((index, dialog)) = self.dialog(conn) else { return };
         dialog.peer_closed = true;
         self.note_fin(index);
-        let holds_for_ever = self.plan.hold_ms == u32::MAX;
+        let holds_for_ever = self.holds_for_ever();
         let Some((_, dialog)) = self.dialog(conn) else { return };
         match dialog.stage {
-            Stage::Talking => {
-                let was_complete = dialog.conversation.is_complete();
-                match dialog.conversation.peer_closed(&talk) {
-                    Heard::Complete if !was_complete => self.replied(conn),
-                    Heard::Complete => self.go_on(conn),
-                    _ => self.give_up(conn, Broken::ShortReply),
-                }
-            }
+            Stage::Talking => self.reply_ended(conn),
             Stage::Thinking if !dialog.conversation.is_over(&talk) => self.give_up(conn, Broken::ShortReply),
             // Those that wait for their turn go on waiting, and are closed then.
             Stage::Holding if holds_for_ever => {}
@@ -159,7 +154,6 @@ impl App for Client {
             Stage::Parked => {
                 self.unpark(index);
                 self.start(conn);
-                self.on_peer_close(conn);
             }
             Stage::Acknowledging
             | Stage::Acknowledged

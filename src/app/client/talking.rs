@@ -4,6 +4,7 @@ use super::dialog::{Stage, Verdict, timed_out};
 use super::{Client, Ending, PIECE};
 use crate::engine::api::Conn;
 use crate::load::closing::Close;
+use crate::load::talk::Heard;
 use crate::stats::account::{Broken, Failed, Way};
 use crate::stats::latency::Phase;
 
@@ -24,8 +25,9 @@ impl Client {
             }
         } else {
             while left > sent {
-                let len = PIECE.min((left - sent) as usize).min(conn.room());
-                let Some(piece) = self.piece.get_mut(..len).filter(|piece| !piece.is_empty()) else { break };
+                // One octet at least is offered, so that the engine knows who waits where it has no memory.
+                let len = PIECE.min((left - sent) as usize).min(conn.room().max(1));
+                let Some(piece) = self.piece.get_mut(..len) else { break };
                 talk.fill(number, conversation.sent() + sent, piece);
                 let taken = conn.send(piece);
                 sent += taken as u64;
@@ -84,7 +86,8 @@ impl Client {
             self.enter(index, Stage::Talking, self.plan.reply_timeout_ms);
             return self.send(conn);
         }
-        if self.plan.hold_ms > 0 && self.ending == Ending::Running {
+        let is_left = dialog.peer_closed && !self.holds_for_ever();
+        if self.plan.hold_ms > 0 && self.ending == Ending::Running && !is_left {
             self.enter(index, Stage::Holding, self.plan.hold_ms);
         } else {
             self.close(conn);
@@ -97,9 +100,29 @@ impl Client {
         if self.plan.talk.requests > 0 {
             self.enter(index, Stage::Talking, self.plan.reply_timeout_ms);
             self.send(conn);
+            if self.dialog(conn).is_some_and(|(_, dialog)| dialog.peer_closed) {
+                self.reply_ended(conn);
+            }
         } else {
             self.go_on(conn);
         }
+    }
+
+    /// The other end has closed, and nothing will be added to the current reply.
+    pub(super) fn reply_ended(&mut self, conn: &mut Conn<'_>) {
+        let talk = self.plan.talk;
+        let Some((_, dialog)) = self.dialog(conn) else { return };
+        let was_complete = dialog.conversation.is_complete();
+        match dialog.conversation.peer_closed(&talk) {
+            Heard::Complete if !was_complete => self.replied(conn),
+            Heard::Complete => self.go_on(conn),
+            Heard::Waiting | Heard::WrongData | Heard::Short => self.give_up(conn, Broken::ShortReply),
+        }
+    }
+
+    /// What has said everything stays open until the end of the run, whatever the other end does.
+    pub(super) fn holds_for_ever(&self) -> bool {
+        self.plan.hold_ms == u32::MAX
     }
 
     /// Everything is said: the connection is closed as it was meant to be.
