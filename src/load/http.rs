@@ -5,7 +5,7 @@ use httparse::Status;
 
 /// Headers of a response at most; one with more is not understood.
 const HEADERS_MAX: usize = 64;
-/// Octets of a head, or of a line of the chunked coding, at most.
+/// Octets of a head, or of a line of the chunked coding, are fewer: a connection offers at least so many in one piece.
 const HEAD_MAX: usize = 16 * 1024;
 
 /// How far a response has come.
@@ -65,7 +65,7 @@ impl Progress {
                         return (taken, State::Waiting);
                     }
                 }
-                Part::More if rest.len() > HEAD_MAX => return (octets.len(), State::Wrong),
+                Part::More if rest.len() >= HEAD_MAX => return (octets.len(), State::Wrong),
                 Part::More => return (taken, State::Waiting),
                 Part::Complete(used) => return (taken + used, State::Complete),
                 Part::Wrong => return (octets.len(), State::Wrong),
@@ -115,25 +115,34 @@ fn head(rest: &[u8]) -> Part {
         (Ok(Status::Partial), _) => return Part::More,
         _ => return Part::Wrong,
     };
-    let find =
-        |name: &str| response.headers.iter().find(|h| h.name.eq_ignore_ascii_case(name)).map(|h| h.value);
+    let all = |name: &'static str| {
+        response.headers.iter().filter(move |h| h.name.eq_ignore_ascii_case(name)).map(|h| h.value)
+    };
+    let lengths = || all("content-length");
     match status {
         // 101 would change the protocol, which nobody asked for.
         100 | 102..=199 => Part::Next(used, At::Head),
         204 | 304 => Part::Complete(used),
         101 | 400.. => Part::Wrong,
-        _ => match (find("transfer-encoding"), find("content-length")) {
+        _ => match (all("transfer-encoding").next(), lengths().next()) {
             (Some(coding), _) if coding.trim_ascii().eq_ignore_ascii_case(b"chunked") => {
                 Part::Next(used, At::ChunkSize)
             }
             (Some(_), _) => Part::Wrong,
-            (None, Some(length)) => match std::str::from_utf8(length).map(|text| text.trim().parse()) {
-                Ok(Ok(length)) => Part::Next(used, At::Body(length)),
-                _ => Part::Wrong,
+            (None, Some(first)) => match length(first).filter(|_| lengths().all(|other| other == first)) {
+                Some(length) => Part::Next(used, At::Body(length)),
+                None => Part::Wrong,
             },
             (None, None) => Part::Next(used, At::UntilClose),
         },
     }
+}
+
+/// What a Content-Length says: digits and nothing else (RFC 9110 8.6).
+fn length(value: &[u8]) -> Option<u64> {
+    let digits = value.trim_ascii();
+    let text = std::str::from_utf8(digits).ok().filter(|_| digits.iter().all(u8::is_ascii_digit));
+    text?.parse().ok()
 }
 
 #[cfg(test)]

@@ -178,7 +178,7 @@ impl Conversation {
         self.got
     }
 
-    /// Whether the next octet is the first of all.
+    /// Nothing of the first reply was taken yet: the next octet is the first of all, unless some wait to be taken.
     pub fn is_first(&self) -> bool {
         self.done == 0 && self.got == 0 && self.http == Progress::default()
     }

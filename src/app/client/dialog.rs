@@ -58,6 +58,8 @@ pub(super) struct Dialog {
     pub stage: Stage,
     pub close: Close,
     pub measured: bool,
+    /// The first octet has come.
+    pub heard: bool,
     pub peer_closed: bool,
     /// We closed before the other end did.
     pub ours_first: bool,
@@ -77,6 +79,7 @@ impl Default for Dialog {
             stage: Stage::Free,
             close: Close::Fin,
             measured: false,
+            heard: false,
             peer_closed: false,
             ours_first: false,
             verdict: None,

@@ -1,6 +1,8 @@
 //! The client against our own server over a link in memory: what both count is the same, whatever a connection is
 //! and however it is closed.
 
+mod hostile;
+mod lab;
 mod virtual_time;
 
 use std::sync::Arc;
