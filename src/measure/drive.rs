@@ -6,6 +6,9 @@ use super::runner::Runner;
 use super::side::{Readiness, Side};
 use crate::base::cycles::Cycles;
 
+/// How long a server may have connections when all clients are done, in microseconds: of those that were left without a
+/// word, or whose last reset was lost, it hears nothing any more.
+const PATIENCE_US: u64 = 3_000_000;
 /// Turns that a server runs on after its last connection has ended, so that its last frames leave.
 const LAST_TURNS: u32 = 64;
 
@@ -105,8 +108,11 @@ pub fn client<S: Side>(runner: &mut Runner<S>, clock: &Cycles, signals: &Signals
 /// Runs a server until `clients` are done and nothing of it is open any more.
 pub fn server<S: Side>(runner: &mut Runner<S>, clock: &Cycles, signals: &Signals, clients: u64) {
     let mut at = clock.now();
-    let over = |runner: &mut Runner<S>| signals.done() >= clients && runner.side().is_done();
-    while !signals.must_leave() && !over(runner) {
+    let mut patience = Patience::default();
+    while !signals.must_leave() {
+        if signals.done() >= clients && (runner.side().is_done() || patience.is_over(at, clock)) {
+            break;
+        }
         at = runner.turn(at);
         if !runner.has_begun() {
             let origin = signals.origin.load(Ordering::Acquire);
@@ -132,7 +138,11 @@ pub fn in_turn<C: Side, S: Side>(
         server.begin(origin);
         let mut at = clock.now();
         let mut stopped = false;
-        while !signals.must_leave() && !is_over(client, server) {
+        let mut patience = Patience::default();
+        while !signals.must_leave() {
+            if client.side().is_done() && (server.side().is_done() || patience.is_over(at, clock)) {
+                break;
+            }
             at = server.turn(at);
             at = client.turn(at);
             stopped = stopped || stop(client, signals);
@@ -143,8 +153,17 @@ pub fn in_turn<C: Side, S: Side>(
     readiness
 }
 
-fn is_over<C: Side, S: Side>(client: &mut Runner<C>, server: &mut Runner<S>) -> bool {
-    client.side().is_done() && server.side().is_done()
+/// Begins to run when it is asked for the first time.
+#[derive(Default)]
+struct Patience {
+    since: Option<u64>,
+}
+
+impl Patience {
+    fn is_over(&mut self, at: u64, clock: &Cycles) -> bool {
+        let since = *self.since.get_or_insert(at);
+        clock.scale().to_us(at.saturating_sub(since)) > PATIENCE_US
+    }
 }
 
 /// The run begins now, or has begun.

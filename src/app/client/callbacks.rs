@@ -1,7 +1,7 @@
 //! What the engine tells the client, and what follows.
 
 use super::dialog::{Dialog, Stage, Verdict, ended, failed};
-use super::{Client, Ending, LAUNCHES_MAX, MOVES_MAX};
+use super::{Client, ENDINGS_MAX, Ending, LAUNCHES_MAX, MOVES_MAX};
 use crate::base::time::Instant;
 use crate::engine::api::{Accept, Api, App, CloseReason, Conn, ConnId, ListenerId};
 use crate::load::closing::Close;
@@ -37,11 +37,6 @@ impl App for Client {
             (_, Stage::Called) => self.start(conn),
             (_, Stage::Acknowledged) if conn.owes() => self.await_acknowledgment(conn.id().index),
             (_, Stage::Acknowledged) => self.take_turn(conn),
-            (Ending::Releasing { .. } | Ending::Waiting { .. }, Stage::Parked) => {
-                let index = conn.id().index;
-                self.unpark(index);
-                self.start(conn);
-            }
             (Ending::Releasing { .. } | Ending::Waiting { .. }, Stage::Holding) => self.close(conn),
             _ if !is_due => {}
             (_, Stage::Thinking) => self.go_on(conn),
@@ -57,11 +52,15 @@ impl App for Client {
         self.tick = api.now().tick();
         self.moves = MOVES_MAX;
         self.acknowledged = self.acknowledging.len();
+        self.endings = ENDINGS_MAX;
         if !self.started {
             return;
         }
         for _ in 0..LAUNCHES_MAX {
             if self.now_ns < self.paused_until_ns && self.launches.next_ns().is_none() {
+                break;
+            }
+            if !self.may_launch() {
                 break;
             }
             let level = self.level();

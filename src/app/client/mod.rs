@@ -24,6 +24,8 @@ use crate::stats::latency::{Latencies, Phase};
 
 /// Launches in one pass at most (LIM-13); the rest comes in the next one, with the launch times that it had.
 const LAUNCHES_MAX: u32 = 64;
+/// Connections that the end of the run closes or resets in one pass: what they send has to find room on the way.
+const ENDINGS_MAX: u32 = 16;
 /// Pairs of endpoints that are tried for one connection before it fails for want of one.
 const TUPLES_TRIED_MAX: u32 = 16;
 /// How long a closed loop waits after a connection that failed here, in nanoseconds: the next would fail too.
@@ -101,6 +103,8 @@ pub struct Client {
     acknowledging: VecDeque<u32>,
     /// So many of them have sent it.
     acknowledged: usize,
+    /// So many more may be brought to an end in this pass.
+    endings: u32,
     rng: Rng,
     ending: Ending,
     now_ns: u64,
@@ -123,6 +127,7 @@ impl Client {
             parked: Vec::with_capacity(if plan.order == Order::Own { 0 } else { slots as usize }),
             acknowledging: VecDeque::with_capacity(if plan.talk.requests > 0 { 0 } else { slots as usize }),
             acknowledged: 0,
+            endings: ENDINGS_MAX,
             rng: Rng::new(plan.seed),
             ending: Ending::Running,
             now_ns: 0,

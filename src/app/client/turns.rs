@@ -5,6 +5,9 @@ use super::dialog::Stage;
 use super::{Client, Ending, Order};
 use crate::engine::api::{Conn, ConnId};
 
+/// Time between two walks over the table at the end, in milliseconds.
+const RESCAN_MS: u32 = 10;
+
 impl Client {
     /// It goes on when the ACK of its handshake has left; there is a place for each slot.
     pub(super) fn await_acknowledgment(&mut self, index: u32) {
@@ -45,18 +48,24 @@ impl Client {
         }
     }
 
-    /// The next connection of those in slots `from` on, and the slot behind it.
-    pub(super) fn next_used(&self, from: u32) -> Option<(ConnId, u32)> {
+    /// The next connection of those in slots `from` on that is in such a stage, and the slot behind it.
+    fn next_in(&self, from: u32, wanted: impl Fn(Stage) -> bool) -> Option<(ConnId, u32)> {
         let rest = self.dialogs.get(from as usize..)?;
-        let at = rest.iter().position(|dialog| dialog.stage != Stage::Free)? as u32 + from;
+        let at = rest.iter().position(|dialog| wanted(dialog.stage))? as u32 + from;
         let generation = self.dialogs.get(at as usize)?.generation;
         Some((ConnId { index: at, generation }, at + 1))
     }
 
-    /// One that the end of the run is about.
+    /// One that the end of the run is about; few in a pass, since what they send has to leave.
     pub(super) fn next_to_end(&mut self) -> Option<ConnId> {
+        let found = if self.endings > 0 { self.find_to_end() } else { None };
+        self.endings -= u32::from(found.is_some());
+        found
+    }
+
+    fn find_to_end(&mut self) -> Option<ConnId> {
         match self.ending {
-            Ending::Releasing { from, cut_at } => match self.next_used(from) {
+            Ending::Releasing { from, cut_at } => match self.next_in(from, |stage| stage == Stage::Holding) {
                 Some((id, from)) => {
                     self.ending = Ending::Releasing { from, cut_at };
                     return Some(id);
@@ -66,12 +75,13 @@ impl Client {
             Ending::Waiting { cut_at } if cut_at.is_due(self.tick) => {
                 self.ending = Ending::Cutting { from: 0 }
             }
-            Ending::Cutting { from } => match self.next_used(from) {
+            Ending::Cutting { from } => match self.next_in(from, |stage| stage != Stage::Free) {
                 Some((id, from)) => {
                     self.ending = Ending::Cutting { from };
                     return Some(id);
                 }
-                None => self.ending = Ending::Cutting { from: 0 },
+                // One may have come back since; the whole table is not walked in each pass.
+                None => self.ending = Ending::Waiting { cut_at: self.tick.plus(RESCAN_MS) },
             },
             Ending::Running | Ending::Waiting { .. } => {}
         }
@@ -83,8 +93,8 @@ impl Client {
         let Order::Random { active } = self.plan.order else { return None };
         let parked = self.parked.len() as u32;
         // As many are let go as places for new ones are wanted; what is on its way already counts.
-        let moving = self.level().saturating_sub(parked);
-        if parked == 0 || moving >= active || !self.is_full() {
+        let wanted = self.ending != Ending::Running || self.is_full();
+        if parked == 0 || self.moving() >= active || !wanted {
             return None;
         }
         let chosen = *self.parked.get(self.rng.below(parked) as usize)?;
@@ -109,6 +119,19 @@ impl Client {
             }
         }
         None
+    }
+
+    /// Connections that are being opened, talk or close.
+    fn moving(&self) -> u32 {
+        self.level().saturating_sub(self.parked.len() as u32)
+    }
+
+    /// In random order no more are on the move than are meant to be.
+    pub(super) fn may_launch(&self) -> bool {
+        match self.plan.order {
+            Order::Own => true,
+            Order::Random { active } => self.moving() < active,
+        }
     }
 
     /// The loop holds as many connections as it is meant to.
