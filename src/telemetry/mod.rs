@@ -4,6 +4,7 @@ pub mod collect;
 pub mod compare;
 pub mod csv;
 pub mod figures;
+mod flood;
 pub mod hdr_log;
 mod joined;
 pub mod json;

@@ -20,6 +20,7 @@ use super::{Failure, machine};
 use crate::base::cycles::Cycles;
 use crate::config::bench::{BenchOptions, Checksums, Link, MTU};
 use crate::config::load::LoadOptions;
+use crate::config::talk::Profile;
 use crate::link::memory::Checksums as MemoryChecksums;
 use crate::telemetry::collect::Facts;
 use crate::telemetry::csv::RunId;
@@ -129,7 +130,9 @@ fn one<A: Arena>(
     desk: &Desk,
 ) -> Result<Run, Failure> {
     let experiment = experiment::of(load, common);
-    let (concurrency, rate) = (load.schedule.concurrency_max().map(u64::from), load.schedule.rate_max());
+    let rate = load.schedule.rate_max();
+    let connections = load.schedule.concurrency_max().filter(|_| load.profile != Profile::Flood);
+    let concurrency = connections.map(u64::from);
     let id = RunId { profile: load.profile.name().to_owned(), concurrency, rate, repeat };
     let before = arena.losses();
     let outcome = duel::run(arena, &experiment, clock, desk, id)?;
