@@ -87,7 +87,7 @@ fn dispatch(words: &[String]) -> Result<ExitCode, Failure> {
         Command::Check(options) => check(eal, &options),
         Command::Connect(_) => Err(Failure::run("`connect` is not part of this build: use another one")),
         Command::Bench(options) => bench::run(eal, &options, command_line(words), &online),
-        Command::MaxRate(_) => Err(Failure::run("`bench` is not part of this build: use another one")),
+        Command::MaxRate(options) => bench::max_rate::run(eal, &options, command_line(words), &online),
         Command::Compare(_) if !eal.is_empty() => {
             Err(Failure::usage("compare takes no EAL options, since it opens no device: leave them out"))
         }

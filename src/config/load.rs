@@ -98,7 +98,7 @@ impl Asked {
     fn check_flood(&self) -> Result<(), ConfigError> {
         let (imitate, usual) = (&self.imitate, Imitate::default());
         let said = [
-            ("--concurrency", self.shape.concurrency.first().is_some()),
+            ("--concurrency", !self.shape.concurrency.is_empty()),
             ("concurrency in --stages", self.shape.stages.iter().any(|stage| stage.concurrency.is_some())),
             ("--hold", self.shape.hold.is_some()),
             ("--mss", imitate.mss != usual.mss),

@@ -160,8 +160,7 @@ mod tests {
         let (next, tried) = run(1_000.0, 5_000.0, |_, _| true);
         assert_eq!(found(next), (5_000.0, None));
         let grow = Purpose::Grow;
-        let wanted =
-            [(1e3, grow), (2e3, grow), (4e3, grow), (5e3, grow), (5e3, Purpose::Confirm)];
+        let wanted = [(1e3, grow), (2e3, grow), (4e3, grow), (5e3, grow), (5e3, Purpose::Confirm)];
         assert_eq!(tried, wanted);
     }
 

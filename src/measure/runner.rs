@@ -272,9 +272,10 @@ mod tests {
         let (clock, mailbox) = (Cycles::start(), Arc::new(Mailbox::new()));
         let side = Clockwork { turns: 0, begun: 0 };
         let mut runner = Runner::new(side, clock.clone(), &[1_000, 1_001], mailbox.clone());
-        runner.begin(clock.now());
+        let origin = clock.now();
+        runner.begin(origin);
         let before = mailbox.fetch().unwrap();
-        while clock.scale().to_ns(clock.now()) < 100_000 {}
+        while clock.scale().to_ns(clock.now() - origin) < 100_000 {}
         let mut at = clock.now();
         for _ in 0..10 {
             at = runner.turn(at);

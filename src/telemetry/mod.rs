@@ -8,6 +8,7 @@ mod flood;
 pub mod hdr_log;
 mod joined;
 pub mod json;
+pub mod limit;
 pub mod live;
 pub mod report;
 pub mod run;

@@ -2,7 +2,7 @@
 //! account with a sentence for each reason, losses, warnings; the table of a sweep; whether expectations held. At most
 //! 100 columns.
 
-mod account;
+pub(super) mod account;
 mod flood;
 
 use std::fmt::Write;

@@ -125,17 +125,17 @@ pub(super) fn run<A: Arena>(
     let [near, far] = queues;
     let server = ends.server(far, macs[0])?;
     let caller = if experiment.flood {
-        Caller::Flood(ends.flooder(near, macs[1])?)
+        Caller::Flood(Box::new(ends.flooder(near, macs[1])?))
     } else {
-        Caller::Client(ends.client(near, macs[1])?)
+        Caller::Client(Box::new(ends.client(near, macs[1])?))
     };
     let [to_client, to_server] = mailboxes;
     let boxes = vec![(Role::Client, 0, to_client), (Role::Server, 0, to_server)];
     let reporting = desk.report(id, collecting, boxes, signals.clone());
     let bout = Bout { clock: clock.clone(), signals, floor: experiment.floor(macs, mtu) };
     let ended = match caller {
-        Caller::Client(client) => fight(arena, bout, experiment.cores, client, server),
-        Caller::Flood(flooder) => fight(arena, bout, experiment.cores, flooder, server),
+        Caller::Client(client) => fight(arena, bout, experiment.cores, *client, server),
+        Caller::Flood(flooder) => fight(arena, bout, experiment.cores, *flooder, server),
     };
     let gathered = reporting.finish();
     let End { queues, readiness, floor, time_wait_shortened_ms } = ended?;
@@ -149,8 +149,8 @@ pub(super) fn run<A: Arena>(
 
 /// Who calls.
 enum Caller<Q: QueuePair> {
-    Client(Runner<Engine<Q, Client>>),
-    Flood(Runner<Flooder<Q>>),
+    Client(Box<Runner<Engine<Q, Client>>>),
+    Flood(Box<Runner<Flooder<Q>>>),
 }
 
 /// Makes both ends.

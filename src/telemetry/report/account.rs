@@ -37,7 +37,7 @@ fn sum<'a>(accounts: impl Iterator<Item = &'a Account>) -> Account {
 }
 
 /// The sentence of a name, wherever it comes from.
-fn sentence(kind: &str, name: &str) -> &'static str {
+pub(in crate::telemetry) fn sentence(kind: &str, name: &str) -> &'static str {
     fn of<T: Copy>(
         all: &[T],
         name: &str,
