@@ -93,7 +93,7 @@ fn dispatch(words: &[String]) -> Result<ExitCode, Failure> {
         Command::Check(options) => check(eal, &options),
         Command::Connect(options) => connect(eal, &options, command_line(words), &online),
         Command::Bench(options) => bench::run(eal, &options, command_line(words), &online),
-        Command::MaxRate(_) => Err(Failure::run("`bench` is not part of this build: use another one")),
+        Command::MaxRate(options) => bench::max_rate::run(eal, &options, command_line(words), &online),
         Command::Compare(_) if !eal.is_empty() => {
             Err(Failure::usage("compare takes no EAL options, since it opens no device: leave them out"))
         }

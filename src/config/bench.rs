@@ -12,6 +12,7 @@ use super::load::LoadOptions;
 use super::output::Output;
 use super::shape;
 use super::stack::Backend;
+use super::talk::Profile;
 use super::units::rate_text;
 use crate::base::burst::BURST_MAX;
 
@@ -105,6 +106,11 @@ pub enum BenchError {
         "bench max-rate needs what to measure: TARGETs such as 198.18.0.2:80, or self for our own server"
     )]
     NothingToMeasure,
+    /// SYNs that no socket sends.
+    #[error(
+        "a flood has no use for the kernel's sockets, which send no SYN alone; leave --backend kernel out"
+    )]
+    FloodOfKernel,
     /// Both.
     #[error("'self' is our own server and stands alone; leave it out, or the targets beside it")]
     SelfAndOthers,
@@ -114,11 +120,14 @@ impl BenchOptions {
     /// Checks what concerns several options at once.
     ///
     /// # Errors
-    /// Files given twice, or segments beyond the MTU.
+    /// Files given twice, segments beyond the MTU, or a flood of the kernel's.
     pub fn checked(self) -> Result<Self, ConfigError> {
         self.output.check()?;
         for load in &self.loads {
             load.imitate.check_mtu(MTU)?;
+            if load.profile == Profile::Flood && self.backend == Backend::Kernel {
+                return Err(BenchError::FloodOfKernel.into());
+            }
         }
         Ok(self)
     }

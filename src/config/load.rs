@@ -77,6 +77,9 @@ impl Asked {
     /// Options that do not go together; several profiles or concurrencies.
     pub fn one_of_ours(self, host: &str, defaults: ShapeDefaults) -> Result<LoadOptions, ConfigError> {
         self.refuse_lists()?;
+        if self.talk.profiles.contains(&Profile::Flood) {
+            return Err(TalkError::FloodSearch.into());
+        }
         let peer = Peer { is_ours: true, host, seed: self.seed };
         self.first(Profile::Crr, peer, defaults)
     }
@@ -89,6 +92,26 @@ impl Asked {
     pub fn each(self, host: &str, defaults: ShapeDefaults) -> Result<Vec<LoadOptions>, ConfigError> {
         let peer = Peer { is_ours: true, host, seed: self.seed };
         self.loads(&[Profile::Open, Profile::OpenClose, Profile::Crr], peer, defaults)
+    }
+
+    /// What is about connections has no meaning where there is nothing but a flood.
+    fn check_flood(&self) -> Result<(), ConfigError> {
+        let (imitate, usual) = (&self.imitate, Imitate::default());
+        let said = [
+            ("--concurrency", !self.shape.concurrency.is_empty()),
+            ("concurrency in --stages", self.shape.stages.iter().any(|stage| stage.concurrency.is_some())),
+            ("--hold", self.shape.hold.is_some()),
+            ("--mss", imitate.mss != usual.mss),
+            ("--window", imitate.window != usual.window),
+            ("--wscale", imitate.wscale != usual.wscale),
+            ("--no-timestamps", imitate.timestamps != usual.timestamps),
+            ("--no-sack", imitate.sack != usual.sack),
+            ("--ecn", imitate.ecn != usual.ecn),
+        ];
+        match said.into_iter().find(|(_, said)| *said) {
+            Some((option, _)) => Err(TalkError::NotInFlood(option).into()),
+            None => Ok(()),
+        }
     }
 
     fn refuse_lists(&self) -> Result<(), ConfigError> {
@@ -115,9 +138,14 @@ impl Asked {
     ) -> Result<Vec<LoadOptions>, ConfigError> {
         let profiles = if self.talk.profiles.is_empty() { usual } else { &self.talk.profiles[..] };
         self.talk.check(profiles)?;
+        if profiles.iter().all(|profile| *profile == Profile::Flood) {
+            self.check_flood()?;
+        }
         let mut loads = Vec::new();
-        for schedule in self.shape.schedules(defaults)? {
-            for profile in profiles {
+        for (nth, schedule) in self.shape.schedules(defaults)?.into_iter().enumerate() {
+            // A flood is the same for each number of connections.
+            let wanted = |profile: &&Profile| nth == 0 || **profile != Profile::Flood;
+            for profile in profiles.iter().filter(wanted) {
                 let (talk, closes) = self.talk.of(*profile, peer)?;
                 loads.push(LoadOptions {
                     profile: *profile,
@@ -197,13 +225,8 @@ pub(super) mod tests {
     fn runs_are_ordered_by_concurrency_and_profile() {
         let loads = with(&[Profile::Crr, Profile::Flood], &[1, 20]).each("h", CONNECT).unwrap();
         let order: Vec<_> = loads.iter().map(|l| (l.schedule.concurrency_max(), l.profile)).collect();
-        let wanted = [
-            (Some(1), Profile::Crr),
-            (Some(1), Profile::Flood),
-            (Some(20), Profile::Crr),
-            (Some(20), Profile::Flood),
-        ];
-        assert_eq!(order, wanted);
+        let wanted = [(Some(1), Profile::Crr), (Some(1), Profile::Flood), (Some(20), Profile::Crr)];
+        assert_eq!(order, wanted, "a flood has no concurrency and runs once");
         let usual: Vec<_> = asked().each("h", CONNECT).unwrap().iter().map(|load| load.profile).collect();
         assert_eq!(usual, [Profile::Open, Profile::OpenClose, Profile::Crr]);
     }
@@ -220,7 +243,29 @@ pub(super) mod tests {
             let error = asked.one("h", CONNECT).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
         }
-        assert!(with(&[Profile::Flood], &[]).one_of_ours("h", CONNECT).is_ok());
+        let error = with(&[Profile::Flood], &[]).one_of_ours("h", CONNECT).unwrap_err().to_string();
+        assert!(error.contains("use bench --profile flood"), "{error}");
+    }
+
+    #[test]
+    fn a_flood_alone_takes_nothing_that_is_about_connections() {
+        let refused = |change: fn(&mut Asked), option: &str| {
+            let mut flood = with(&[Profile::Flood], &[]);
+            change(&mut flood);
+            let mut mixed = flood.clone();
+            mixed.talk.profiles.push(Profile::Crr);
+            assert!(mixed.each("h", CONNECT).is_ok(), "{option} is for the other profile");
+            let error = flood.each("h", CONNECT).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{option} has no meaning in a flood")), "{error}");
+        };
+        refused(|asked| asked.shape.concurrency = vec![64], "--concurrency");
+        refused(|asked| asked.shape.hold = Some(Hold::ToTheEnd), "--hold");
+        refused(|asked| asked.imitate.mss = Some(500), "--mss");
+        refused(|asked| asked.imitate.ecn = true, "--ecn");
+        refused(|asked| asked.imitate.timestamps = false, "--no-timestamps");
+        let mut paced = with(&[Profile::Flood], &[]);
+        paced.shape.rate = Some(5.0);
+        assert_eq!(paced.each("h", CONNECT).unwrap()[0].schedule.rate_max(), Some(5.0));
     }
 
     #[test]

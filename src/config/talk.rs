@@ -126,9 +126,14 @@ pub enum TalkError {
         /// Why not, and what to do.
         why: &'static str,
     },
-    /// Nothing to close.
-    #[error("--close has no meaning in a flood, where nothing is opened; leave it out")]
-    FloodCloses,
+    /// An option on connections where there are SYNs alone.
+    #[error("{0} has no meaning in a flood, whose SYNs are all alike and open nothing; leave it out")]
+    NotInFlood(&'static str),
+    /// A search for what a flood shows by itself.
+    #[error(
+        "a flood goes as fast as it is answered, so that there is no rate to search for; use bench --profile flood"
+    )]
+    FloodSearch,
     /// The same way twice.
     #[error("this names {} twice; leave one of the two out", .0.name())]
     CloseTwice(Close),
@@ -208,7 +213,7 @@ impl Asked {
             return Err(TalkError::DirectionAlone.into());
         }
         if self.closes.is_some() && profiles.iter().all(|profile| *profile == Profile::Flood) {
-            return Err(TalkError::FloodCloses.into());
+            return Err(TalkError::NotInFlood("--close").into());
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use crate::base::burst::{BURST_MAX, Burst};
 use crate::link::{Frame, QueuePair};
+use crate::stats::syns::Syns;
 use crate::wire::arp::{self, ArpPacket, Operation};
 use crate::wire::ethernet::{self, ETHERTYPE_ARP, ETHERTYPE_IPV4, Mac};
 use crate::wire::ipv4;
@@ -133,6 +134,18 @@ pub struct Tally {
     pub others: u64,
 }
 
+impl Tally {
+    /// Frames that were received.
+    pub fn received(&self) -> u64 {
+        self.syn_acks + self.resets + self.wrong + self.arp_requests + self.others
+    }
+
+    /// What became of the SYNs.
+    pub fn of_syns(&self) -> Syns {
+        Syns { sent: self.syns, answered: self.syn_acks, refused: self.resets, wrong: self.wrong }
+    }
+}
+
 /// What a frame is that came back.
 enum Reply {
     SynAck,
@@ -156,6 +169,8 @@ pub struct Flood<Q: QueuePair> {
     /// SYNs that wait to be sent, and ARP replies that do.
     syns: Burst<Q::Frame>,
     replies: Burst<Q::Frame>,
+    /// Calls by which the device took anything.
+    tx_calls: u64,
     tally: Tally,
 }
 
@@ -177,6 +192,7 @@ impl<Q: QueuePair> Flood<Q> {
             built: 0,
             syns: Burst::new(),
             replies: Burst::new(),
+            tx_calls: 0,
             tally: Tally::default(),
         })
     }
@@ -185,6 +201,14 @@ impl<Q: QueuePair> Flood<Q> {
     /// due. `now_ns` is the time in nanoseconds from any origin; the flood begins with the first pass. Returns how
     /// many frames were moved, received and sent ones together.
     pub fn pass(&mut self, now_ns: u64) -> usize {
+        let started = *self.started.get_or_insert(now_ns);
+        let due = self.due(now_ns.saturating_sub(started));
+        self.pass_up_to(now_ns, due)
+    }
+
+    /// As [`Flood::pass`], but whoever calls says how many SYNs in all are due, up to the plan's number; its rate does
+    /// not count.
+    pub fn pass_up_to(&mut self, now_ns: u64, due: u64) -> usize {
         let mut moved = self.transmit();
         // Every frame may ask for an answer.
         let limit = self.plan.burst.min(self.replies.remaining_capacity());
@@ -194,7 +218,7 @@ impl<Q: QueuePair> Flood<Q> {
         for frame in frames {
             self.arrives(frame);
         }
-        self.build(now_ns);
+        self.build(now_ns, due.min(self.plan.count));
         moved + self.transmit()
     }
 
@@ -207,17 +231,16 @@ impl<Q: QueuePair> Flood<Q> {
         if syns > 0 {
             self.queue.tx_burst(&mut self.syns);
         }
-        let taken = syns - self.syns.len();
+        let (taken, answered) = (syns - self.syns.len(), replies - self.replies.len());
         self.tally.syns += taken as u64;
-        taken + replies - self.replies.len()
+        self.tx_calls += u64::from(taken > 0) + u64::from(answered > 0);
+        taken + answered
     }
 
     /// Builds the SYNs that are due, a burst at most and as far as there are frames.
-    fn build(&mut self, now_ns: u64) {
-        let started = *self.started.get_or_insert(now_ns);
-        let due = self.due(now_ns.saturating_sub(started)).saturating_sub(self.built);
+    fn build(&mut self, now_ns: u64, due: u64) {
         let room = self.plan.burst.saturating_sub(self.syns.len());
-        let count = room.min(usize::try_from(due).unwrap_or(usize::MAX));
+        let count = room.min(usize::try_from(due.saturating_sub(self.built)).unwrap_or(usize::MAX));
         if count == 0 {
             return;
         }
@@ -301,6 +324,16 @@ impl<Q: QueuePair> Flood<Q> {
     /// What was sent, and what came back.
     pub fn tally(&self) -> Tally {
         self.tally
+    }
+
+    /// Calls by which the device took at least one frame.
+    pub fn tx_calls(&self) -> u64 {
+        self.tx_calls
+    }
+
+    /// SYNs that were built and that the device has not taken yet.
+    pub fn waiting(&self) -> u64 {
+        self.syns.len() as u64
     }
 
     /// All SYNs are sent. Answers may still come.

@@ -9,5 +9,6 @@ pub mod flood;
 pub mod floor;
 pub mod http;
 pub mod schedule;
+pub mod search;
 pub mod talk;
 pub mod tuples;

@@ -95,6 +95,14 @@ impl Segment {
         self.from_ns + (seconds * 1e9) as u64
     }
 
+    /// Launches of all loops that are due at a time in it: the first one at its very beginning.
+    fn due(&self, now_ns: u64) -> f64 {
+        let seconds = now_ns.saturating_sub(self.from_ns) as f64 / 1e9;
+        let [from, to] = self.rate;
+        let slope = (to - from) / self.len_s();
+        self.launches + (from + slope * seconds / 2.0) * seconds
+    }
+
     fn level(&self, now_ns: u64) -> Option<u64> {
         let [from, to] = self.concurrency?;
         let len = (self.to_ns - self.from_ns).max(1) as f64;
@@ -214,6 +222,49 @@ impl Launches {
     }
 }
 
+/// Counts what is due by an open schedule, for a load that waits for nothing and whose launches need no names; by a
+/// schedule with a closed stage everything is due at once.
+#[derive(Clone, Debug)]
+pub struct Dues {
+    segments: Vec<Segment>,
+    open: bool,
+    limit: u64,
+}
+
+impl Dues {
+    /// Of all loops together.
+    pub fn new(schedule: &Schedule) -> Self {
+        Dues {
+            segments: segments(schedule),
+            open: schedule.rate_max().is_some() && schedule.stages.iter().all(|stage| stage.rate.is_some()),
+            limit: schedule.launches().unwrap_or(u64::MAX),
+        }
+    }
+
+    /// How many launches are due by `now_ns`, those before included.
+    pub fn by(&self, now_ns: u64) -> u64 {
+        let Some(here) = self.segments.iter().find(|segment| now_ns < segment.to_ns) else {
+            return self.limit;
+        };
+        if self.open { (here.due(now_ns) as u64).saturating_add(1).min(self.limit) } else { self.limit }
+    }
+
+    /// Rates say when each launch is due.
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// How many will have been due in the end; `u64::MAX` where nothing bounds them.
+    pub fn in_all(&self) -> u64 {
+        self.limit
+    }
+
+    /// Nothing more becomes due.
+    pub fn is_over(&self, now_ns: u64) -> bool {
+        self.segments.last().is_none_or(|last| now_ns >= last.to_ns)
+    }
+}
+
 fn segments(schedule: &Schedule) -> Vec<Segment> {
     let mut segments: Vec<Segment> = Vec::with_capacity(3 * schedule.stages.len());
     let (mut rate, mut concurrency) = (0.0, 0.0);
@@ -274,6 +325,7 @@ impl Schedule {
             .filter_map(|stage| stage.rate)
             .fold(None, |max, rate| Some(rate.max(max.unwrap_or(0.0))))
     }
+
     /// How many connections it launches, if nothing holds it back; `None` where only a closed loop's replies can
     /// tell.
     pub fn launches(&self) -> Option<u64> {

@@ -1,6 +1,7 @@
 //! Sides that run until they are done: one alone, or a client and its server, in turn on one core or each on its own.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
 
 use super::runner::Runner;
 use super::side::{Readiness, Side};
@@ -23,11 +24,20 @@ pub struct Signals {
     origin: AtomicU64,
     /// Clients that could begin.
     ready: AtomicU64,
+    /// Servers that have seen the run begin, and how many there are.
+    begun: AtomicU64,
+    servers: u64,
     /// Clients that are done.
     done: AtomicU64,
 }
 
 impl Signals {
+    /// Of a run with so many servers, each driven by [`server`]. Clients wait for them, so that servers count what
+    /// clients send from the first frame on.
+    pub fn with_servers(servers: u64) -> Self {
+        Signals { servers, ..Signals::default() }
+    }
+
     /// Brings the run to an end: nothing more is begun.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Release);
@@ -46,6 +56,13 @@ impl Signals {
     /// So many clients are done.
     pub fn done(&self) -> u64 {
         self.done.load(Ordering::Acquire)
+    }
+
+    /// Waits until all servers have seen the run begin.
+    fn await_servers(&self) {
+        while self.begun.load(Ordering::Acquire) < self.servers && !self.must_leave() {
+            thread::yield_now();
+        }
     }
 
     fn must_leave(&self) -> bool {
@@ -91,6 +108,7 @@ pub fn client<S: Side>(runner: &mut Runner<S>, clock: &Cycles, signals: &Signals
     if readiness == Readiness::Ready {
         let origin = begin(clock, signals);
         runner.begin(origin);
+        signals.await_servers();
         let mut at = clock.now();
         let mut stopped = false;
         while !runner.side().is_done() && !signals.must_leave() {
@@ -118,6 +136,7 @@ pub fn server<S: Side>(runner: &mut Runner<S>, clock: &Cycles, signals: &Signals
             let origin = signals.origin.load(Ordering::Acquire);
             if origin != 0 {
                 runner.begin(origin);
+                signals.begun.fetch_add(1, Ordering::Release);
             }
         }
     }
@@ -188,5 +207,58 @@ fn stop<S: Side>(runner: &mut Runner<S>, signals: &Signals) -> bool {
 fn linger<S: Side>(runner: &mut Runner<S>, mut at: u64, mut also: impl FnMut(u64) -> u64) {
     for _ in 0..LAST_TURNS {
         at = also(runner.turn(at));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::runner::Laps;
+    use super::super::side::Now;
+    use super::*;
+    use crate::stats::interval::{Interval, Mailbox};
+
+    /// Sends one thing in each pass of the run, of a hundred; or counts what the other one has sent.
+    struct Wire {
+        sent: Arc<AtomicU64>,
+        sends: bool,
+    }
+
+    impl Side for Wire {
+        fn pass(&mut self, now: Now, _laps: &mut Laps) -> bool {
+            if self.sends && now.run_ns.is_some() {
+                self.sent.fetch_add(1, Ordering::SeqCst);
+            }
+            true
+        }
+
+        fn fill(&mut self, interval: &mut Interval) {
+            interval.syns.sent = self.sent.load(Ordering::SeqCst);
+        }
+
+        fn is_done(&self) -> bool {
+            self.sent.load(Ordering::SeqCst) >= 100
+        }
+
+        fn stop(&mut self) {}
+    }
+
+    #[test]
+    fn a_server_s_run_begins_before_anything_is_sent_to_it() {
+        for _ in 0..200 {
+            let (clock, sent) = (Cycles::start(), Arc::new(AtomicU64::new(0)));
+            let signals = Signals::with_servers(1);
+            let mailbox = Arc::new(Mailbox::new());
+            let side = |sends| Wire { sent: sent.clone(), sends };
+            let mut near = Runner::new(side(true), clock.clone(), &[], Arc::default());
+            let mut far = Runner::new(side(false), clock.clone(), &[], mailbox.clone());
+            thread::scope(|scope| {
+                scope.spawn(|| server(&mut far, &clock, &signals, 1));
+                assert_eq!(client(&mut near, &clock, &signals), Readiness::Ready);
+            });
+            let base = mailbox.fetch().unwrap();
+            assert_eq!((base.mark_ns, base.syns.sent), (0, 0));
+        }
     }
 }

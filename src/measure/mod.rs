@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod drive;
+pub mod flood;
 pub mod pair;
 pub mod runner;
 pub mod side;

@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use super::flood::{FloodPlan, Flooder};
 use super::side::Engine;
 use crate::app::client::{Client, Plan};
 use crate::app::http::responses::Responses;
@@ -19,6 +20,8 @@ use crate::engine::worker::Worker;
 use crate::inet::locals::{LocalError, Locals};
 use crate::inet::route::{RouteError, Routes};
 use crate::link::QueuePair;
+use crate::load::flood::{self, PlanError, Sources};
+use crate::load::schedule::Schedule;
 use crate::load::tuples::{Addresses, Ports, Target, Tuples};
 use crate::stats::counters::Counters;
 use crate::tcp::arrives::listen::CookieMode;
@@ -111,6 +114,9 @@ pub enum PairError {
     /// Its ways.
     #[error(transparent)]
     Route(#[from] RouteError),
+    /// The flood.
+    #[error(transparent)]
+    Flood(#[from] PlanError),
     /// Its listener.
     #[error("the listener cannot be added: {0}")]
     Listen(String),
@@ -166,4 +172,27 @@ pub fn client<Q: QueuePair>(
     let app = Client::new(plan, spec.tuples(), shard.slots(), now);
     let worker = Worker::new(vec![queue], host, shard, app, Arc::new(Control::default()));
     Ok(Engine::new(worker, counters.clone()).towards(vec![IpAddr::V4(SERVER)]))
+}
+
+/// A flood in the client's place, from all sources that there are. `peer` is the MAC address at the other end.
+///
+/// # Errors
+/// See [`PairError`].
+pub fn flooder<Q: QueuePair>(
+    queue: Q,
+    peer: Mac,
+    spec: &Spec,
+    schedule: &Schedule,
+    [drain_ns, seed]: [u64; 2],
+    counters: &Arc<Counters>,
+) -> Result<Flooder<Q>, PairError> {
+    let plan = FloodPlan {
+        target: flood::Target { address: SERVER.octets(), port: PORT, mac: peer },
+        sources: Sources { first: SOURCES.octets(), addresses: SOURCES_MAX as u32, ports: 1_024..=u16::MAX },
+        schedule: schedule.clone(),
+        drain_ns,
+        burst: spec.burst,
+        seed,
+    };
+    Ok(Flooder::new(queue, &plan, counters.clone())?)
 }

@@ -192,11 +192,14 @@ impl<S: Side> Runner<S> {
         true
     }
 
-    /// Hands over what is left at the end of the run, as often as it takes; false while the reporter has not
-    /// fetched the last one. To be called until it is true.
+    /// Hands over what is left at the end of the run: a mark that was passed and that the reporter had no time for, and
+    /// then the rest. False while the reporter has not fetched the last one. To be called until it is true.
     pub fn finish(&mut self) -> bool {
         let Some(origin) = self.origin.filter(|_| self.reported) else { return true };
         let now_ns = self.clock.scale().to_ns(self.clock.now().saturating_sub(origin));
+        if self.next_mark_ns <= now_ns && !self.mark(now_ns) {
+            return false;
+        }
         self.next_mark_ns = u64::MAX;
         self.post(now_ns)
     }
@@ -286,5 +289,29 @@ mod tests {
         assert!(last.account.attempted > 1 && last.work.timed_cycles > 0, "{:?}", last.work);
         assert!(last.work.stages[Stage::Process as usize] > 0);
         assert_eq!(last.mark_ns, u64::MAX);
+    }
+
+    #[test]
+    fn a_mark_for_which_the_reporter_had_no_time_is_handed_over_in_the_end() {
+        let (clock, mailbox) = (Cycles::start(), Arc::new(Mailbox::new()));
+        let side = Clockwork { turns: 0, begun: 0 };
+        let mut runner = Runner::new(side, clock.clone(), &[1_000, 1_001], mailbox.clone());
+        let origin = clock.now();
+        runner.begin(origin);
+        let before = mailbox.fetch().unwrap();
+        while clock.scale().to_ns(clock.now() - origin) < 100_000 {}
+        let mut at = clock.now();
+        for _ in 0..10 {
+            at = runner.turn(at);
+        }
+        let mut marks = vec![before.mark_ns];
+        mailbox.give_back(before);
+        while !runner.finish() {
+            let Some(interval) = mailbox.fetch() else { continue };
+            marks.push(interval.mark_ns);
+            mailbox.give_back(interval);
+        }
+        marks.push(mailbox.fetch().unwrap().mark_ns);
+        assert_eq!(marks, [0, 1_000, u64::MAX]);
     }
 }

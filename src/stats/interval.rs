@@ -6,6 +6,7 @@ use std::sync::{Mutex, TryLockError};
 use super::account::Tally;
 use super::latency::Latencies;
 use super::snapshot::Snapshot;
+use super::syns::Syns;
 
 /// Stages of a pass, as `engine::meter` names them, and how many there are.
 pub const STAGES: [&str; 7] = ["rx", "classify", "lookup", "process", "timers", "pay", "tx"];
@@ -73,6 +74,8 @@ pub struct Interval {
     pub mark_ns: u64,
     /// The client's account so far; zeros on a server.
     pub account: Tally,
+    /// What became of a flood's SYNs so far; zeros where this loop sends none.
+    pub syns: Syns,
     /// The engine's counters so far; zeros without one.
     pub counters: Snapshot,
     /// Cycles so far.

@@ -6,3 +6,4 @@ pub mod interval;
 pub mod latency;
 pub mod losses;
 pub mod snapshot;
+pub mod syns;

@@ -7,6 +7,7 @@ use std::ops::Range;
 use thiserror::Error;
 
 use super::figures::{self, Counting, Counts, Point, SideFacts};
+use super::flood;
 use super::joined;
 use super::run::{Account, Run, Second, Side};
 use crate::load::schedule::Schedule;
@@ -57,6 +58,8 @@ pub struct Plan {
     pub server: Option<SidePlan>,
     /// Clients reset as planned, so that a server counts that as closed.
     pub peer_resets: bool,
+    /// The client floods: what is counted is SYNs.
+    pub flood: bool,
 }
 
 impl Plan {
@@ -333,6 +336,11 @@ impl Collector {
         run.duration_s = seconds[self.plan.leading() as usize];
         run.client = self.side(Role::Client, &measured, seconds, &totals, &facts.client);
         run.server = self.side(Role::Server, &measured, seconds, &totals, &facts.server);
+        if self.plan.flood {
+            let floor_cycles = facts.server.floor_cycles_per_connection;
+            let counted = flood::Counted { measured: &measured, seconds, totals: &totals, floor_cycles };
+            run.flood = Some(flood::figures(&counted));
+        }
         let both = joined::Both { plan: &self.plan, facts, totals: &totals, measured: &measured, seconds };
         joined::complete(&mut run, &both);
         run.series = self.series;
@@ -358,7 +366,13 @@ impl Collector {
             levels: self.levels.sums[at].map(|sum| sum as f64 / samples),
             latencies: (role == Role::Client).then_some(&self.latencies),
         };
-        Some(figures::side(&counts, facts))
+        let mut side = figures::side(&counts, facts);
+        if self.plan.flood {
+            // What is told of each connection has no meaning where there is none.
+            side.stages.clear();
+            side.floor_cycles_per_connection = None;
+        }
+        Some(side)
     }
 
     fn counting(&self, role: Role) -> Counting {
@@ -465,6 +479,7 @@ impl Collector {
             self.plan.side(role).map(|_| work.busy_share())
         };
         let established = latencies.of(Phase::Established);
+        let syns = self.plan.flood.then(|| is.syns.since(&was.syns));
         Second {
             at_s: is.to_ns as f64 / 1e9,
             len_s,
@@ -478,6 +493,8 @@ impl Collector {
             connections_per_second: figures::per(added(Account::closed_all) as f64, len_s),
             established_p50_ns: established.value_at_percentile(50.0),
             established_p99_ns: established.value_at_percentile(99.0),
+            syns: syns.map(|syns| syns.sent),
+            answered: syns.map(|syns| syns.answered),
             client_busy: busy(Role::Client),
             server_busy: busy(Role::Server),
         }

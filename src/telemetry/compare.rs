@@ -6,7 +6,7 @@ use std::fmt::Write;
 use thiserror::Error;
 
 use super::collect::Role;
-use super::run::{Document, Run, SCHEMA, Side};
+use super::run::{Document, Flood, Run, SCHEMA, Side};
 use super::spread::{Spread, bootstrap, difference};
 use super::units::{COLUMNS, cut, nanos, percent, whole};
 use crate::base::rng::Rng;
@@ -104,6 +104,8 @@ pub enum CompareError {
 enum Figure {
     /// One for which less is better, or more.
     Plain { name: &'static str, more_is_better: bool, of: fn(&Side) -> f64 },
+    /// One of a flood, counted to its server.
+    Flood { name: &'static str, more_is_better: bool, of: fn(&Flood) -> f64 },
     /// A percentile of a phase.
     Latency { phase: Phase, percentile: &'static str },
 }
@@ -116,6 +118,9 @@ impl Figure {
             plain("cycles_per_connection", false, |side| side.cycles_per_connection),
             plain("packets_per_connection", false, |side| side.packets_per_connection),
         ];
+        let flood = |name, more_is_better, of| Figure::Flood { name, more_is_better, of };
+        all.push(flood("answered_per_second", true, |flood| flood.answered_per_second));
+        all.push(flood("cycles_per_syn", false, |flood| flood.cycles_per_syn));
         for phase in Phase::ALL {
             all.extend(["50", "99"].map(|percentile| Figure::Latency { phase, percentile }));
         }
@@ -124,18 +129,22 @@ impl Figure {
 
     fn name(self) -> String {
         match self {
-            Figure::Plain { name, .. } => name.to_owned(),
+            Figure::Plain { name, .. } | Figure::Flood { name, .. } => name.to_owned(),
             Figure::Latency { phase, percentile } => format!("p{percentile}.{}", phase.name()),
         }
     }
 
     fn more_is_better(self) -> bool {
-        matches!(self, Figure::Plain { more_is_better: true, .. })
+        matches!(
+            self,
+            Figure::Plain { more_is_better: true, .. } | Figure::Flood { more_is_better: true, .. }
+        )
     }
 
-    fn of(self, side: &Side) -> Option<f64> {
+    fn of(self, run: &Run, role: Role, side: &Side) -> Option<f64> {
         match self {
             Figure::Plain { of, .. } => Some(of(side)),
+            Figure::Flood { of, .. } => run.flood.as_ref().filter(|_| role == Role::Server).map(of),
             Figure::Latency { phase, percentile } => {
                 let histogram = side.histograms.get(phase.name())?;
                 histogram.percentiles.get(percentile).map(|ns| *ns as f64)
@@ -215,8 +224,9 @@ fn rows(into: &mut Vec<Row>, runs: &str, both: [&[&Run]; 2], options: &Options, 
 }
 
 fn values(repeats: &[&Run], role: Role, figure: Figure) -> Vec<f64> {
-    let sides = repeats.iter().flat_map(|run| run.sides()).filter(|(side, _)| *side == role);
-    sides.filter_map(|(_, side)| figure.of(side)).collect()
+    let sides = repeats.iter().flat_map(|run| run.sides().map(move |(role, side)| (run, role, side)));
+    let ours = sides.filter(|(_, side, _)| *side == role);
+    ours.filter_map(|(run, role, side)| figure.of(run, role, side)).collect()
 }
 
 /// Beyond the threshold, and no chance where that can be told: the interval does not hold 0.

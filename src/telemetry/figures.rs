@@ -10,6 +10,7 @@ use crate::stats::counters::Counter;
 use crate::stats::interval::{Interval, STAGES, Work};
 use crate::stats::latency::{Latencies, Phase};
 use crate::stats::snapshot::Snapshot;
+use crate::stats::syns::Syns;
 
 /// The percentiles that a document has.
 pub const PERCENTILES: [f64; 6] = [50.0, 90.0, 99.0, 99.9, 99.99, 99.999];
@@ -39,6 +40,8 @@ pub struct Point {
     pub to_ns: u64,
     /// The client's account.
     pub account: Tally,
+    /// A flood's SYNs.
+    pub syns: Syns,
     /// The engine's counters.
     pub counters: Snapshot,
     /// Cycles.
@@ -55,6 +58,7 @@ impl Point {
         Point {
             to_ns: interval.to_ns,
             account: interval.account,
+            syns: interval.syns,
             counters: interval.counters.clone(),
             work: interval.work,
             connections: u64::from(interval.connections),
@@ -70,6 +74,7 @@ impl Point {
             count += 1;
             to_ns += u128::from(point.to_ns);
             all.account = all.account.plus(&point.account);
+            all.syns = all.syns.plus(&point.syns);
             all.counters.add(&point.counters);
             all.work = all.work.plus(&point.work);
             all.connections += point.connections;
@@ -84,6 +89,7 @@ impl Point {
     pub fn since(&self, earlier: &Point) -> Point {
         Point {
             account: self.account.since(&earlier.account),
+            syns: self.syns.since(&earlier.syns),
             counters: self.counters.since(&earlier.counters),
             work: self.work.since(&earlier.work),
             ..self.clone()
@@ -256,18 +262,18 @@ fn batches(point: &Point) -> [f64; 2] {
     [batch(Counter::RxFrames, "rx_bursts"), batch(Counter::TxFrames, "tx_bursts")]
 }
 
-/// Cycles a closed connection in each stage: the shares of the passes that were timed, of all busy cycles.
-fn stages(work: &Work, closed: f64) -> BTreeMap<String, f64> {
+/// Cycles a unit of work in each stage: the shares of the passes that were timed, of all busy cycles.
+pub(super) fn stages(work: &Work, units: f64) -> BTreeMap<String, f64> {
     let mut stages = BTreeMap::new();
     let scale = per(work.busy_cycles as f64, work.timed_cycles as f64);
     if scale > 0.0 {
         let in_stages: u64 = work.stages.iter().sum();
         let between = work.timed_cycles.saturating_sub(in_stages);
         for (name, cycles) in STAGES.iter().zip(work.stages).chain([(&"other", between)]) {
-            stages.insert((*name).to_owned(), per(cycles as f64 * scale, closed));
+            stages.insert((*name).to_owned(), per(cycles as f64 * scale, units));
         }
     }
-    stages.insert("idle".to_owned(), per(work.idle_cycles as f64, closed));
+    stages.insert("idle".to_owned(), per(work.idle_cycles as f64, units));
     stages
 }
 

@@ -3,6 +3,7 @@
 
 use super::collect::{Facts, Plan, Role};
 use super::figures::{Point, per};
+use super::flood;
 use super::run::{Loss, Run, Side};
 use super::text::{advice, thousands};
 use crate::stats::counters::Counter;
@@ -26,9 +27,9 @@ pub(super) struct Both<'a> {
 }
 
 impl Both<'_> {
-    /// Both sides run our engine, so that frames can be followed.
-    fn are_engines(&self) -> bool {
-        Role::BOTH.iter().all(|role| self.plan.side(*role).is_some_and(|side| side.engine))
+    /// Both sides count their frames, so that these can be followed: they run our engine, or flood.
+    fn count_frames(&self) -> bool {
+        self.plan.flood || Role::BOTH.iter().all(|role| self.plan.side(*role).is_some_and(|side| side.engine))
     }
 
     /// Loops take turns on a core.
@@ -64,9 +65,10 @@ pub(super) fn complete(run: &mut Run, both: &Both<'_>) {
     }
 }
 
-/// Cycles that passed for each connection, and a warning where a saturated core's busy cycles are others.
+/// Cycles that passed for each connection or SYN, and a warning where a saturated core's busy cycles are others.
 fn saturation(run: &mut Run, both: &Both<'_>) {
     let shared = both.share_cores();
+    let unit = if run.flood.is_some() { "SYN" } else { "connection" };
     let mut busy_of_both = 0.0;
     let mut elapsed_of_both: f64 = 0.0;
     let mut sides: Vec<(Role, &mut Side)> = Vec::with_capacity(2);
@@ -76,11 +78,17 @@ fn saturation(run: &mut Run, both: &Both<'_>) {
     for (role, side) in sides {
         let loops = both.plan.side(role).map_or(0, |plan| plan.loops);
         let cores = f64::from(if shared { both.facts.cores } else { loops });
-        let cycles = both.facts.tsc_hz as f64 * cores;
-        side.elapsed_cycles_per_connection = per(cycles * both.seconds[role as usize], side.closed as f64);
-        busy_of_both += side.cycles_per_connection;
-        elapsed_of_both = elapsed_of_both.max(side.elapsed_cycles_per_connection);
-        let (busy, passed) = (side.cycles_per_connection, side.elapsed_cycles_per_connection);
+        let cycles = both.facts.tsc_hz as f64 * cores * both.seconds[role as usize];
+        let busy_cycles = both.measured[role as usize].work.busy_cycles as f64;
+        let units = run.flood.as_ref().map_or(side.closed, |flood| flood.answered) as f64;
+        let (busy, passed) = (per(busy_cycles, units), per(cycles, units));
+        match run.flood.as_mut() {
+            None => side.elapsed_cycles_per_connection = passed,
+            Some(flood) if role == Role::Server => flood.elapsed_cycles_per_syn = passed,
+            Some(_) => {}
+        }
+        busy_of_both += busy;
+        elapsed_of_both = elapsed_of_both.max(passed);
         seen.push((role.name(), busy, passed, side.busy_share));
     }
     if shared {
@@ -90,7 +98,7 @@ fn saturation(run: &mut Run, both: &Both<'_>) {
     for (who, busy, passed, share) in seen {
         if share > SATURATED && (busy - passed).abs() > TOLERANCE * passed {
             run.warnings.push(format!(
-                "{who}: {busy:.0} busy cycles a connection, but {passed:.0} passed, although the core was busy \
+                "{who}: {busy:.0} busy cycles a {unit}, but {passed:.0} passed, although the core was busy \
                  {:.0} % of its time: it did not have the CPU for itself, or the clock is not the TSC's.",
                 share * 100.0
             ));
@@ -101,7 +109,7 @@ fn saturation(run: &mut Run, both: &Both<'_>) {
 /// Where frames went: what each side dropped and each device lost, and what neither knows of.
 fn losses(both: &Both<'_>) -> Vec<Loss> {
     let mut all = Vec::new();
-    if !both.are_engines() {
+    if !both.count_frames() {
         return all;
     }
     let mut add = |place: &str, reason: &str, count: u64| {
@@ -135,8 +143,11 @@ fn unseen(both: &Both<'_>, from: Role, to: Role) -> u64 {
 fn unexplained(run: &Run, both: &Both<'_>) -> Option<String> {
     let (client, server) = (&run.client.as_ref()?.account, &run.server.as_ref()?.account);
     let lost: u64 = run.losses.iter().map(|loss| loss.count).sum();
+    if let Some(flood) = &run.flood {
+        return flood::unexplained(&flood.account, lost);
+    }
     let differ = client.established.abs_diff(server.established) > lost;
-    (both.are_engines() && differ).then(|| {
+    (both.count_frames() && differ).then(|| {
         format!(
             "The client established {} connections and the server {}, but only {} frames were lost in between.",
             thousands(client.established),

@@ -50,7 +50,7 @@ impl Live {
         if self.rates.len() == HISTORY {
             self.rates.pop_front();
         }
-        self.rates.push_back(second.connections_per_second);
+        self.rates.push_back(rate(second));
         self.failed += second.failed;
         match self.screen {
             Screen::Lines => line(second),
@@ -97,10 +97,18 @@ impl Live {
             SPARKS.get(step).copied().unwrap_or(' ')
         };
         let sparks: String = self.rates.iter().map(spark).collect();
-        format!("  {:>12} connections/s  {sparks}", whole(second.connections_per_second))
+        let of = if second.syns.is_some() { "SYNs answered/s" } else { "connections/s" };
+        format!("  {:>12} {of}  {sparks}", whole(rate(second)))
     }
 
     fn levels(&self, second: &Second) -> String {
+        if let Some(syns) = second.syns {
+            return format!(
+                "  SYNs sent {}  answered {}",
+                thousands(syns),
+                thousands(second.answered.unwrap_or(0))
+            );
+        }
         format!(
             "  open {}  in flight {}  failed {} ({} in all)",
             thousands(second.open),
@@ -108,6 +116,15 @@ impl Live {
             thousands(second.failed),
             thousands(self.failed)
         )
+    }
+}
+
+/// What happened a second: connections closed, or in a flood SYNs answered.
+fn rate(second: &Second) -> f64 {
+    match second.answered {
+        Some(answered) if second.len_s > 0.0 => answered as f64 / second.len_s,
+        Some(_) => 0.0,
+        None => second.connections_per_second,
     }
 }
 
@@ -136,6 +153,16 @@ fn busy(second: &Second) -> String {
 
 /// A second in one line.
 fn line(second: &Second) -> String {
+    if let Some(syns) = second.syns {
+        let (sent, answered) = (thousands(syns), thousands(second.answered.unwrap_or(0)));
+        return format!(
+            "{:>7.1}s  {:<7}  {}/s  SYNs sent {sent}  answered {answered}{}\n",
+            second.at_s,
+            second.phase,
+            whole(rate(second)),
+            busy(second)
+        );
+    }
     format!(
         "{:>7.1}s  {:<7}  {}/s  opened {}  open {}  in flight {}  failed {}{}{}\n",
         second.at_s,

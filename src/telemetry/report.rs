@@ -2,7 +2,8 @@
 //! account with a sentence for each reason, losses, warnings; the table of a sweep; whether expectations held. At most
 //! 100 columns.
 
-mod account;
+pub(super) mod account;
+mod flood;
 
 use std::fmt::Write;
 
@@ -73,7 +74,8 @@ fn plans(runs: &[Run]) -> Vec<Vec<&Run>> {
 }
 
 fn rate(run: &Run) -> f64 {
-    run.leading().map_or(0.0, |side| side.connections_per_second)
+    let closed = || run.leading().map_or(0.0, |side| side.connections_per_second);
+    run.flood.as_ref().map_or_else(closed, |flood| flood.answered_per_second)
 }
 
 /// The repeat whose rate is the median, or the lower of the two in the middle.
@@ -86,11 +88,20 @@ fn typical<'a>(repeats: &[&'a Run]) -> Option<&'a Run> {
 fn plan(text: &mut String, paint: Paint, repeats: &[&Run]) {
     let Some(run) = typical(repeats) else { return };
     heading(text, paint, repeats, run);
-    sides(text, paint, run);
-    if let Some(client) = run.client.as_ref().filter(|client| !client.histograms.is_empty()) {
-        latencies(text, paint, client);
+    match &run.flood {
+        Some(figures) => {
+            flood::figures(text, paint, run, figures);
+            flood::account(text, paint, repeats);
+        }
+        None => {
+            time_wait(text, run);
+            sides(text, paint, run);
+            if let Some(client) = run.client.as_ref().filter(|client| !client.histograms.is_empty()) {
+                latencies(text, paint, client);
+            }
+            account::accounts(text, paint, repeats);
+        }
     }
-    account::accounts(text, paint, repeats);
     let mut said: Vec<&String> = Vec::new();
     for warning in repeats.iter().flat_map(|run| &run.warnings) {
         if !said.contains(&warning) {
@@ -121,7 +132,8 @@ fn heading(text: &mut String, paint: Paint, repeats: &[&Run], run: &Run) {
     }
     let rates: Vec<_> = repeats.iter().map(|run| rate(run)).collect();
     let spread = Spread::of(&rates);
-    let _ = write!(text, "  {} connections/s", paint.with(BOLD, &whole(spread.median)));
+    let unit = if run.flood.is_some() { "SYNs answered/s" } else { "connections/s" };
+    let _ = write!(text, "  {} {unit}", paint.with(BOLD, &whole(spread.median)));
     if repeats.len() > 1 {
         let (least, most) = (whole(spread.least), whole(spread.most));
         let width = percent(spread.width());
@@ -132,6 +144,10 @@ fn heading(text: &mut String, paint: Paint, repeats: &[&Run], run: &Run) {
         );
     }
     text.push('\n');
+}
+
+/// Whether TIME-WAIT lasted.
+fn time_wait(text: &mut String, run: &Run) {
     let evicted: u64 = run.sides().map(|(_, side)| side.time_wait_evicted).sum();
     let _ = match run.time_wait_shortened_s {
         Some(lasted_s) => writeln!(
@@ -157,7 +173,7 @@ fn sides(text: &mut String, paint: Paint, run: &Run) {
         ("floor, and the ratio to it".into(), floor),
         ("cycles passed a connection".into(), |side| whole(side.elapsed_cycles_per_connection)),
         ("busy share".into(), |side| percent(side.busy_share)),
-        ("frames a call, rx and tx".into(), |side| format!("{:.1}, {:.1}", side.rx_batch, side.tx_batch)),
+        ("frames a call, rx and tx".into(), batches),
         ("connections at a time".into(), |side| whole(side.connections)),
         ("TIME-WAIT entries".into(), |side| whole(side.time_wait)),
         ("bytes: connection, TIME-WAIT".into(), |side| {
@@ -185,6 +201,10 @@ fn floor(side: &Side) -> String {
         return "-".to_owned();
     };
     format!("{}, {:.2}x", whole(floor), side.cycles_per_connection / floor)
+}
+
+fn batches(side: &Side) -> String {
+    format!("{:.1}, {:.1}", side.rx_batch, side.tx_batch)
 }
 
 fn columns_of(text: &mut String, paint: Paint, name: &str, values: impl Iterator<Item = String>) {

@@ -82,6 +82,12 @@ pub struct Run {
     /// The side that listens, where it is ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<Side>,
+    /// Of a flood, which has no connections: what became of its SYNs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flood: Option<Flood>,
+    /// Of a search for the highest rate: what this trial was for, and what it showed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<Trial>,
     /// Where connections were lost between both accounts, where both sides are ours.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub losses: Vec<Loss>,
@@ -117,6 +123,10 @@ pub struct Second {
     pub established_p50_ns: u64,
     /// 99th percentile of the same.
     pub established_p99_ns: u64,
+    /// SYNs sent in it, in a flood.
+    pub syns: Option<u64>,
+    /// SYNs answered in it, in a flood.
+    pub answered: Option<u64>,
     /// The client's share of busy cycles, 0 to 1, where it is ours.
     pub client_busy: Option<f64>,
     /// The server's, where it is ours.
@@ -168,6 +178,64 @@ pub struct Side {
     pub dropped: BTreeMap<String, u64>,
     /// Latencies by phase, of connections whose launch was meant to be in the measured time; empty on a server.
     pub histograms: BTreeMap<String, Histogram>,
+}
+
+/// What became of a flood's SYNs, in the measured time unless said otherwise.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Flood {
+    /// SYNs sent.
+    pub syns: u64,
+    /// SYN-ACKs that came back and acknowledge their SYN.
+    pub answered: u64,
+    /// `syns` a second.
+    pub syns_per_second: f64,
+    /// `answered` a second.
+    pub answered_per_second: f64,
+    /// Those answered in those sent, in the whole run, drain included.
+    pub answered_share: f64,
+    /// The server's busy cycles a SYN that it answered.
+    pub cycles_per_syn: f64,
+    /// Cycles that passed on the server's core for each of them; where both sides take turns, those of both.
+    pub elapsed_cycles_per_syn: f64,
+    /// Cycles that frames of the same lengths cost a server that only moves them; measured in the same command.
+    pub floor_cycles_per_syn: Option<f64>,
+    /// The server's cycles a SYN that it answered in each stage, `idle` included.
+    pub stages: BTreeMap<String, f64>,
+    /// The whole run, drain included.
+    pub account: FloodAccount,
+}
+
+/// All SYNs of a run: syns = answered + refused + unanswered.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct FloodAccount {
+    /// SYNs sent.
+    pub syns: u64,
+    /// Answered by a SYN-ACK that acknowledges them.
+    pub answered: u64,
+    /// Answered by a reset that does.
+    pub refused: u64,
+    /// Not answered by the end of the drain.
+    pub unanswered: u64,
+    /// Segments that came back and answer no SYN.
+    pub wrong: u64,
+    /// SYNs that the server says it answered.
+    pub answered_by_server: u64,
+}
+
+/// One trial of a search for the highest rate.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Trial {
+    /// `grow`, `bisect` or `confirm`.
+    pub purpose: String,
+    /// It stayed within the limits.
+    pub held: bool,
+    /// Connections that failed or broke, as a share of those attempted, drain included.
+    pub loss: f64,
+    /// What 99 of 100 connections were established within, in nanoseconds; null where none was.
+    pub established_p99_ns: Option<u64>,
+    /// Sentences on what limited it; empty where it held.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limited_by: Vec<String>,
 }
 
 /// All connections of a run: attempted = established + failed + in_flight, established = closed + broken + open.

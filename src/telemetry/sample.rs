@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::run::{Account, Device, Document, Histogram, Loss, Machine, Run, SCHEMA, Second, Side};
+use super::run::{
+    Account, Device, Document, Flood, FloodAccount, Histogram, Loss, Machine, Run, SCHEMA, Second, Side,
+    Trial,
+};
 
 fn map<T: Copy>(entries: &[(&str, T)]) -> BTreeMap<String, T> {
     entries.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
@@ -96,6 +99,8 @@ pub fn run(concurrency: u64, repeat: u32, rate: f64) -> Run {
         connections_per_second: rate,
         established_p50_ns: 20_000,
         established_p99_ns: 80_000,
+        syns: None,
+        answered: None,
         client_busy: Some(0.75),
         server_busy: Some(0.5),
     };
@@ -112,9 +117,63 @@ pub fn run(concurrency: u64, repeat: u32, rate: f64) -> Run {
         series: vec![second(1, "ramp"), second(2, "warm-up"), second(3, "measure"), second(4, "measure")],
         client: Some(client),
         server: Some(server),
+        flood: None,
+        trial: None,
         losses: vec![Loss { place: "server".to_owned(), reason: "rx_missed".to_owned(), count: 7 }],
         warnings: vec!["TIME-WAIT was shortened to 0.5 s instead of 1.0 s: there was no room.".to_owned()],
     }
+}
+
+/// A flood as fast as the link takes it, so many of whose SYNs are answered a second.
+pub fn flood(repeat: u32, rate: f64) -> Run {
+    let idle = |busy_share| Side { busy_share, rx_batch: 31.5, tx_batch: 30.0, ..Side::default() };
+    let account = FloodAccount {
+        syns: 4_000_000,
+        answered: 3_999_000,
+        refused: 10,
+        unanswered: 990,
+        wrong: 2,
+        answered_by_server: 3_999_000,
+    };
+    let flood = Flood {
+        syns: 2_000_500,
+        answered: 2_000_000,
+        syns_per_second: rate * 1.000_25,
+        answered_per_second: rate,
+        answered_share: 0.999_75,
+        cycles_per_syn: 1e9 / rate,
+        elapsed_cycles_per_syn: 2e9 / rate,
+        floor_cycles_per_syn: Some(2.5e8 / rate),
+        stages: map(&[("rx", 20.0), ("process", 300.0), ("idle", 5.0)]),
+        account,
+    };
+    let mut run = Run {
+        profile: "flood".to_owned(),
+        concurrency: None,
+        client: Some(idle(0.5)),
+        server: Some(idle(0.99)),
+        flood: Some(flood),
+        time_wait_shortened_s: None,
+        warnings: Vec::new(),
+        ..run(1, repeat, 0.0)
+    };
+    for second in &mut run.series {
+        (second.established_p50_ns, second.established_p99_ns) = (0, 0);
+        (second.syns, second.answered) = (Some(rate as u64 + 500), Some(rate as u64));
+    }
+    run
+}
+
+/// A trial of a search that did not hold.
+pub fn trial(rate: f64) -> Run {
+    let trial = Trial {
+        purpose: "grow".to_owned(),
+        held: false,
+        loss: 15e-6,
+        established_p99_ns: Some(80_000),
+        limited_by: vec!["the server's core was busy.".to_owned()],
+    };
+    Run { concurrency: None, rate: Some(rate), trial: Some(trial), ..run(1, 1, rate) }
 }
 
 /// A document of these runs.

@@ -15,9 +15,11 @@ use crate::cli::desk::Desk;
 use crate::link::QueuePair;
 use crate::load::floor::{self, Exchange};
 use crate::measure::drive::{self, Signals};
+use crate::measure::flood::Flooder;
 use crate::measure::pair::{self, Spec};
 use crate::measure::runner::Runner;
-use crate::measure::side::{Engine, Readiness};
+use crate::measure::side::{Engine, Measured, Readiness, Side};
+use crate::stats::counters::Counters;
 use crate::stats::interval::Mailbox;
 use crate::telemetry::collect::{Collector, Plan as Collecting, Role, SidePlan};
 use crate::telemetry::csv::RunId;
@@ -37,6 +39,8 @@ pub(super) struct Experiment {
     pub cores: u32,
     /// Clients reset as planned.
     pub peer_resets: bool,
+    /// SYNs alone, instead of connections.
+    pub flood: bool,
 }
 
 /// What came out of it.
@@ -50,7 +54,34 @@ pub(super) struct Outcome {
     pub memory: [usize; 3],
 }
 
-type Ends<Q> = (Runner<Engine<Q, Client>>, Runner<Engine<Q, Services>>);
+/// What a duel needs of a side besides that it can be driven.
+trait Duellist<Q>: Side {
+    /// The shortest TIME-WAIT that an eviction left, in milliseconds.
+    fn time_wait_shortened_ms(&mut self) -> Option<u32>;
+
+    /// Ends it; `None` where it had no queue.
+    fn into_queue(self) -> Option<Q>;
+}
+
+impl<Q: QueuePair, A: Measured> Duellist<Q> for Engine<Q, A> {
+    fn time_wait_shortened_ms(&mut self) -> Option<u32> {
+        self.worker().shard().time_wait_shortened_ms()
+    }
+
+    fn into_queue(self) -> Option<Q> {
+        self.into_queues().pop()
+    }
+}
+
+impl<Q: QueuePair> Duellist<Q> for Flooder<Q> {
+    fn time_wait_shortened_ms(&mut self) -> Option<u32> {
+        None
+    }
+
+    fn into_queue(self) -> Option<Q> {
+        Some(Flooder::into_queue(self))
+    }
+}
 
 /// What a job leaves behind.
 type Left<T> = Arc<Mutex<Option<T>>>;
@@ -77,23 +108,31 @@ pub(super) fn run<A: Arena>(
     let limits = experiment.spec.limits().memory();
     let memory = [limits.per_connection, limits.per_time_wait, Client::bytes_per_connection()];
     let mailboxes = [Arc::new(Mailbox::new()), Arc::new(Mailbox::new())];
-    let (client, server) = ends(arena, experiment, queues, macs, clock, &mailboxes)?;
-    let signals = Arc::new(Signals::default());
-    let side = Some(SidePlan { loops: 1, engine: true });
+    // On one core both begin together.
+    let signals = Arc::new(Signals::with_servers(if experiment.cores > 1 { 1 } else { 0 }));
+    let engine = Some(SidePlan { loops: 1, engine: true });
     let collecting = Collecting {
         schedule: experiment.plan.schedule.clone(),
-        client: side,
-        server: side,
+        client: Some(SidePlan { loops: 1, engine: !experiment.flood }),
+        server: engine,
         peer_resets: experiment.peer_resets,
+        flood: experiment.flood,
+    };
+    let ends = Ends::new(arena, experiment, clock, &mailboxes)?;
+    let [near, far] = queues;
+    let server = ends.server(far, macs[0])?;
+    let caller = if experiment.flood {
+        Caller::Flood(Box::new(ends.flooder(near, macs[1])?))
+    } else {
+        Caller::Client(Box::new(ends.client(near, macs[1])?))
     };
     let [to_client, to_server] = mailboxes;
     let boxes = vec![(Role::Client, 0, to_client), (Role::Server, 0, to_server)];
     let reporting = desk.report(id, collecting, boxes, signals.clone());
     let bout = Bout { clock: clock.clone(), signals, floor: experiment.floor(macs, mtu) };
-    let ended = if experiment.cores > 1 {
-        two_cores(arena, bout, client, server)
-    } else {
-        one_core(arena, bout, client, server)
+    let ended = match caller {
+        Caller::Client(client) => fight(arena, bout, experiment.cores, *client, server),
+        Caller::Flood(flooder) => fight(arena, bout, experiment.cores, *flooder, server),
     };
     let gathered = reporting.finish();
     let End { queues, readiness, floor, time_wait_shortened_ms } = ended?;
@@ -105,31 +144,64 @@ pub(super) fn run<A: Arena>(
     Ok(Outcome { collector, floor, time_wait_shortened_ms, memory })
 }
 
-fn ends<A: Arena>(
-    arena: &A,
-    experiment: &Experiment,
-    queues: [A::Queue; 2],
-    macs: [Mac; 2],
-    clock: &Cycles,
-    mailboxes: &[Arc<Mailbox>; 2],
-) -> Result<Ends<A::Queue>, Failure> {
-    let [near, far] = queues;
-    let counters = arena.counters();
-    let secrets = || {
-        Secrets::random().map_err(|error| {
-            Failure::run(format!("the system gives no random numbers ({error}): look at /dev/urandom"))
-        })
-    };
-    let (spec, plan, now) = (&experiment.spec, experiment.plan.clone(), clock.instant());
-    let client =
-        pair::client(near, macs[1], spec, plan, &counters[0], now, secrets()?).map_err(Failure::run)?;
-    let server = pair::server(far, macs[0], spec, &counters[1], now, secrets()?).map_err(Failure::run)?;
-    let marks: Vec<u64> =
-        experiment.plan.schedule.measured().into_iter().flat_map(|range| [range.start, range.end]).collect();
-    Ok((
-        Runner::new(client, clock.clone(), &marks, mailboxes[0].clone()),
-        Runner::new(server, clock.clone(), &marks, mailboxes[1].clone()),
-    ))
+/// Who calls.
+enum Caller<Q: QueuePair> {
+    Client(Box<Runner<Engine<Q, Client>>>),
+    Flood(Box<Runner<Flooder<Q>>>),
+}
+
+/// Makes both ends.
+struct Ends<'a> {
+    experiment: &'a Experiment,
+    counters: [Arc<Counters>; 2],
+    clock: &'a Cycles,
+    mailboxes: &'a [Arc<Mailbox>; 2],
+    /// Ends of the measured times.
+    marks: Vec<u64>,
+    secrets: [Secrets; 2],
+}
+
+impl<'a> Ends<'a> {
+    fn new<A: Arena>(
+        arena: &A,
+        experiment: &'a Experiment,
+        clock: &'a Cycles,
+        mailboxes: &'a [Arc<Mailbox>; 2],
+    ) -> Result<Ends<'a>, Failure> {
+        let secrets = || {
+            Secrets::random().map_err(|error| {
+                Failure::run(format!("the system gives no random numbers ({error}): look at /dev/urandom"))
+            })
+        };
+        let measured = experiment.plan.schedule.measured();
+        let marks = measured.into_iter().flat_map(|range| [range.start, range.end]).collect();
+        let secrets = [secrets()?, secrets()?];
+        Ok(Ends { experiment, counters: arena.counters(), clock, mailboxes, marks, secrets })
+    }
+
+    fn runner<S: Side>(&self, side: S, mailbox: &Arc<Mailbox>) -> Runner<S> {
+        Runner::new(side, self.clock.clone(), &self.marks, mailbox.clone())
+    }
+
+    fn client<Q: QueuePair>(&self, queue: Q, peer: Mac) -> Result<Runner<Engine<Q, Client>>, Failure> {
+        let Experiment { spec, plan, .. } = self.experiment;
+        let (now, secrets) = (self.clock.instant(), self.secrets[0].clone());
+        let client = pair::client(queue, peer, spec, plan.clone(), &self.counters[0], now, secrets);
+        Ok(self.runner(client.map_err(Failure::run)?, &self.mailboxes[0]))
+    }
+
+    fn flooder<Q: QueuePair>(&self, queue: Q, peer: Mac) -> Result<Runner<Flooder<Q>>, Failure> {
+        let Experiment { spec, plan, .. } = self.experiment;
+        let of = [u64::from(plan.drain_ms) * 1_000_000, plan.seed];
+        let flooder = pair::flooder(queue, peer, spec, &plan.schedule, of, &self.counters[0]);
+        Ok(self.runner(flooder.map_err(Failure::run)?, &self.mailboxes[0]))
+    }
+
+    fn server<Q: QueuePair>(&self, queue: Q, peer: Mac) -> Result<Runner<Engine<Q, Services>>, Failure> {
+        let (now, secrets) = (self.clock.instant(), self.secrets[1].clone());
+        let server = pair::server(queue, peer, &self.experiment.spec, &self.counters[1], now, secrets);
+        Ok(self.runner(server.map_err(Failure::run)?, &self.mailboxes[1]))
+    }
 }
 
 /// Whether a run could begin.
@@ -158,10 +230,21 @@ struct End<Q> {
     time_wait_shortened_ms: Option<u32>,
 }
 
-fn one_core<A: Arena>(
+/// Runs both ends on one core or two.
+fn fight<A: Arena, C: Duellist<A::Queue> + Send + 'static>(
     arena: &A,
     bout: Bout,
-    mut client: Runner<Engine<A::Queue, Client>>,
+    cores: u32,
+    client: Runner<C>,
+    server: Runner<Engine<A::Queue, Services>>,
+) -> Result<End<A::Queue>, Failure> {
+    if cores > 1 { two_cores(arena, bout, client, server) } else { one_core(arena, bout, client, server) }
+}
+
+fn one_core<A: Arena, C: Duellist<A::Queue> + Send + 'static>(
+    arena: &A,
+    bout: Bout,
+    mut client: Runner<C>,
     mut server: Runner<Engine<A::Queue, Services>>,
 ) -> Result<End<A::Queue>, Failure> {
     let left = Left::default();
@@ -170,9 +253,12 @@ fn one_core<A: Arena>(
         let readiness = drive::in_turn(&mut client, &mut server, &bout.clock, &bout.signals);
         client.hand_over();
         server.hand_over();
-        let shortened = shortest(&mut client, &mut server);
-        let (near, far) = (client.into_side().into_queues().pop(), server.into_side().into_queues().pop());
-        let (Some(near), Some(far)) = (near, far) else { return };
+        let both = [client.side().time_wait_shortened_ms(), server.side().time_wait_shortened_ms()];
+        let shortened = both.into_iter().flatten().min();
+        let (Some(near), Some(far)) = (client.into_side().into_queue(), server.into_side().into_queue())
+        else {
+            return;
+        };
         let moved = match bout.floor {
             Some(floor) => floor.in_turn([near, far], &bout.clock),
             None => Some(([near, far], None)),
@@ -184,10 +270,10 @@ fn one_core<A: Arena>(
     take(&left).ok_or_else(broken)
 }
 
-fn two_cores<A: Arena>(
+fn two_cores<A: Arena, C: Duellist<A::Queue> + Send + 'static>(
     arena: &A,
     bout: Bout,
-    mut client: Runner<Engine<A::Queue, Client>>,
+    mut client: Runner<C>,
     mut server: Runner<Engine<A::Queue, Services>>,
 ) -> Result<End<A::Queue>, Failure> {
     let (near_left, far_left) = (Left::default(), Left::default());
@@ -200,8 +286,8 @@ fn two_cores<A: Arena>(
         let bout = near_bout;
         let readiness = drive::client(&mut client, &bout.clock, &bout.signals, 1);
         client.hand_over();
-        let shortened = client.side().worker().shard().time_wait_shortened_ms();
-        let Some(queue) = client.into_side().into_queues().pop() else { return };
+        let shortened = client.side().time_wait_shortened_ms();
+        let Some(queue) = client.into_side().into_queue() else { return };
         let moved = match &bout.floor {
             Some(floor) => floor.client(queue, &bout.clock),
             None => Some((queue, None)),
@@ -214,8 +300,8 @@ fn two_cores<A: Arena>(
         let bout = far_bout;
         drive::server(&mut server, &bout.clock, &bout.signals, 1);
         server.hand_over();
-        let shortened = server.side().worker().shard().time_wait_shortened_ms();
-        let Some(queue) = server.into_side().into_queues().pop() else { return };
+        let shortened = server.side().time_wait_shortened_ms();
+        let Some(queue) = server.into_side().into_queue() else { return };
         let moved = match &bout.floor {
             Some(floor) => floor.server(queue, &bout.clock, &is_over),
             None => Some((queue, None)),
@@ -233,17 +319,6 @@ fn two_cores<A: Arena>(
 
 fn broken() -> Failure {
     Failure::run("a loop ended without its queues: please report it")
-}
-
-fn shortest<Q: QueuePair>(
-    client: &mut Runner<Engine<Q, Client>>,
-    server: &mut Runner<Engine<Q, Services>>,
-) -> Option<u32> {
-    let both = [
-        client.side().worker().shard().time_wait_shortened_ms(),
-        server.side().worker().shard().time_wait_shortened_ms(),
-    ];
-    both.into_iter().flatten().min()
 }
 
 /// How the floor is measured.

@@ -30,6 +30,8 @@ const FILLING_NS: u64 = 5_000;
 const REPLY: u64 = 256;
 /// Octets of the body of http's answers.
 const BODY: usize = 1_024;
+/// Connections that a flood's server has room for: it opens none.
+const FLOODED: u32 = ACTIVE_MAX;
 /// Headers of a frame: Ethernet, IPv4, TCP; and with the options of a SYN, or with timestamps.
 const PLAIN: u64 = 54;
 const SYN: u64 = 74;
@@ -85,17 +87,20 @@ pub(super) fn of(load: &LoadOptions, common: &Common) -> Experiment {
         None if load.hold.is_none() => Order::Random { active: concurrency.min(ACTIVE_MAX) },
         _ => Order::Own,
     };
+    let flood = load.profile == Profile::Flood;
+    let concurrency = if flood { FLOODED } else { concurrency };
     let reply = reply_len(&load.talk);
     let spec = Spec {
         concurrency,
-        rate_max: load.schedule.rate_max().map_or(RATE_MAX, |rate| rate * 1.25),
+        rate_max: if flood { 0.0 } else { load.schedule.rate_max().map_or(RATE_MAX, |rate| rate * 1.25) },
         config: config(load, common.time_wait),
         responses: common.responses,
         reply: Box::leak(reply::text(reply as usize).into_boxed_slice()),
         service: service(load),
         burst: common.burst,
         tx_burst: common.tx_burst,
-        cookies: CookieMode::Auto,
+        // Half-open entries are not what a flood measures.
+        cookies: if flood { CookieMode::Always } else { CookieMode::Auto },
     };
     let mut plan = client(load, Share::WHOLE, order);
     let filling_ns = u64::from(concurrency) * FILLING_NS;
@@ -107,6 +112,7 @@ pub(super) fn of(load: &LoadOptions, common: &Common) -> Experiment {
         spec,
         cores: common.cores,
         peer_resets: load.closes.has(Close::Rst),
+        flood,
     }
 }
 
@@ -143,6 +149,9 @@ fn service(load: &LoadOptions) -> Service {
 /// frames depend on windows.
 fn frames(load: &LoadOptions, reply: u64, waits: bool) -> Option<[Vec<u16>; 2]> {
     let request = load.talk.request_len();
+    if load.profile == Profile::Flood {
+        return Some([vec![SYN as u16], vec![SYN as u16]]);
+    }
     if load.profile == Profile::Stream
         || load.closes.weights().count() > 1
         || request > 1_400

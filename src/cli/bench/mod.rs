@@ -3,6 +3,7 @@
 mod arena;
 mod duel;
 pub(super) mod experiment;
+pub(super) mod max_rate;
 mod memory;
 #[cfg(feature = "dpdk")]
 mod rings;
@@ -11,6 +12,7 @@ use std::process::ExitCode;
 
 use arena::Arena;
 use experiment::Common;
+use max_rate::Scope;
 use memory::Memory;
 
 use super::cores::CpuSet;
@@ -18,8 +20,9 @@ use super::desk::Desk;
 use super::sink::{self, Sink};
 use super::{Failure, machine, plan};
 use crate::base::cycles::Cycles;
-use crate::config::bench::{BenchOptions, Checksums, Link, MTU};
+use crate::config::bench::{BenchOptions, Checksums, Link, MTU, MaxRateOptions};
 use crate::config::load::LoadOptions;
+use crate::config::talk::Profile;
 use crate::link::memory::Checksums as MemoryChecksums;
 use crate::telemetry::collect::Facts;
 use crate::telemetry::csv::RunId;
@@ -35,9 +38,21 @@ pub(super) fn run(
     command: Vec<String>,
     online: &CpuSet,
 ) -> Result<ExitCode, Failure> {
+    start(eal, options, None, command, online)
+}
+
+/// Opens the link, and runs what was asked for on it: each load, or a search.
+fn start(
+    eal: Vec<String>,
+    options: &BenchOptions,
+    search: Option<&MaxRateOptions>,
+    command: Vec<String>,
+    online: &CpuSet,
+) -> Result<ExitCode, Failure> {
     let sink = Sink::open(&options.output, options.stats_interval.is_some())?;
     let cpus: Vec<usize> = online.iter().map(|cpu| cpu as usize).collect();
     let desk = Desk::open(cpus.get(options.cores as usize).copied(), Box::new(sink)).map_err(Failure::run)?;
+    let bench = Bench { options, search, command, online, desk: &desk };
     match options.link {
         Link::Memory => {
             let checksums = match options.checksums {
@@ -45,20 +60,34 @@ pub(super) fn run(
                 Checksums::Marked => MemoryChecksums::Marked,
             };
             let arena = Memory::open(MTU, checksums, cpus);
-            on(arena, options, command, online, &desk)
+            bench.on(arena)
         }
-        Link::Ring => over_rings(eal, options, command, online, &desk),
+        Link::Ring => over_rings(eal, bench),
     }
 }
 
-#[cfg(feature = "dpdk")]
-fn over_rings(
-    eal: Vec<String>,
-    options: &BenchOptions,
+/// A command, but for its link.
+struct Bench<'a> {
+    options: &'a BenchOptions,
+    search: Option<&'a MaxRateOptions>,
     command: Vec<String>,
-    online: &CpuSet,
-    desk: &Desk,
-) -> Result<ExitCode, Failure> {
+    online: &'a CpuSet,
+    desk: &'a Desk,
+}
+
+/// What came out of a command.
+pub(super) struct Results {
+    /// For the document.
+    pub runs: Vec<Run>,
+    /// To read.
+    pub text: String,
+    /// The exit status says so too.
+    pub good: bool,
+}
+
+#[cfg(feature = "dpdk")]
+fn over_rings(eal: Vec<String>, bench: Bench<'_>) -> Result<ExitCode, Failure> {
+    let Bench { options, online, .. } = bench;
     let words = if eal.is_empty() { rings::words(options.cores, online) } else { eal };
     let arena = rings::Rings::open(words, MTU, options.checksums)?;
     if arena.cores() < options.cores {
@@ -69,54 +98,74 @@ fn over_rings(
             arena.cores()
         )));
     }
-    on(arena, options, command, online, desk)
+    bench.on(arena)
 }
 
 #[cfg(not(feature = "dpdk"))]
-fn over_rings(
-    _eal: Vec<String>,
-    _options: &BenchOptions,
-    _command: Vec<String>,
-    _online: &CpuSet,
-    _desk: &Desk,
-) -> Result<ExitCode, Failure> {
+fn over_rings(_eal: Vec<String>, _bench: Bench<'_>) -> Result<ExitCode, Failure> {
     Err(Failure::run(
         "this program was built without devices: give --link memory, or build it with the feature `dpdk`",
     ))
 }
 
-/// All runs on one link.
-fn on<A: Arena>(
-    mut arena: A,
-    options: &BenchOptions,
-    command: Vec<String>,
-    online: &CpuSet,
-    desk: &Desk,
-) -> Result<ExitCode, Failure> {
-    let clock = Cycles::start();
-    let common = Common::new(options.burst, options.tx_burst, options.cores, options.time_wait);
-    let mut runs = Vec::new();
-    for load in &options.loads {
-        for repeat in 1..=options.repeats {
-            if !desk.is_interrupted() {
-                runs.push(one(&mut arena, load, &common, repeat, &clock, desk)?);
+impl Bench<'_> {
+    /// All of it on one link.
+    fn on<A: Arena>(self, mut arena: A) -> Result<ExitCode, Failure> {
+        let clock = Cycles::start();
+        let options = self.options;
+        let common = Common::new(options.burst, options.tx_burst, options.cores, options.time_wait);
+        let results = match self.search {
+            None => self.each(&mut arena, &common, &clock)?,
+            Some(search) => self.search(search, &mut arena, &common, &clock)?,
+        };
+        let document = Document {
+            schema: SCHEMA.to_owned(),
+            command: self.command,
+            versions: machine::versions(),
+            machine: machine::machine(self.online.len(), clock.hz(), arena.pages()),
+            device: arena.device(),
+            runs: results.runs,
+        };
+        super::say(&format!("{}\n", results.text));
+        super::say(&format!("{}\n", arena.close()?));
+        if let Some(path) = &options.output.json {
+            json::write(&document, sink::create(path)?).map_err(Failure::run)?;
+        }
+        Ok(if results.good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    /// Every load as often as it is to be repeated.
+    fn each<A: Arena>(&self, arena: &mut A, common: &Common, clock: &Cycles) -> Result<Results, Failure> {
+        let mut runs = Vec::new();
+        for load in &self.options.loads {
+            for repeat in 1..=self.options.repeats {
+                if !self.desk.is_interrupted() {
+                    runs.push(one(arena, load, common, repeat, clock, self.desk)?);
+                }
             }
         }
+        let text = report(&runs, &[], false);
+        Ok(Results { runs, text, good: true })
     }
-    let document = Document {
-        schema: SCHEMA.to_owned(),
-        command,
-        versions: machine::versions(),
-        machine: machine::machine(online.len(), clock.hz(), arena.pages()),
-        device: arena.device(),
-        runs,
-    };
-    super::say(&format!("{}\n", report(&document.runs, &[], false)));
-    super::say(&format!("{}\n", arena.close()?));
-    if let Some(path) = &options.output.json {
-        json::write(&document, sink::create(path)?).map_err(Failure::run)?;
+
+    /// The highest rate of the only load.
+    fn search<A: Arena>(
+        &self,
+        search: &MaxRateOptions,
+        arena: &mut A,
+        common: &Common,
+        clock: &Cycles,
+    ) -> Result<Results, Failure> {
+        let load =
+            self.options.loads.first().ok_or_else(|| Failure::run("there is no load to search with"))?;
+        let mut tried: Vec<f64> = Vec::new();
+        let trial = |rate: f64, length| {
+            tried.push(rate);
+            let repeat = tried.iter().filter(|before| before.total_cmp(&rate).is_eq()).count() as u32;
+            one(arena, &max_rate::trial(load, rate, length), common, repeat, clock, self.desk)
+        };
+        max_rate::search(&Scope::of(search, load), || self.desk.is_interrupted(), trial)
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// One run and its figures.
@@ -129,13 +178,15 @@ fn one<A: Arena>(
     desk: &Desk,
 ) -> Result<Run, Failure> {
     let experiment = experiment::of(load, common);
-    let concurrency = experiment.spec.concurrency;
+    let planned = experiment.spec.concurrency;
     plan::enough_memory(
         experiment.bytes(),
-        concurrency,
+        planned,
         "give a smaller --concurrency or --rate, or a shorter --time-wait",
     )?;
-    let (concurrency, rate) = (load.schedule.concurrency_max().map(u64::from), load.schedule.rate_max());
+    let rate = load.schedule.rate_max();
+    let connections = load.schedule.concurrency_max().filter(|_| load.profile != Profile::Flood);
+    let concurrency = connections.map(u64::from);
     let id = RunId { profile: load.profile.name().to_owned(), concurrency, rate, repeat };
     let before = arena.losses();
     let outcome = duel::run(arena, &experiment, clock, desk, id)?;

@@ -173,3 +173,27 @@ fn launches_are_known_where_a_rate_or_a_number_says_so() {
     assert_eq!((launches(&[closed], None), launches(&[closed], Some(7))), (None, Some(7)));
     assert_eq!(launches(&[open, closed], None), None);
 }
+
+#[test]
+fn what_is_due_is_what_would_have_been_launched() {
+    let stages = vec![open(300.0, SECOND, SECOND), open(100.0, 2 * SECOND, SECOND)];
+    let schedule = Schedule { stages, warm_up_ns: SECOND / 2, connections: None };
+    let all = launches(&schedule, Share::WHOLE, 1_000_000);
+    let dues = Dues::new(&schedule);
+    for now in (0..7 * SECOND).step_by(9_999_991) {
+        let launched = all.iter().filter(|launch| launch.intended_ns <= now).count() as u64;
+        assert!(dues.by(now).abs_diff(launched) <= 1, "{} {launched} at {now}", dues.by(now));
+    }
+    assert_eq!(dues.by(u64::MAX), all.len() as u64);
+    assert_eq!((dues.is_over(schedule.end_ns() - 1), dues.is_over(schedule.end_ns())), (false, true));
+    let few = Dues::new(&Schedule { connections: Some(5), ..schedule });
+    assert_eq!((few.by(0), few.by(SECOND), few.by(u64::MAX)), (1, 5, 5));
+}
+
+#[test]
+fn without_a_rate_everything_is_due_at_once() {
+    let dues = Dues::new(&one(closed(5, SECOND, SECOND)));
+    assert_eq!((dues.by(0), dues.is_over(2 * SECOND - 1), dues.is_over(2 * SECOND)), (u64::MAX, false, true));
+    let few = Dues::new(&Schedule { connections: Some(7), ..one(closed(5, 0, SECOND)) });
+    assert_eq!(few.by(0), 7);
+}

@@ -19,7 +19,7 @@ fn schedule() -> Schedule {
 
 fn plan(client_loops: u32, server_loops: u32) -> Plan {
     let side = |loops| (loops > 0).then_some(SidePlan { loops, engine: true });
-    Plan { schedule: schedule(), client: side(client_loops), server: side(server_loops), peer_resets: false }
+    Plan { schedule: schedule(), client: side(client_loops), server: side(server_loops), ..Plan::default() }
 }
 
 fn snapshot(counts: &[(Counter, u64)], drops: &[(DropReason, u64)]) -> Snapshot {
@@ -323,4 +323,32 @@ fn a_side_on_kernel_sockets_has_an_account_alone() {
     let server = run.server.unwrap();
     assert_eq!((server.account.established, server.account.broken_all()), (11, 1));
     assert_eq!((server.packets_per_connection, run.losses.len()), (0.0, 0));
+}
+
+#[test]
+fn a_flood_s_syns_are_counted_and_no_connections_are() {
+    let flooding = Some(SidePlan { loops: 1, engine: false });
+    let mut collector = Collector::new(Plan { client: flooding, flood: true, ..plan(0, 1) });
+    for (mark, sent) in [(1, 1_000), (2, 2_000), (3, 2_300), (4, 2_600), (5, 2_600)] {
+        let mut near = Interval { to_ns: mark * SECOND, mark_ns: mark * SECOND, ..Interval::default() };
+        near.syns.sent = sent;
+        near.syns.answered = sent - 10 * (5 - mark);
+        let frames = [(Counter::TxFrames, sent), (Counter::RxFrames, near.syns.answered)];
+        let mut far = Interval { work: Work { busy_cycles: 400 * sent, ..Work::default() }, ..near.clone() };
+        near.counters = snapshot(&frames, &[]);
+        far.syns = crate::stats::syns::Syns::default();
+        let taken = [(Counter::RxFrames, sent), (Counter::TxFrames, sent), (Counter::CookiesSent, sent)];
+        far.counters = snapshot(&taken, &[]);
+        collector.add(Role::Client, 0, &near).unwrap();
+        collector.add(Role::Server, 0, &far).unwrap();
+    }
+    let run = collector.finish(&facts());
+    let flood = run.flood.unwrap();
+    assert_eq!((flood.syns, flood.answered, flood.syns_per_second), (600, 620, 300.0));
+    assert_eq!((flood.cycles_per_syn, flood.answered_share), (400.0, 1.0));
+    assert!((flood.elapsed_cycles_per_syn - 2e6 / 620.0).abs() < 1e-9, "{flood:?}");
+    assert_eq!((run.series[2].syns, run.series[2].answered), (Some(300), Some(310)));
+    let client = run.client.unwrap();
+    assert_eq!((client.established, client.account.attempted, client.stages.len()), (0, 0, 0));
+    assert!(run.losses.is_empty() && run.warnings.is_empty(), "{:?} {:?}", run.losses, run.warnings);
 }

@@ -132,3 +132,13 @@ fn the_table_is_aligned_and_fits() {
     assert!(lines.iter().all(|line| line.chars().count() <= COLUMNS), "{text}");
     assert!(text.contains("  client p50.syn                  10.00 µs    10.00 µs     0.0 %"), "{text}");
 }
+
+#[test]
+fn floods_are_compared_by_their_syns() {
+    let document = |rate| sample::document((1..=3).map(|n| sample::flood(n, rate)).collect());
+    let comparison = compare(&document(1e6), &document(0.8e6), &Options::default()).unwrap();
+    let answered = row(&comparison, Role::Server, "answered_per_second");
+    assert!((answered.difference + 0.2).abs() < 1e-9 && answered.verdict == Verdict::Worse, "{answered:?}");
+    assert_eq!(row(&comparison, Role::Server, "cycles_per_syn").verdict, Verdict::Worse);
+    assert_eq!(comparison.rows.len(), 2, "{:?}", comparison.rows);
+}

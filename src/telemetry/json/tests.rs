@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::*;
-use crate::telemetry::run::{Histogram, Run, Second, Side};
+use crate::telemetry::run::{Flood, Histogram, Run, Second, Side, Trial};
 use crate::telemetry::sample;
 
 fn schema() -> Value {
@@ -15,14 +15,21 @@ fn schema() -> Value {
 
 /// Everything that can be in a document is in it.
 fn rich() -> Document {
-    sample::document(vec![sample::run(1_000, 1, 500_000.0), sample::run(1_000, 2, 510_000.0)])
+    let runs = vec![sample::run(1_000, 1, 500_000.0), sample::flood(1, 1e6), sample::trial(510_000.0)];
+    sample::document(runs)
 }
 
 /// Every structure is there, and all that may be left out of it is left out.
 fn bare() -> Document {
     let mut client = Side::default();
     client.histograms.insert("syn".to_owned(), Histogram::default());
-    let run = Run { series: vec![Second::default()], client: Some(client), ..Run::default() };
+    let run = Run {
+        series: vec![Second::default()],
+        client: Some(client),
+        flood: Some(Flood::default()),
+        trial: Some(Trial::default()),
+        ..Run::default()
+    };
     sample::document(vec![run])
 }
 
@@ -114,8 +121,10 @@ fn schema_and_structs_describe_the_same_keys() {
     }
     assert_eq!(keys_of(&rich()), described, "everything that is described is written");
     let mut always = keys_of(&bare());
-    // It has a client, so that there is a side to look at.
-    always.remove(&("run".to_owned(), "client".to_owned()));
+    // It has these, so that there is one of each to look at.
+    for key in ["client", "flood", "trial"] {
+        always.remove(&("run".to_owned(), key.to_owned()));
+    }
     let losses = |(name, _): &(String, String)| name == "loss";
     required.retain(|key| !losses(key));
     assert_eq!(always, required, "what is always written is required, and nothing else");

@@ -79,3 +79,16 @@ fn progress_ends_with_the_schedule_and_is_left_out_where_no_end_is_known() {
     let mut endless = Live::new(terminal(100), "serve", None);
     assert!(endless.second(&second(9, 1.0)).contains("serve  measure  9.0 s\n"));
 }
+
+#[test]
+fn a_flood_tells_of_syns() {
+    let second = sample::flood(1, 1_000.0).series.remove(0);
+    let line = Live::new(Screen::Lines, "flood", None).second(&second);
+    assert_eq!(
+        line,
+        "    1.0s  ramp     1,000/s  SYNs sent 1,500  answered 1,000  client busy 75 %  server busy 50 %\n"
+    );
+    let block = Live::new(terminal(100), "flood", None).second(&second);
+    assert!(block.contains("         1,000 SYNs answered/s  █\n"), "{block:?}");
+    assert!(block.contains("  SYNs sent 1,500  answered 1,000\n"), "{block:?}");
+}

@@ -37,7 +37,7 @@ fn sum<'a>(accounts: impl Iterator<Item = &'a Account>) -> Account {
 }
 
 /// The sentence of a name, wherever it comes from.
-fn sentence(kind: &str, name: &str) -> &'static str {
+pub(in crate::telemetry) fn sentence(kind: &str, name: &str) -> &'static str {
     fn of<T: Copy>(
         all: &[T],
         name: &str,
@@ -63,7 +63,7 @@ fn sentence(kind: &str, name: &str) -> &'static str {
     })
 }
 
-fn line(text: &mut String, name: &str, n: u64, sentence: &str) {
+pub(super) fn line(text: &mut String, name: &str, n: u64, sentence: &str) {
     let before = format!("    {name:<30}{:>14}  ", thousands(n));
     hanging(text, &before, BEFORE.max(before.chars().count()), sentence);
 }
@@ -86,6 +86,11 @@ pub(super) fn accounts(text: &mut String, paint: Paint, repeats: &[&Run]) {
             line(text, &format!("dropped: {name}"), *n, sentence("dropped", name));
         }
     }
+    losses(text, paint, repeats);
+}
+
+/// Where frames were lost between both sides.
+pub(super) fn losses(text: &mut String, paint: Paint, repeats: &[&Run]) {
     let mut losses: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for loss in repeats.iter().flat_map(|run| &run.losses) {
         *losses.entry((loss.place.as_str(), loss.reason.as_str())).or_default() += loss.count;

@@ -129,3 +129,26 @@ fn a_server_alone_is_reported_too() {
     has(&text, "                                              server");
     assert!(!text.contains("latency") && !text.contains("client"), "{text}");
 }
+
+#[test]
+fn a_flood_is_told_in_syns_and_of_connections_nothing_is_invented() {
+    let text = report(&[sample::flood(1, 1e6), sample::flood(2, 1.01e6)], &[], false);
+    has(&text, "flood, 2 repeats of 2 s after 2 s of warm-up, on 2 cores");
+    assert!(text.contains("\n  1,005,000 SYNs answered/s (median; 1,000,000 to 1,010,000"), "{text}");
+    has(&text, "  answered                                 99.9750 %");
+    has(&text, "  server's busy cycles a SYN                   1,000");
+    has(&text, "  floor, and the ratio to it              250, 4.00x");
+    has(&text, "    cycles in process                          300.0");
+    has(&text, "  busy share                                  50.0 %                99.0 %");
+    has(&text, "    sent                               8,000,000");
+    has(
+        &text,
+        "    unanswered                             1,980  Nothing had come back by the end of the drain.",
+    );
+    has(
+        &text,
+        "    server: rx_missed                         14  Frames lost because the loop did not fetch them in",
+    );
+    assert!(!text.contains("connection") && !text.contains("TIME-WAIT"), "{text}");
+    assert!(widest(&text) <= COLUMNS, "{text}");
+}

@@ -170,12 +170,7 @@ fn every_option_of_bench_reaches_its_field() {
          --checksums marked --burst 16 --tx-burst 8 --duration 2s --ramp 0 --talk http --close fin --json a.json",
     );
     let order: Vec<_> = options.loads.iter().map(|l| (l.schedule.concurrency_max(), l.profile)).collect();
-    let wanted = [
-        (Some(1_000), Profile::Crr),
-        (Some(1_000), Profile::Flood),
-        (Some(10_000), Profile::Crr),
-        (Some(10_000), Profile::Flood),
-    ];
+    let wanted = [(Some(1_000), Profile::Crr), (Some(1_000), Profile::Flood), (Some(10_000), Profile::Crr)];
     assert_eq!(order, wanted);
     let first = &options.loads[0];
     assert_eq!(
@@ -217,6 +212,9 @@ fn wrong_use_of_bench_is_one_sentence_with_the_cause_and_the_cure() {
         ("bench --max-connections 5", "--max-connections is not an option of ours"),
         ("bench extra", "'extra' is neither an option nor an option's value; leave it out"),
         ("bench --cores 3", "the number of cores must be 1 to 2"),
+        ("bench --profile flood --concurrency 5", "--concurrency has no meaning in a flood"),
+        ("bench max-rate self --profile flood", "no rate to search for; use bench --profile flood"),
+        ("bench --profile flood --backend kernel", "a flood has no use for the kernel's sockets"),
         ("bench --profile flood --close fin", "--close has no meaning in a flood"),
         ("bench --profile open --request-size 5", "--request-size is about what is said"),
         ("bench --close peer", "--close peer: bench's server closes behind its reply"),

@@ -1,0 +1,130 @@
+//! A flood of SYNs as a side of a measurement: it sends what its schedule says is due, or what the link takes, and
+//! waits at the end for the answers that are still on their way.
+
+use std::sync::Arc;
+
+use super::runner::Laps;
+use super::side::{Now, Side};
+use crate::link::QueuePair;
+use crate::load::flood::{Flood, Plan, PlanError, Sources, Tally, Target};
+use crate::load::schedule::{Dues, Schedule};
+use crate::stats::counters::{Counter, Counters};
+use crate::stats::interval::Interval;
+
+/// What a flood is to be.
+#[derive(Clone, Debug)]
+pub struct FloodPlan {
+    /// Who is flooded.
+    pub target: Target,
+    /// Whom the SYNs claim to come from.
+    pub sources: Sources,
+    /// When they are sent; as fast as the link takes them where a stage has no rate.
+    pub schedule: Schedule,
+    /// How long answers are waited for at the end, in nanoseconds.
+    pub drain_ns: u64,
+    /// Frames that one call sends or receives at most.
+    pub burst: usize,
+    /// What the sequence numbers and the order follow from.
+    pub seed: u64,
+}
+
+/// The flooding side.
+pub struct Flooder<Q: QueuePair> {
+    flood: Flood<Q>,
+    dues: Dues,
+    /// It is over at the end of its schedule, or when it was stopped.
+    over_at_ns: Option<u64>,
+    stopped: bool,
+    drain_ns: u64,
+    now_ns: u64,
+    counters: Arc<Counters>,
+}
+
+impl<Q: QueuePair> Flooder<Q> {
+    /// A flood over a link, which counts frames in `counters`.
+    ///
+    /// # Errors
+    /// The plan cannot be carried out over this link.
+    pub fn new(queue: Q, plan: &FloodPlan, counters: Arc<Counters>) -> Result<Self, PlanError> {
+        let of = Plan {
+            target: plan.target,
+            sources: plan.sources.clone(),
+            gateway: None,
+            count: u64::MAX,
+            rate: None,
+            burst: plan.burst,
+            seed: plan.seed,
+        };
+        Ok(Flooder {
+            flood: Flood::new(queue, of)?,
+            dues: Dues::new(&plan.schedule),
+            over_at_ns: None,
+            stopped: false,
+            drain_ns: plan.drain_ns,
+            now_ns: 0,
+            counters,
+        })
+    }
+
+    /// Ends it.
+    pub fn into_queue(self) -> Q {
+        self.flood.into_queue()
+    }
+
+    /// How many SYNs are due in all; none any more when it is over.
+    fn due(&mut self, now_ns: u64) -> u64 {
+        if self.over_at_ns.is_some() {
+            return 0;
+        }
+        let ended = self.dues.is_over(now_ns);
+        if ended || self.stopped || self.flood.tally().syns >= self.dues.in_all() {
+            self.over_at_ns = Some(now_ns);
+        }
+        // What became due since the last pass still goes; what the link alone would pace does not.
+        if self.stopped || ended && !self.dues.is_open() { 0 } else { self.dues.by(now_ns) }
+    }
+
+    /// A pass at this time of the run, if it has begun. True when it sent or received anything.
+    fn pass_at(&mut self, run_ns: Option<u64>) -> bool {
+        let (before, calls) = (self.flood.tally(), self.flood.tx_calls());
+        // Before the run begins nothing is sent, but who asks for an address is answered.
+        let due = run_ns.map_or(0, |run_ns| self.due(run_ns));
+        self.now_ns = run_ns.unwrap_or(0);
+        let moved = self.flood.pass_up_to(self.now_ns, due);
+        self.count(&before, calls, moved);
+        moved > 0
+    }
+
+    fn count(&self, before: &Tally, calls: u64, moved: usize) {
+        let received = self.flood.tally().received() - before.received();
+        let sent = (moved as u64).saturating_sub(received);
+        self.counters.add(Counter::RxFrames, received);
+        self.counters.add(Counter::RxBursts, u64::from(received > 0));
+        self.counters.add(Counter::TxFrames, sent);
+        self.counters.add(Counter::TxBursts, self.flood.tx_calls() - calls);
+    }
+}
+
+impl<Q: QueuePair> Side for Flooder<Q> {
+    fn pass(&mut self, now: Now, _laps: &mut Laps) -> bool {
+        self.pass_at(now.run_ns)
+    }
+
+    fn fill(&mut self, interval: &mut Interval) {
+        interval.syns = self.flood.tally().of_syns();
+        interval.counters.read(&self.counters);
+    }
+
+    fn is_done(&self) -> bool {
+        let Some(over_at_ns) = self.over_at_ns else { return false };
+        let all_are_back = self.flood.waiting() == 0 && self.flood.tally().of_syns().unanswered() == 0;
+        all_are_back || self.now_ns.saturating_sub(over_at_ns) >= self.drain_ns
+    }
+
+    fn stop(&mut self) {
+        self.stopped = true;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+//! `bench` as a user runs it, over the link in memory and on one core: counts, documents and exit statuses. How fast
+//! anything is says nothing here.
+
+use serde_json::Value;
+
+use crate::{Ended, RunTime, end, split, start};
+
+/// Short, and without a report a second.
+const SHORT: &str =
+    "--link memory --cores 1 --time-wait 50ms --ramp 20ms --duration 200ms --stats-interval 0";
+
+/// Runs the program, and reads the document that it wrote, which keeps to its schema.
+#[track_caller]
+fn measured(line: &str) -> (Ended, Value) {
+    let run_time = RunTime::new();
+    let json = run_time.path().join("results.json");
+    let words = format!("{line} {SHORT} --json {}", json.display());
+    let ended = end(start(&split(&words), &run_time), &run_time);
+    assert_eq!(ended.err, "", "{}", ended.out);
+    let document = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    let schema = serde_json::from_str(include_str!("../../docs/schema/run.schema.json")).unwrap();
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    let wrong: Vec<_> =
+        validator.iter_errors(&document).map(|e| format!("{}: {e}", e.instance_path())).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    (ended, document)
+}
+
+fn count(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| panic!("{value} is no count"))
+}
+
+#[test]
+fn every_syn_of_a_flood_is_answered_and_both_ends_agree() {
+    for (pace, repeats) in [("", 1), ("--rate 20k --repeats 2", 2)] {
+        let (ended, document) = measured(&format!("bench --profile flood {pace}"));
+        assert_eq!(ended.status, Some(0), "{}", ended.out);
+        assert!(ended.out.contains("SYNs answered/s") && ended.out.contains("100.0000 %"), "{}", ended.out);
+        assert!(ended.out.contains("all frames are back"), "{}", ended.out);
+        let runs = document["runs"].as_array().unwrap();
+        assert_eq!(runs.len(), repeats);
+        for run in runs {
+            let (flood, account) = (&run["flood"], &run["flood"]["account"]);
+            let sent = count(&account["syns"]);
+            assert!(sent > 0 && count(&flood["syns"]) > 0);
+            assert_eq!((count(&account["answered"]), count(&account["answered_by_server"])), (sent, sent));
+            assert_eq!((count(&account["unanswered"]), count(&account["wrong"])), (0, 0));
+            assert_eq!(flood["answered_share"], 1.0);
+            assert!(flood["cycles_per_syn"].as_f64().unwrap() > 0.0);
+            assert!(flood["floor_cycles_per_syn"].as_f64().unwrap() > 0.0);
+            for side in ["client", "server"] {
+                assert_eq!(
+                    (count(&run[side]["established"]), count(&run[side]["connections"]) as f64),
+                    (0, 0.0)
+                );
+            }
+            assert!(run.get("losses").is_none(), "{run}");
+        }
+    }
+}
+
+#[test]
+fn a_flood_at_a_rate_sends_what_is_due() {
+    let (_, document) = measured("bench --profile flood --rate 10k");
+    // Half of the ramp's 20 ms, 50 of warm-up, 200 that are measured.
+    let sent = count(&document["runs"][0]["flood"]["account"]["syns"]);
+    assert!(sent.abs_diff(2_600) <= 1, "{sent}");
+    assert_eq!(
+        (&document["runs"][0]["rate"], &document["runs"][0]["concurrency"]),
+        (&10e3.into(), &Value::Null)
+    );
+}
+
+#[test]
+fn a_flood_beside_another_profile_runs_once() {
+    let (ended, document) = measured("bench --profile open,flood --concurrency 1,8");
+    assert_eq!(ended.status, Some(0), "{}", ended.out);
+    let runs = document["runs"].as_array().unwrap();
+    let profiles: Vec<_> = runs.iter().map(|run| run["profile"].as_str().unwrap()).collect();
+    assert_eq!(profiles, ["open", "flood", "open"]);
+    assert!(runs[0].get("flood").is_none() && runs[0]["series"][0]["syns"].is_null());
+}
+
+#[test]
+fn a_search_up_to_a_low_rate_names_that_rate_as_its_limit() {
+    let (ended, document) = measured("bench max-rate self --from 1k --to 4k --latency-max 1h --loss-max 50%");
+    assert_eq!(ended.status, Some(0), "{}", ended.out);
+    assert!(ended.out.contains("\nhighest rate: 4,000/s"), "{}", ended.out);
+    assert!(ended.out.contains("\nlimited by: --to, which was reached"), "{}", ended.out);
+    let runs = document["runs"].as_array().unwrap();
+    let tried: Vec<_> = runs
+        .iter()
+        .map(|run| {
+            let trial = &run["trial"];
+            assert_eq!(trial["held"], true, "{trial}");
+            (run["rate"].as_f64().unwrap(), trial["purpose"].as_str().unwrap(), count(&run["repeat"]))
+        })
+        .collect();
+    let wanted = [(1e3, "grow", 1), (2e3, "grow", 1), (4e3, "grow", 1), (4e3, "confirm", 2)];
+    assert_eq!(tried, wanted);
+    assert_eq!(ended.out.lines().filter(|line| line.starts_with("trial ")).count(), runs.len());
+    // Half of the ramp, the warm-up, and twice the duration: 10 + 50 + 400 ms.
+    let confirmed = &runs[3]["client"]["account"];
+    assert!(count(&confirmed["attempted"]).abs_diff(1_840) <= 1, "{confirmed}");
+}
+
+#[test]
+fn where_not_even_the_lowest_rate_holds_the_status_says_so() {
+    // All of them still think when the run is over, and are cut.
+    let (ended, document) = measured("bench max-rate self --from 500 --think 1m --drain 0");
+    assert_eq!(ended.status, Some(1), "{}", ended.out);
+    assert!(ended.out.contains("\nhighest rate: none, since --from did not hold"), "{}", ended.out);
+    assert!(ended.out.contains(" broke by cut: It was still open when the drain"), "{}", ended.out);
+    let runs = document["runs"].as_array().unwrap();
+    assert_eq!((runs.len(), &runs[0]["trial"]["held"]), (1, &false.into()));
+}
