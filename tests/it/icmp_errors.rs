@@ -79,7 +79,7 @@ impl Quote {
         Quote { source: OURS, destination: PEERS, ports: (PORT, peer.port), seq, len }
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = vec![0; 28];
         let fields = Ipv4Fields {
             source: self.source,

@@ -1,21 +1,25 @@
 //! The client against our own server over a link in memory: what both count is the same, whatever a connection is
 //! and however it is closed.
 
+mod allocation;
+mod another;
+mod delays;
 mod hostile;
 mod lab;
+mod reasons;
 mod virtual_time;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use dpdk_tcp::app::Service;
 use dpdk_tcp::app::client::{Client, Order, Plan};
 use dpdk_tcp::app::http::responses::Responses;
 use dpdk_tcp::app::reply::text;
+use dpdk_tcp::app::{Service, Services};
 use dpdk_tcp::base::cycles::Cycles;
 use dpdk_tcp::base::hash::Secrets;
 use dpdk_tcp::link::QueuePair;
-use dpdk_tcp::link::memory;
+use dpdk_tcp::link::memory::{self, MemoryPool, MemoryQueue};
 use dpdk_tcp::load::closing::{Close, Closes};
 use dpdk_tcp::load::schedule::{Schedule, Share, Stage};
 use dpdk_tcp::load::talk::{Reply, Request, Talk};
@@ -58,31 +62,48 @@ struct Seen {
     tally: Tally,
 }
 
+/// A client and a server of ours at both ends of a link in memory, each in its runner.
+struct Pair {
+    client: Runner<Engine<MemoryQueue, Client>>,
+    server: Runner<Engine<MemoryQueue, Services>>,
+    clock: Cycles,
+    pool: MemoryPool,
+    counters: [Arc<Counters>; 2],
+    mailboxes: [Arc<Mailbox>; 2],
+}
+
+impl Pair {
+    /// For this plan; `ends` are those of what is measured.
+    fn new(plan: Plan, service: Service, ends: &[u64]) -> Pair {
+        let (near, far) = memory::pair(memory::Plan::default());
+        let pool = near.pool();
+        let clock = Cycles::start();
+        let macs = [Mac(near.caps().mac), Mac(far.caps().mac)];
+        let spec = Spec {
+            concurrency: plan.schedule.concurrency_max().unwrap_or(64),
+            rate_max: 100_000.0,
+            config: Config::default().with_time_wait(Duration::from_secs(1)),
+            responses: Box::leak(Box::new(Responses::new(100))),
+            reply: Box::leak(text(100).into()),
+            service,
+            burst: 32,
+            tx_burst: 64,
+            cookies: CookieMode::Auto,
+        };
+        let counters: [Arc<Counters>; 2] = Default::default();
+        let mailboxes = [(); 2].map(|()| Arc::new(Mailbox::new()));
+        let (now, secrets) = (clock.instant(), Secrets::from_seed);
+        let client = pair::client(near, macs[1], &spec, plan, &counters[0], now, secrets(1)).unwrap();
+        let server = pair::server(far, macs[0], &spec, &counters[1], now, secrets(2)).unwrap();
+        let client = Runner::new(client, clock.clone(), ends, mailboxes[0].clone());
+        let server = Runner::new(server, clock.clone(), ends, mailboxes[1].clone());
+        Pair { client, server, clock, pool, counters, mailboxes }
+    }
+}
+
 /// Runs a plan to its end on one core; every frame comes back.
 fn run(plan: Plan, service: Service) -> Seen {
-    let link = memory::Plan::default();
-    let (near, far) = memory::pair(link);
-    let pool = near.pool();
-    let clock = Cycles::start();
-    let macs = [Mac(near.caps().mac), Mac(far.caps().mac)];
-    let spec = Spec {
-        concurrency: plan.schedule.concurrency_max().unwrap_or(64),
-        rate_max: 100_000.0,
-        config: Config::default().with_time_wait(Duration::from_secs(1)),
-        responses: Box::leak(Box::new(Responses::new(100))),
-        reply: Box::leak(text(100).into()),
-        service,
-        burst: 32,
-        tx_burst: 64,
-        cookies: CookieMode::Auto,
-    };
-    let counters = [Arc::new(Counters::default()), Arc::new(Counters::default())];
-    let now = clock.instant();
-    let client = pair::client(near, macs[1], &spec, plan, &counters[0], now, Secrets::from_seed(1)).unwrap();
-    let server = pair::server(far, macs[0], &spec, &counters[1], now, Secrets::from_seed(2)).unwrap();
-    let mailboxes = [Arc::new(Mailbox::new()), Arc::new(Mailbox::new())];
-    let mut client: Runner<Engine<_, Client>> = Runner::new(client, clock.clone(), &[], mailboxes[0].clone());
-    let mut server = Runner::new(server, clock.clone(), &[], mailboxes[1].clone());
+    let Pair { mut client, mut server, clock, pool, counters, .. } = Pair::new(plan, service, &[]);
     let signals = Signals::default();
     assert_eq!(drive::in_turn(&mut client, &mut server, &clock, &signals), Readiness::Ready);
     let tally = *client.side().worker().app().tally();
@@ -91,7 +112,8 @@ fn run(plan: Plan, service: Service) -> Seen {
     assert!(client.side().is_done() && server.side().is_done());
     drop((client.into_side().into_queues(), server.into_side().into_queues()));
     assert_eq!(pool.in_use(), 0, "every frame is back");
-    Seen { client: counters[0].clone(), server: counters[1].clone(), tally }
+    let [client, server] = counters;
+    Seen { client, server, tally }
 }
 
 #[track_caller]
