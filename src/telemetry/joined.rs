@@ -113,7 +113,9 @@ fn losses(both: &Both<'_>) -> Vec<Loss> {
         let place = role.name();
         both.losses(role).each().iter().for_each(|(reason, count, _)| add(place, reason, *count));
         let drops = both.totals[role as usize].counters.drops();
-        drops.for_each(|(reason, count)| add(place, reason.name(), count));
+        // What is not TCP takes no connection with it.
+        let about_tcp = drops.filter(|(reason, _)| !reason.name().starts_with("arp_"));
+        about_tcp.for_each(|(reason, count)| add(place, reason.name(), count));
     }
     add("link", "client_to_server", unseen(both, Role::Client, Role::Server));
     add("link", "server_to_client", unseen(both, Role::Server, Role::Client));

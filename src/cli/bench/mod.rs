@@ -7,6 +7,8 @@ mod memory;
 #[cfg(feature = "dpdk")]
 mod rings;
 
+use std::fs::File;
+use std::io::BufWriter;
 use std::process::ExitCode;
 
 use arena::Arena;
@@ -36,6 +38,7 @@ pub(super) fn run(
     online: &CpuSet,
 ) -> Result<ExitCode, Failure> {
     let sink = Sink::open(&options.output, options.stats_interval.is_some())?;
+    let file = options.output.json.as_deref().map(sink::create).transpose()?;
     let cpus: Vec<usize> = online.iter().map(|cpu| cpu as usize).collect();
     let desk = Desk::open(cpus.get(options.cores as usize).copied(), Box::new(sink)).map_err(Failure::run)?;
     match options.link {
@@ -45,11 +48,14 @@ pub(super) fn run(
                 Checksums::Marked => MemoryChecksums::Marked,
             };
             let arena = Memory::open(MTU, checksums, cpus);
-            on(arena, options, command, online, &desk)
+            on(arena, options, command, online, &desk, file)
         }
-        Link::Ring => over_rings(eal, options, command, online, &desk),
+        Link::Ring => over_rings(eal, options, command, online, &desk, file),
     }
 }
+
+/// The document's, made before anything starts: nobody shall measure for an hour and have nowhere to write.
+type Json = Option<BufWriter<File>>;
 
 #[cfg(feature = "dpdk")]
 fn over_rings(
@@ -58,9 +64,13 @@ fn over_rings(
     command: Vec<String>,
     online: &CpuSet,
     desk: &Desk,
+    file: Json,
 ) -> Result<ExitCode, Failure> {
     let words = if eal.is_empty() { rings::words(options.cores, online) } else { eal };
     let arena = rings::Rings::open(words, MTU, options.checksums)?;
+    if !arena.has_hugepages() {
+        super::say("bench runs without hugepages, which is slower: scripts/hugepages reserves some\n");
+    }
     if arena.cores() < options.cores {
         return Err(Failure::usage(format!(
             "--cores {} needs as many lcores, and EAL has {}: give it more with -l, or --cores {}",
@@ -69,7 +79,7 @@ fn over_rings(
             arena.cores()
         )));
     }
-    on(arena, options, command, online, desk)
+    on(arena, options, command, online, desk, file)
 }
 
 #[cfg(not(feature = "dpdk"))]
@@ -79,6 +89,7 @@ fn over_rings(
     _command: Vec<String>,
     _online: &CpuSet,
     _desk: &Desk,
+    _file: Json,
 ) -> Result<ExitCode, Failure> {
     Err(Failure::run(
         "this program was built without devices: give --link memory, or build it with the feature `dpdk`",
@@ -92,6 +103,7 @@ fn on<A: Arena>(
     command: Vec<String>,
     online: &CpuSet,
     desk: &Desk,
+    file: Json,
 ) -> Result<ExitCode, Failure> {
     let clock = Cycles::start();
     let common = Common::new(options.burst, options.tx_burst, options.cores, options.time_wait);
@@ -113,9 +125,10 @@ fn on<A: Arena>(
     };
     super::say(&format!("{}\n", report(&document.runs, &[], false)));
     super::say(&format!("{}\n", arena.close()?));
-    if let Some(path) = &options.output.json {
-        json::write(&document, sink::create(path)?).map_err(Failure::run)?;
+    if let Some(file) = file {
+        json::write(&document, file).map_err(Failure::run)?;
     }
+    desk.finished()?;
     Ok(ExitCode::SUCCESS)
 }
 
