@@ -22,9 +22,18 @@ pub struct Signals {
     ready: AtomicU64,
     /// Clients that are done.
     done: AtomicU64,
+    /// Servers on cores of their own, and those of them whose run has begun.
+    servers: u64,
+    serving: AtomicU64,
 }
 
 impl Signals {
+    /// Of a run with so many servers on cores of their own. Clients begin behind them: otherwise their first SYNs would
+    /// be counted at one end only.
+    pub fn with_servers(servers: u64) -> Signals {
+        Signals { servers, ..Signals::default() }
+    }
+
     /// Brings the run to an end: nothing more is begun.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Release);
@@ -75,7 +84,8 @@ fn prepare<S: Side>(
                 never => return never,
             }
         }
-        if ready && signals.ready.load(Ordering::Acquire) >= clients {
+        let served = signals.serving.load(Ordering::Acquire) >= signals.servers;
+        if ready && served && signals.ready.load(Ordering::Acquire) >= clients {
             return Readiness::Ready;
         }
     }
@@ -107,11 +117,9 @@ pub fn server<S: Side>(runner: &mut Runner<S>, clock: &Cycles, signals: &Signals
     let mut at = clock.now();
     while !signals.must_leave() && !(signals.done() >= clients && runner.side().is_done()) {
         at = runner.turn(at);
-        if !runner.has_begun() {
-            let origin = signals.origin.load(Ordering::Acquire);
-            if origin != 0 {
-                runner.begin(origin);
-            }
+        if !runner.has_begun() && signals.ready.load(Ordering::Acquire) >= clients {
+            runner.begin(begin(clock, signals));
+            signals.serving.fetch_add(1, Ordering::AcqRel);
         }
     }
     linger(runner, at, |at| at);

@@ -93,7 +93,15 @@ impl Server {
         let shared = Arc::new(Shared::default());
         let acceptors = ports.iter().map(|port| {
             let at = SocketAddr::from((Ipv4Addr::UNSPECIFIED, *port));
-            let listener = socket::listen(at, Dial::default(), 4_096).unwrap();
+            let mut listener = socket::listen(at, Dial::default(), 4_096);
+            // A process that another test begins at this moment has the last listener's handle for a while too.
+            lab::wait_until("the port", || {
+                if listener.is_err() {
+                    listener = socket::listen(at, Dial::default(), 4_096);
+                }
+                listener.is_ok()
+            });
+            let listener = listener.unwrap();
             let shared = shared.clone();
             thread::spawn(move || accept(&listener, &shared, service))
         });
