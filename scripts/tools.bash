@@ -179,3 +179,8 @@ need_clients() {
     need curl curl
     need nc netcat-openbsd
 }
+
+# What the tests let serve. Who is not root cannot make the namespace that it serves in.
+need_servers() {
+    ((EUID != 0)) || need nginx nginx-light
+}

@@ -49,6 +49,7 @@ pub(super) fn run(
 ) -> Result<ExitCode, Failure> {
     plan::enough_memory(limits(options, 1).memory().total, options.stack.max_connections, plan::SMALLER)?;
     let sink = Sink::open(&options.output, options.stats_interval.is_some())?;
+    let file = options.output.json.as_deref().map(sink::create).transpose()?;
     let desk = Desk::open(session::control_cpu(cores, online), Box::new(sink)).map_err(Failure::run)?;
     let eal = Eal::init(eal_words).map_err(Failure::run)?;
     let session = Session::open(&eal, &options.stack)?;
@@ -66,9 +67,10 @@ pub(super) fn run(
     };
     super::say(&format!("{}\n", report(&document.runs, &[], false)));
     session.close(eal)?;
-    if let Some(path) = &options.output.json {
-        json::write(&document, sink::create(path)?).map_err(Failure::run)?;
+    if let Some(file) = file {
+        json::write(&document, file).map_err(Failure::run)?;
     }
+    desk.finished()?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals as Caught;
 
+use super::Failure;
 use super::gather::{self, Gather, Show};
 use crate::measure::drive::Signals;
 use crate::telemetry::collect::{CollectError, Collector, Plan};
@@ -34,7 +35,8 @@ struct Assignment {
 pub struct Desk {
     assignments: Sender<Assignment>,
     thread: Option<JoinHandle<()>>,
-    interrupted: Arc<AtomicBool>,
+    /// Signals that came in the run under way, or in the last one.
+    caught: Arc<AtomicUsize>,
 }
 
 /// A run that is being reported.
@@ -60,16 +62,16 @@ impl Desk {
     pub fn open(cpu: Option<usize>, show: Box<dyn Show>) -> io::Result<Desk> {
         let caught = Caught::new([SIGINT, SIGTERM])?;
         let (assignments, received) = channel();
-        let interrupted = Arc::new(AtomicBool::new(false));
-        let flag = interrupted.clone();
+        let count = Arc::new(AtomicUsize::new(0));
+        let ours = count.clone();
         let thread = thread::Builder::new().name("report".to_owned()).spawn(move || {
             if let Some(id) = cpu {
                 // A machine that does not let us is no reason to stop.
                 let _ = core_affinity::set_for_current(core_affinity::CoreId { id });
             }
-            Reporter { caught, show, interrupted: flag }.serve(&received);
+            Reporter { caught, show, count: ours }.serve(&received);
         })?;
-        Ok(Desk { assignments, thread: Some(thread), interrupted })
+        Ok(Desk { assignments, thread: Some(thread), caught: count })
     }
 
     /// Reports a run from now on.
@@ -90,7 +92,18 @@ impl Desk {
 
     /// A signal came: what is planned beyond the run under way is left out.
     pub fn is_interrupted(&self) -> bool {
-        self.interrupted.load(Ordering::Acquire)
+        self.caught.load(Ordering::Acquire) > 0
+    }
+
+    /// What a second signal makes of a run that has otherwise come to its end.
+    ///
+    /// # Errors
+    /// One came: connections were left as they were.
+    pub fn finished(&self) -> Result<(), Failure> {
+        match self.caught.load(Ordering::Acquire) {
+            0 | 1 => Ok(()),
+            _ => Err(Failure::run("a second signal came: left without waiting for open connections")),
+        }
     }
 }
 
@@ -108,19 +121,25 @@ impl Drop for Desk {
 struct Reporter {
     caught: Caught,
     show: Box<dyn Show>,
-    interrupted: Arc<AtomicBool>,
+    /// Signals that came in a run.
+    count: Arc<AtomicUsize>,
 }
 
 impl Reporter {
     fn serve(mut self, assignments: &Receiver<Assignment>) {
+        let mut idle = 0;
         loop {
             match assignments.recv_timeout(LOOK) {
                 Ok(assignment) => self.report(assignment),
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {
-                    // Nothing runs that would have to be brought to an end.
+                    // Nothing runs: the next run ends before it begins. Who asks again does not want to wait for that.
                     for signal in self.caught.pending() {
-                        let _ = signal_hook::low_level::emulate_default_handler(signal);
+                        idle += 1;
+                        self.count.fetch_max(1, Ordering::AcqRel);
+                        if idle > 1 {
+                            let _ = signal_hook::low_level::emulate_default_handler(signal);
+                        }
                     }
                 }
             }
@@ -130,7 +149,10 @@ impl Reporter {
     fn report(&mut self, assignment: Assignment) {
         let Assignment { run, plan, mailboxes, signals, over, result } = assignment;
         let mut gather = Gather::new(&run, plan, mailboxes, &mut *self.show);
-        let mut caught = 0;
+        let mut caught = self.count.load(Ordering::Acquire);
+        if caught > 0 {
+            signals.stop();
+        }
         loop {
             let last = over.load(Ordering::Acquire);
             gather.look(&mut *self.show);
@@ -139,8 +161,8 @@ impl Reporter {
             }
             let before = caught;
             caught += self.caught.pending().count();
+            self.count.store(caught, Ordering::Release);
             if before == 0 && caught > 0 {
-                self.interrupted.store(true, Ordering::Release);
                 gather.stop();
                 signals.stop();
             }

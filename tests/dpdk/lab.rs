@@ -23,7 +23,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// Parts one lab of this process from the next.
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
-fn unique(what: &str) -> String {
+pub fn unique(what: &str) -> String {
     format!("{what}{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 

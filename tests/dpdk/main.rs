@@ -4,7 +4,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod bench;
 mod child;
+mod connect;
 mod cores;
 mod errors;
 mod faults;

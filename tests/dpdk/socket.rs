@@ -193,6 +193,37 @@ impl Dial {
     }
 }
 
+/// All frames that an interface receives and sends, one a `read`; a `write` sends one. A `read` waits for half a second.
+pub fn frames(interface: &str) -> File {
+    let name = std::ffi::CString::new(interface).unwrap();
+    // SAFETY: the name ends with a zero and is read during the call only.
+    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+    assert!(index > 0, "{interface}: {}", io::Error::last_os_error());
+    let all = (libc::ETH_P_ALL as u16).to_be();
+    // SAFETY: takes three numbers.
+    let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, i32::from(all)) };
+    assert!(fd >= 0, "{}", io::Error::last_os_error());
+    // SAFETY: a descriptor that was just opened and that nobody else knows.
+    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    let own = libc::sockaddr_ll {
+        sll_family: libc::AF_PACKET as u16,
+        sll_protocol: all,
+        sll_ifindex: index as i32,
+        sll_hatype: 0,
+        sll_pkttype: 0,
+        sll_halen: 0,
+        sll_addr: [0; 8],
+    };
+    let len = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+    // SAFETY: the address is read during the call only, as many bytes of it as it has.
+    let rc = unsafe { libc::bind(fd, std::ptr::from_ref(&own).cast(), len) };
+    assert_eq!(rc, 0, "{}", io::Error::last_os_error());
+    let wait = libc::timeval { tv_sec: 0, tv_usec: 500_000 };
+    set(&socket, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &wait);
+    set(&socket, libc::SOL_SOCKET, libc::SO_RCVBUF, &(4i32 << 20));
+    File::from(socket)
+}
+
 /// Sends an ICMP echo request with so many octets of data and the bit "don't fragment", and returns the data
 /// of the answer.
 pub fn ping(to: Ipv4Addr, number: u16, data: &[u8]) -> io::Result<Vec<u8>> {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::arena::{Arena, Job};
 use crate::app::Services;
 use crate::app::client::{Client, Plan};
+use crate::base::burst::{BURST_MAX, Burst};
 use crate::base::cycles::Cycles;
 use crate::base::hash::Secrets;
 use crate::cli::Failure;
@@ -102,7 +103,8 @@ pub(super) fn run<A: Arena>(
     desk: &Desk,
     id: RunId,
 ) -> Result<Outcome, Failure> {
-    let queues = arena.queues()?;
+    let mut queues = arena.queues()?;
+    queues.iter_mut().for_each(drain);
     let macs = queues.each_ref().map(|queue| Mac(queue.caps().mac));
     let mtu = queues[0].caps().mtu;
     let limits = experiment.spec.limits().memory();
@@ -142,6 +144,18 @@ pub(super) fn run<A: Arena>(
         .ok_or_else(|| Failure::run("the reporter ended before the run did: please report it"))?
         .map_err(Failure::run)?;
     Ok(Outcome { collector, floor, time_wait_shortened_ms, memory })
+}
+
+/// Throws away what came when nobody looked any more: answers to a floor that ran out of patience.
+fn drain<Q: QueuePair>(queue: &mut Q) {
+    let mut frames = Burst::new();
+    loop {
+        queue.rx_burst(&mut frames, BURST_MAX);
+        if frames.is_empty() {
+            return;
+        }
+        frames.drain(..).for_each(|frame| queue.recycle(frame));
+    }
 }
 
 /// Who calls.
@@ -282,6 +296,8 @@ fn two_cores<A: Arena, C: Duellist<A::Queue> + Send + 'static>(
     let (near_bout, far_bout) = (bout.clone(), bout);
     let over = Arc::new(AtomicBool::new(false));
     let is_over = over.clone();
+    let served = Arc::new(AtomicBool::new(false));
+    let is_served = served.clone();
     let near: Job = Box::new(move || {
         let bout = near_bout;
         let readiness = drive::client(&mut client, &bout.clock, &bout.signals, 1);
@@ -289,8 +305,9 @@ fn two_cores<A: Arena, C: Duellist<A::Queue> + Send + 'static>(
         let shortened = client.side().time_wait_shortened_ms();
         let Some(queue) = client.into_side().into_queue() else { return };
         let moved = match &bout.floor {
-            Some(floor) => floor.client(queue, &bout.clock),
-            None => Some((queue, None)),
+            // Before that the floor's frames would be the server's.
+            Some(floor) if comes_true(&is_served) => floor.client(queue, &bout.clock),
+            _ => Some((queue, None)),
         };
         let Some((queue, cycles)) = moved else { return over.store(true, Ordering::Release) };
         over.store(true, Ordering::Release);
@@ -302,6 +319,7 @@ fn two_cores<A: Arena, C: Duellist<A::Queue> + Send + 'static>(
         server.hand_over();
         let shortened = server.side().time_wait_shortened_ms();
         let Some(queue) = server.into_side().into_queue() else { return };
+        served.store(true, Ordering::Release);
         let moved = match &bout.floor {
             Some(floor) => floor.server(queue, &bout.clock, &is_over),
             None => Some((queue, None)),
@@ -315,6 +333,15 @@ fn two_cores<A: Arena, C: Duellist<A::Queue> + Send + 'static>(
     let floor = of_client.zip(of_server).map(|(client, server)| [client, server]);
     let time_wait_shortened_ms = [of_client_ms, of_server_ms].into_iter().flatten().min();
     Ok(End { queues: [near, far], readiness, floor, time_wait_shortened_ms })
+}
+
+/// Waits for another core, which may have failed.
+fn comes_true(flag: &AtomicBool) -> bool {
+    let started = Instant::now();
+    while !flag.load(Ordering::Acquire) && started.elapsed() < FLOOR_PATIENCE {
+        std::hint::spin_loop();
+    }
+    flag.load(Ordering::Acquire)
 }
 
 fn broken() -> Failure {

@@ -8,6 +8,8 @@ mod memory;
 #[cfg(feature = "dpdk")]
 mod rings;
 
+use std::fs::File;
+use std::io::BufWriter;
 use std::process::ExitCode;
 
 use arena::Arena;
@@ -50,9 +52,11 @@ fn start(
     online: &CpuSet,
 ) -> Result<ExitCode, Failure> {
     let sink = Sink::open(&options.output, options.stats_interval.is_some())?;
+    // Before anything starts: nobody shall measure for an hour and have nowhere to write.
+    let file = options.output.json.as_deref().map(sink::create).transpose()?;
     let cpus: Vec<usize> = online.iter().map(|cpu| cpu as usize).collect();
     let desk = Desk::open(cpus.get(options.cores as usize).copied(), Box::new(sink)).map_err(Failure::run)?;
-    let bench = Bench { options, search, command, online, desk: &desk };
+    let bench = Bench { options, search, command, online, desk: &desk, file };
     match options.link {
         Link::Memory => {
             let checksums = match options.checksums {
@@ -73,6 +77,8 @@ struct Bench<'a> {
     command: Vec<String>,
     online: &'a CpuSet,
     desk: &'a Desk,
+    /// The document's.
+    file: Option<BufWriter<File>>,
 }
 
 /// What came out of a command.
@@ -90,6 +96,9 @@ fn over_rings(eal: Vec<String>, bench: Bench<'_>) -> Result<ExitCode, Failure> {
     let Bench { options, online, .. } = bench;
     let words = if eal.is_empty() { rings::words(options.cores, online) } else { eal };
     let arena = rings::Rings::open(words, MTU, options.checksums)?;
+    if !arena.has_hugepages() {
+        super::say("bench runs without hugepages, which is slower: scripts/hugepages reserves some\n");
+    }
     if arena.cores() < options.cores {
         return Err(Failure::usage(format!(
             "--cores {} needs as many lcores, and EAL has {}: give it more with -l, or --cores {}",
@@ -128,9 +137,10 @@ impl Bench<'_> {
         };
         super::say(&format!("{}\n", results.text));
         super::say(&format!("{}\n", arena.close()?));
-        if let Some(path) = &options.output.json {
-            json::write(&document, sink::create(path)?).map_err(Failure::run)?;
+        if let Some(file) = self.file {
+            json::write(&document, file).map_err(Failure::run)?;
         }
+        self.desk.finished()?;
         Ok(if results.good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 

@@ -62,6 +62,11 @@ impl Rings {
         Ok(Rings { queues, counters, ports, pool, lcores, checksums, huge, eal })
     }
 
+    /// Frames lie in hugepages.
+    pub fn has_hugepages(&self) -> bool {
+        self.huge
+    }
+
     /// Cores that there are.
     pub fn cores(&self) -> u32 {
         self.lcores.len() as u32
