@@ -1,11 +1,14 @@
 //! The command `connect` over DPDK: a client on each core that has a port from which a target can be reached.
 
+use std::fs::File;
+use std::io::BufWriter;
 use std::net::IpAddr;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::banner::{self, Banner};
-use super::bench::experiment;
+use super::bench::max_rate::{self, Scope};
+use super::bench::{Results, experiment};
 use super::cores::{CoreRequest, CpuSet};
 use super::desk::Desk;
 use super::session::{self, Session};
@@ -15,6 +18,7 @@ use crate::app::client::{Client, Order};
 use crate::base::cycles::Cycles;
 use crate::config::connect::ConnectOptions;
 use crate::config::load::LoadOptions;
+use crate::config::stack::StackOptions;
 use crate::config::supply::{self, Supply};
 use crate::config::targets::target_text;
 use crate::dpdk::eal::Eal;
@@ -32,6 +36,7 @@ use crate::measure::runner::Runner;
 use crate::measure::side::{Engine, Readiness};
 use crate::stats::counters::Counters;
 use crate::stats::interval::Mailbox;
+use crate::stats::losses::Losses;
 use crate::telemetry::collect::{Facts, Plan as Collecting, Role, SidePlan};
 use crate::telemetry::csv::RunId;
 use crate::telemetry::figures::SideFacts;
@@ -47,35 +52,88 @@ pub(super) fn run(
     cores: Option<&CoreRequest>,
     online: &CpuSet,
 ) -> Result<ExitCode, Failure> {
-    plan::enough_memory(limits(options, 1).memory().total, options.stack.max_connections, plan::SMALLER)?;
-    let sink = Sink::open(&options.output, options.stats_interval.is_some())?;
-    let file = options.output.json.as_deref().map(sink::create).transpose()?;
-    let desk = Desk::open(session::control_cpu(cores, online), Box::new(sink)).map_err(Failure::run)?;
-    let eal = Eal::init(eal_words).map_err(Failure::run)?;
-    let session = Session::open(&eal, &options.stack)?;
-    let ways = Ways::of(&session, options)?;
-    banner::print(&banner(&session, options, &ways)?);
-    let clock = Cycles::start();
-    let run = measure(&eal, &session, options, &ways, &clock, &desk)?;
-    let document = Document {
-        schema: SCHEMA.to_owned(),
-        command,
-        versions: machine::versions(),
-        machine: machine::machine(online.len(), clock.hz(), machine::pages()),
-        device: session.device(),
-        runs: vec![run],
-    };
-    super::say(&format!("{}\n", report(&document.runs, &[], false)));
-    session.close(eal)?;
-    if let Some(file) = file {
-        json::write(&document, file).map_err(Failure::run)?;
-    }
-    desk.finished()?;
-    Ok(ExitCode::SUCCESS)
+    let client = Started::open(eal_words, options, cores, online)?;
+    let run = client.measure(&options.load)?;
+    let text = report(std::slice::from_ref(&run), &[], false);
+    client.close(Results { runs: vec![run], text, good: true }, command, online)
 }
 
-fn limits(options: &ConnectOptions, loops: usize) -> Limits {
-    Limits { listeners: 0, closing_limited: false, ..plan::stack_limits(&options.stack, loops) }
+/// Searches for the highest rate that the targets take.
+pub(super) fn search(
+    eal_words: Vec<String>,
+    options: &ConnectOptions,
+    scope: &Scope,
+    command: Vec<String>,
+    cores: Option<&CoreRequest>,
+    online: &CpuSet,
+) -> Result<ExitCode, Failure> {
+    let client = Started::open(eal_words, options, cores, online)?;
+    let results = max_rate::search(
+        scope,
+        || client.desk.is_interrupted(),
+        |rate, length| client.measure(&max_rate::trial(&options.load, rate, length)),
+    )?;
+    client.close(results, command, online)
+}
+
+/// Ports that were started, and what is needed to measure over them.
+struct Started<'a> {
+    options: &'a ConnectOptions,
+    desk: Desk,
+    /// The document's, made before anything starts: nobody shall measure for an hour and have nowhere to write.
+    file: Option<BufWriter<File>>,
+    eal: Eal,
+    session: Session,
+    ways: Ways,
+    clock: Cycles,
+}
+
+impl<'a> Started<'a> {
+    fn open(
+        eal_words: Vec<String>,
+        options: &'a ConnectOptions,
+        cores: Option<&CoreRequest>,
+        online: &CpuSet,
+    ) -> Result<Started<'a>, Failure> {
+        let memory = limits(options, &options.load, 1).memory().total;
+        plan::enough_memory(memory, options.stack.max_connections, plan::SMALLER)?;
+        let sink = Sink::open(&options.output, options.stats_interval.is_some())?;
+        let file = options.output.json.as_deref().map(sink::create).transpose()?;
+        let desk = Desk::open(session::control_cpu(cores, online), Box::new(sink)).map_err(Failure::run)?;
+        let eal = Eal::init(eal_words).map_err(Failure::run)?;
+        let session = Session::open(&eal, &options.stack)?;
+        let ways = Ways::of(&session, options)?;
+        banner::print(&banner(&session, options, &ways)?);
+        Ok(Started { options, desk, file, eal, session, ways, clock: Cycles::start() })
+    }
+
+    /// Shows and writes what came out, and gives everything back.
+    fn close(self, results: Results, command: Vec<String>, online: &CpuSet) -> Result<ExitCode, Failure> {
+        let document = Document {
+            schema: SCHEMA.to_owned(),
+            command,
+            versions: machine::versions(),
+            machine: machine::machine(online.len(), self.clock.hz(), machine::pages()),
+            device: self.session.device(),
+            runs: results.runs,
+        };
+        super::say(&format!("{}\n", results.text));
+        self.session.close(self.eal)?;
+        if let Some(file) = self.file {
+            json::write(&document, file).map_err(Failure::run)?;
+        }
+        self.desk.finished()?;
+        Ok(if results.good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+/// The limits of each of `loops` shards; a search's later trials may need more than its first.
+fn limits(options: &ConnectOptions, load: &LoadOptions, loops: usize) -> Limits {
+    let max_connections = options.stack.max_connections.max(supply::slots_needed(load));
+    let records = supply::records_needed(load, options.supply().pairs(), options.stack.time_wait);
+    let time_wait_max = options.stack.time_wait_max.max(records);
+    let stack = StackOptions { max_connections, time_wait_max, ..options.stack.clone() };
+    Limits { listeners: 0, closing_limited: false, ..plan::stack_limits(&stack, loops) }
 }
 
 /// What one port leads to.
@@ -149,8 +207,11 @@ fn sources(session: &Session, options: &ConnectOptions, place: usize) -> Vec<Add
 }
 
 fn banner(session: &Session, options: &ConnectOptions, ways: &Ways) -> Result<Banner, Failure> {
-    let mut memory =
-        plan::memory_lines(&limits(options, session.loops()).memory(), &options.stack, session.loops());
+    let mut memory = plan::memory_lines(
+        &limits(options, &options.load, session.loops()).memory(),
+        &options.stack,
+        session.loops(),
+    );
     memory.push(format!("{} bytes a connection for the client itself", Client::bytes_per_connection()));
     memory.push(session.pool_line());
     let targets: Vec<_> = options.targets.iter().map(target_text).collect();
@@ -171,72 +232,77 @@ fn banner(session: &Session, options: &ConnectOptions, ways: &Ways) -> Result<Ba
 
 type Readings = Arc<Mutex<Vec<Readiness>>>;
 
-/// Runs the load on all loops that lead to a target.
-fn measure(
-    eal: &Eal,
-    session: &Session,
-    options: &ConnectOptions,
-    ways: &Ways,
-    clock: &Cycles,
-    desk: &Desk,
-) -> Result<Run, Failure> {
-    let load = &options.load;
-    let seats: Vec<_> = session.seats().filter(|seat| ways.at(seat.places).next().is_some()).collect();
-    let clients = seats.len() as u32;
-    let signals = Arc::new(Signals::default());
-    let readings = Readings::default();
-    let (mut jobs, mut mailboxes) = (Vec::new(), Vec::new());
-    for (index, seat) in (0..).zip(&seats) {
-        let mailbox = Arc::new(Mailbox::new());
-        let share = Share { index, of: clients };
-        let side = side(session, options, ways, seat.places, share, clock)?;
-        let marks: Vec<u64> =
-            load.schedule.measured().into_iter().flat_map(|range| [range.start, range.end]).collect();
-        let mut runner = Runner::new(side, clock.clone(), &marks, mailbox.clone());
-        let (clock, signals, readings) = (clock.clone(), signals.clone(), readings.clone());
-        let job: Job = Box::new(move || {
-            let readiness = drive::client(&mut runner, &clock, &signals, u64::from(clients));
-            readings.lock().unwrap_or_else(PoisonError::into_inner).push(readiness);
-            runner.hand_over();
-            drop(runner.into_side().into_queues());
-            0
-        });
-        jobs.push((seat.lcore, job));
-        mailboxes.push((Role::Client, index, mailbox));
+/// Queues that a loop had, by the places of their ports.
+type Left = Arc<Mutex<Vec<(Vec<usize>, Vec<Queue>)>>>;
+
+impl Started<'_> {
+    /// Runs a load on all loops that lead to a target.
+    fn measure(&self, load: &LoadOptions) -> Result<Run, Failure> {
+        let (session, ways) = (&self.session, &self.ways);
+        let seats: Vec<_> = session.seats().filter(|seat| ways.at(seat.places).next().is_some()).collect();
+        let clients = seats.len() as u32;
+        let (signals, readings, left) = (Arc::new(Signals::default()), Readings::default(), Left::default());
+        let (mut jobs, mut mailboxes) = (Vec::new(), Vec::new());
+        let losses = session.losses();
+        for (index, seat) in (0..).zip(&seats) {
+            let mailbox = Arc::new(Mailbox::new());
+            let side = self.side(load, seat.places, Share { index, of: clients })?;
+            let marks: Vec<u64> =
+                load.schedule.measured().into_iter().flat_map(|range| [range.start, range.end]).collect();
+            let mut runner = Runner::new(side, self.clock.clone(), &marks, mailbox.clone());
+            let (clock, signals, readings) = (self.clock.clone(), signals.clone(), readings.clone());
+            let (left, places) = (left.clone(), seat.places.to_vec());
+            let job: Job = Box::new(move || {
+                let readiness = drive::client(&mut runner, &clock, &signals, u64::from(clients));
+                readings.lock().unwrap_or_else(PoisonError::into_inner).push(readiness);
+                runner.hand_over();
+                let queues = runner.into_side().into_queues();
+                left.lock().unwrap_or_else(PoisonError::into_inner).push((places, queues));
+                0
+            });
+            jobs.push((seat.lcore, job));
+            mailboxes.push((Role::Client, index, mailbox));
+        }
+        let collecting = Collecting {
+            schedule: load.schedule.clone(),
+            client: Some(SidePlan { loops: clients, engine: true }),
+            ..Collecting::default()
+        };
+        let reporting = self.desk.report(run_id(load), collecting, mailboxes, signals);
+        let ended = lcore::launch(&self.eal, jobs).map_err(Failure::run);
+        let gathered = reporting.finish();
+        for (places, queues) in left.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            session.keep(&places, queues);
+        }
+        session::failures_of(&ended?)?;
+        begun(&readings.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let collector = gathered
+            .ok_or_else(|| Failure::run("the reporter ended before the run did: please report it"))?
+            .map_err(Failure::run)?;
+        Ok(collector.finish(&self.facts(load, clients, session.losses().since(&losses))))
     }
-    let collecting = Collecting {
-        schedule: load.schedule.clone(),
-        client: Some(SidePlan { loops: clients, engine: true }),
-        ..Collecting::default()
-    };
-    let id = run_id(load);
-    let reporting = desk.report(id.clone(), collecting, mailboxes, signals);
-    let ended = lcore::launch(eal, jobs).map_err(Failure::run);
-    let gathered = reporting.finish();
-    session::failures_of(&ended?)?;
-    begun(&readings.lock().unwrap_or_else(PoisonError::into_inner))?;
-    let collector = gathered
-        .ok_or_else(|| Failure::run("the reporter ended before the run did: please report it"))?
-        .map_err(Failure::run)?;
-    let memory = limits(options, session.loops()).memory();
-    let facts = Facts {
-        profile: id.profile,
-        concurrency: id.concurrency,
-        rate: id.rate,
-        repeat: 1,
-        cores: clients,
-        tsc_hz: clock.hz(),
-        time_wait_s: options.stack.time_wait.as_secs_f64(),
-        time_wait_shortened_s: None,
-        client: SideFacts {
-            bytes_per_connection: memory.per_connection as u64,
-            bytes_per_time_wait: memory.per_time_wait as u64,
-            floor_cycles_per_connection: None,
-            losses: session.losses(),
-        },
-        server: SideFacts::default(),
-    };
-    Ok(collector.finish(&facts))
+
+    fn facts(&self, load: &LoadOptions, clients: u32, losses: Losses) -> Facts {
+        let (id, options) = (run_id(load), self.options);
+        let memory = limits(options, load, self.session.loops()).memory();
+        Facts {
+            profile: id.profile,
+            concurrency: id.concurrency,
+            rate: id.rate,
+            repeat: 1,
+            cores: clients,
+            tsc_hz: self.clock.hz(),
+            time_wait_s: options.stack.time_wait.as_secs_f64(),
+            time_wait_shortened_s: None,
+            client: SideFacts {
+                bytes_per_connection: memory.per_connection as u64,
+                bytes_per_time_wait: memory.per_time_wait as u64,
+                floor_cycles_per_connection: None,
+                losses,
+            },
+            server: SideFacts::default(),
+        }
+    }
 }
 
 fn run_id(load: &LoadOptions) -> RunId {
@@ -248,39 +314,39 @@ fn run_id(load: &LoadOptions) -> RunId {
     }
 }
 
-/// The client of one loop.
-fn side(
-    session: &Session,
-    options: &ConnectOptions,
-    ways: &Ways,
-    places: &[usize],
-    share: Share,
-    clock: &Cycles,
-) -> Result<Engine<Queue, Client>, Failure> {
-    let (load, now) = (&options.load, clock.instant());
-    let counters = Arc::new(Counters::default());
-    let mine = || ways.at(places);
-    let all: Vec<Addresses> = mine().flat_map(|way| way.sources.clone()).collect();
-    let ground = session.ground(places, &options.stack, &all, &counters, now)?;
-    let mut config = plan::stack_config(&options.stack);
-    config.settings.nodelay = true;
-    plan::imitate(&load.imitate, &mut config);
-    let start = load.seed as u32;
-    let tuples = mine().map(|way| Tuples::new(&way.sources, options.sources.ports, &way.targets, start));
-    let tuples = Tuples::join(tuples.collect());
-    let limits = limits(options, session.loops());
-    let shard = Shard::new(limits, config, ground.secrets, ground.locals, counters.clone(), now);
-    let client = Client::new(experiment::client(load, share, Order::Own), tuples, shard.slots(), now);
-    let control = Arc::new(Control::default());
-    let worker = Worker::new(ground.queues, ground.host, shard, client, control);
-    let hops = mine().flat_map(|way| {
-        let each = way.targets.iter().flat_map(|target| {
-            let count = if way.on_link { target.addresses.count } else { 1 };
-            (0..count).map(|n| IpAddr::V4(target.addresses.get(n)))
+impl Started<'_> {
+    /// The client of one loop.
+    fn side(
+        &self,
+        load: &LoadOptions,
+        places: &[usize],
+        share: Share,
+    ) -> Result<Engine<Queue, Client>, Failure> {
+        let (session, options, now) = (&self.session, self.options, self.clock.instant());
+        let counters = Arc::new(Counters::default());
+        let mine = || self.ways.at(places);
+        let all: Vec<Addresses> = mine().flat_map(|way| way.sources.clone()).collect();
+        let ground = session.ground(places, &options.stack, &all, &counters, now)?;
+        let mut config = plan::stack_config(&options.stack);
+        config.settings.nodelay = true;
+        plan::imitate(&load.imitate, &mut config);
+        let start = load.seed as u32;
+        let tuples = mine().map(|way| Tuples::new(&way.sources, options.sources.ports, &way.targets, start));
+        let tuples = Tuples::join(tuples.collect());
+        let limits = limits(options, load, session.loops());
+        let shard = Shard::new(limits, config, ground.secrets, ground.locals, counters.clone(), now);
+        let client = Client::new(experiment::client(load, share, Order::Own), tuples, shard.slots(), now);
+        let control = Arc::new(Control::default());
+        let worker = Worker::new(ground.queues, ground.host, shard, client, control);
+        let hops = mine().flat_map(|way| {
+            let each = way.targets.iter().flat_map(|target| {
+                let count = if way.on_link { target.addresses.count } else { 1 };
+                (0..count).map(|n| IpAddr::V4(target.addresses.get(n)))
+            });
+            each.collect::<Vec<_>>()
         });
-        each.collect::<Vec<_>>()
-    });
-    Ok(Engine::new(worker, counters).towards(hops.collect()))
+        Ok(Engine::new(worker, counters).towards(hops.collect()))
+    }
 }
 
 /// Whether all loops could begin; the first that could not says why.

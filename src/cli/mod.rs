@@ -160,6 +160,29 @@ fn connect(
     connect::run(eal, options, command, request.as_ref(), online)
 }
 
+#[cfg(feature = "dpdk")]
+fn search(
+    eal: Vec<String>,
+    options: &ConnectOptions,
+    scope: &bench::max_rate::Scope,
+    command: Vec<String>,
+    online: &CpuSet,
+) -> Result<ExitCode, Failure> {
+    let request = requested(&eal, online)?;
+    connect::search(eal, options, scope, command, request.as_ref(), online)
+}
+
+#[cfg(not(feature = "dpdk"))]
+fn search(
+    eal: Vec<String>,
+    options: &ConnectOptions,
+    _scope: &bench::max_rate::Scope,
+    command: Vec<String>,
+    online: &CpuSet,
+) -> Result<ExitCode, Failure> {
+    connect(eal, options, command, online)
+}
+
 #[cfg(not(feature = "dpdk"))]
 fn connect(
     _eal: Vec<String>,

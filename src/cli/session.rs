@@ -1,8 +1,9 @@
 //! Ports and memory of a command over DPDK: every port that EAL found is configured and started, dealt out to EAL's
 //! cores with its addresses, and closed at the end, when all frames must have come back.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Failure;
 use super::cores::{CoreRequest, CpuSet};
@@ -42,6 +43,8 @@ pub(super) struct Session {
     lcores: Vec<Lcore>,
     cores: Cores,
     secrets: Secrets,
+    /// Queues of loops that have ended, by the places of their ports.
+    kept: Mutex<BTreeMap<usize, Queue>>,
 }
 
 /// What a loop stands on: its queues and what its host knows.
@@ -88,7 +91,8 @@ impl Session {
             ports.push(port);
         }
         let secrets = secrets()?;
-        Ok(Session { ports, names, assigned, pool, lcores, cores, secrets })
+        let kept = Mutex::default();
+        Ok(Session { ports, names, assigned, pool, lcores, cores, secrets, kept })
     }
 
     /// Cores that have ports.
@@ -167,7 +171,13 @@ impl Session {
                 locals.add(address, prefix, interface as u8).map_err(Failure::usage)?;
             }
             if let Some(port) = self.ports.get(*place) {
-                queues.push(port.queue(0, counters.clone()).map_err(Failure::run)?);
+                queues.push(match self.kept().remove(place) {
+                    Some(mut queue) => {
+                        queue.count_in(counters.clone());
+                        queue
+                    }
+                    None => port.queue(0, counters.clone()).map_err(Failure::run)?,
+                });
             }
         }
         for range in sources {
@@ -191,6 +201,15 @@ impl Session {
         let neighbours: Vec<_> = neighbours.collect();
         let host = Host::new(&locals, routes, &neighbours, stack.dad, &self.secrets, now);
         Ok(Ground { queues, host, locals, secrets: self.secrets.clone() })
+    }
+
+    /// Keeps the queues of these ports for the next loop over them.
+    pub fn keep(&self, places: &[usize], queues: Vec<Queue>) {
+        self.kept().extend(places.iter().copied().zip(queues));
+    }
+
+    fn kept(&self) -> MutexGuard<'_, BTreeMap<usize, Queue>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lines for the banner: the ports.
@@ -223,6 +242,7 @@ impl Session {
 
     /// Closes the ports and sees that every frame has come back.
     pub fn close(self, eal: Eal) -> Result<(), Failure> {
+        self.kept().clear();
         for port in self.ports {
             port.close().map_err(Failure::run)?;
         }

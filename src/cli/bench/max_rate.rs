@@ -7,7 +7,6 @@ use super::Results;
 use crate::cli::Failure;
 use crate::cli::cores::CpuSet;
 use crate::config::bench::{Against, MaxRateOptions};
-use crate::config::connect::ConnectOptions;
 use crate::config::load::LoadOptions;
 use crate::load::schedule::{Schedule, Stage};
 use crate::load::search::{Next, Search};
@@ -24,21 +23,11 @@ pub(in crate::cli) fn run(
 ) -> Result<ExitCode, Failure> {
     match &options.against {
         Against::Ourselves(bench) => super::start(eal, bench, Some(options), command, online),
-        Against::Others(connect) => against_targets(eal, options, connect, command, online),
+        Against::Others(connect) => {
+            let scope = Scope::of(options, &connect.load);
+            crate::cli::search(eal, connect, &scope, command, online)
+        }
     }
-}
-
-/// The search against other hosts: [`search`] with trials that are runs of [`trial`]'s loads against these targets.
-fn against_targets(
-    _eal: Vec<String>,
-    _options: &MaxRateOptions,
-    _connect: &ConnectOptions,
-    _command: Vec<String>,
-    _online: &CpuSet,
-) -> Result<ExitCode, Failure> {
-    Err(Failure::run(
-        "bench max-rate of other hosts is not part of this build: give self, or use another one",
-    ))
 }
 
 /// The load of a trial: that of the search, at this rate and so long.
