@@ -5,6 +5,7 @@ pub mod args;
 mod banner;
 mod bench;
 pub mod check;
+mod compare;
 pub mod cores;
 mod desk;
 pub mod eal_args;
@@ -13,6 +14,7 @@ pub mod plan;
 #[cfg(feature = "dpdk")]
 mod serve;
 mod sink;
+mod verdict;
 #[cfg(feature = "dpdk")]
 mod watch;
 
@@ -91,7 +93,7 @@ fn dispatch(words: &[String]) -> Result<ExitCode, Failure> {
         Command::Compare(_) if !eal.is_empty() => {
             Err(Failure::usage("compare takes no EAL options, since it opens no device: leave them out"))
         }
-        Command::Compare(_) => Err(Failure::run("`compare` is not part of this build: use another one")),
+        Command::Compare(options) => compare::run(&options),
         Command::Serve(options) if options.backend == Backend::Kernel || options.output.is_wanted() => Err(
             Failure::run("serve's --backend kernel and results are not part of this build: leave them out"),
         ),

@@ -135,7 +135,10 @@ impl Figure {
 
     fn of(self, side: &Side) -> Option<f64> {
         match self {
-            Figure::Plain { of, .. } => Some(of(side)),
+            // What costs nothing was not counted, or nothing was closed.
+            Figure::Plain { of, more_is_better, .. } => {
+                Some(of(side)).filter(|value| more_is_better || *value > 0.0)
+            }
             Figure::Latency { phase, percentile } => {
                 let histogram = side.histograms.get(phase.name())?;
                 histogram.percentiles.get(percentile).map(|ns| *ns as f64)

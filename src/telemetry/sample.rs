@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::run::{Account, Device, Document, Histogram, Loss, Machine, Run, SCHEMA, Second, Side};
+use super::run::{Account, Device, Document, Histogram, Loss, Machine, Run, SCHEMA, Second, Side, Verdict};
 
 fn map<T: Copy>(entries: &[(&str, T)]) -> BTreeMap<String, T> {
     entries.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
@@ -112,6 +112,11 @@ pub fn run(concurrency: u64, repeat: u32, rate: f64) -> Run {
         series: vec![second(1, "ramp"), second(2, "warm-up"), second(3, "measure"), second(4, "measure")],
         client: Some(client),
         server: Some(server),
+        expected: vec![Verdict {
+            text: "established>=100%".to_owned(),
+            held: false,
+            actual: "99.99% (3,000,060 of 3,000,100)".to_owned(),
+        }],
         losses: vec![Loss { place: "server".to_owned(), reason: "rx_missed".to_owned(), count: 7 }],
         warnings: vec!["TIME-WAIT was shortened to 0.5 s instead of 1.0 s: there was no room.".to_owned()],
     }

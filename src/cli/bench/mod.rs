@@ -15,17 +15,16 @@ use memory::Memory;
 
 use super::cores::CpuSet;
 use super::desk::Desk;
-use super::sink::{self, Sink};
-use super::{Failure, machine};
+use super::sink::Sink;
+use super::{Failure, machine, verdict};
 use crate::base::cycles::Cycles;
 use crate::config::bench::{BenchOptions, Checksums, Link, MTU};
 use crate::config::load::LoadOptions;
 use crate::link::memory::Checksums as MemoryChecksums;
+use crate::stats::latency::Latencies;
 use crate::telemetry::collect::Facts;
 use crate::telemetry::csv::RunId;
 use crate::telemetry::figures::SideFacts;
-use crate::telemetry::json;
-use crate::telemetry::report::report;
 use crate::telemetry::run::{Document, Run, SCHEMA};
 
 /// Runs the command; `command` is the whole command line.
@@ -99,7 +98,9 @@ fn on<A: Arena>(
     for load in &options.loads {
         for repeat in 1..=options.repeats {
             if !desk.is_interrupted() {
-                runs.push(one(&mut arena, load, &common, repeat, &clock, desk)?);
+                let (mut run, latencies) = one(&mut arena, load, &common, repeat, &clock, desk)?;
+                verdict::judge(&mut run, &options.expect, &latencies);
+                runs.push(run);
             }
         }
     }
@@ -111,15 +112,12 @@ fn on<A: Arena>(
         device: arena.device(),
         runs,
     };
-    super::say(&format!("{}\n", report(&document.runs, &[], false)));
+    verdict::show(&document.runs);
     super::say(&format!("{}\n", arena.close()?));
-    if let Some(path) = &options.output.json {
-        json::write(&document, sink::create(path)?).map_err(Failure::run)?;
-    }
-    Ok(ExitCode::SUCCESS)
+    verdict::conclude(&document, &options.output)
 }
 
-/// One run and its figures.
+/// One run, its figures, and the latencies behind them.
 fn one<A: Arena>(
     arena: &mut A,
     load: &LoadOptions,
@@ -127,7 +125,7 @@ fn one<A: Arena>(
     repeat: u32,
     clock: &Cycles,
     desk: &Desk,
-) -> Result<Run, Failure> {
+) -> Result<(Run, Latencies), Failure> {
     let experiment = experiment::of(load, common);
     let (concurrency, rate) = (load.schedule.concurrency_max().map(u64::from), load.schedule.rate_max());
     let id = RunId { profile: load.profile.name().to_owned(), concurrency, rate, repeat };
@@ -152,5 +150,5 @@ fn one<A: Arena>(
         client: side(0),
         server: side(1),
     };
-    Ok(outcome.collector.finish(&facts))
+    Ok(outcome.collector.results(&facts))
 }
