@@ -6,18 +6,31 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals as Caught;
 
 use crate::measure::drive::Signals;
+use crate::measure::runner::Runner;
+use crate::measure::side::Side;
 use crate::stats::interval::Mailbox;
 use crate::telemetry::collect::{CollectError, Collector, Plan, Ready, Role};
 use crate::telemetry::csv::RunId;
 
 /// How often mailboxes and signals are looked at.
 const LOOK: Duration = Duration::from_millis(2);
+
+/// How long the last interval of a loop may wait for the reporter.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A loop hands over its last interval, when the reporter has fetched the one before.
+pub fn hand_over<S: Side>(runner: &mut Runner<S>) {
+    let started = Instant::now();
+    while !runner.finish() && started.elapsed() < PATIENCE {
+        thread::yield_now();
+    }
+}
 
 /// Is shown every moment that all loops have reached.
 pub trait Show: Send {

@@ -9,11 +9,13 @@ mod compare;
 pub mod cores;
 mod desk;
 pub mod eal_args;
+mod kernel;
 mod machine;
 pub mod plan;
 #[cfg(feature = "dpdk")]
 mod serve;
 mod sink;
+mod threads;
 mod verdict;
 #[cfg(feature = "dpdk")]
 mod watch;
@@ -87,16 +89,25 @@ fn dispatch(words: &[String]) -> Result<ExitCode, Failure> {
     };
     match command {
         Command::Check(options) => check(eal, &options),
+        Command::Connect(options) if options.backend == Backend::Kernel => {
+            kernel::connect(&eal, &options, command_line(words), &online)
+        }
         Command::Connect(_) => Err(Failure::run("`connect` is not part of this build: use another one")),
+        Command::Bench(options) if options.backend == Backend::Kernel => {
+            kernel::bench(&eal, &options, command_line(words), &online)
+        }
         Command::Bench(options) => bench::run(eal, &options, command_line(words), &online),
         Command::MaxRate(_) => Err(Failure::run("`bench` is not part of this build: use another one")),
         Command::Compare(_) if !eal.is_empty() => {
             Err(Failure::usage("compare takes no EAL options, since it opens no device: leave them out"))
         }
         Command::Compare(options) => compare::run(&options),
-        Command::Serve(options) if options.backend == Backend::Kernel || options.output.is_wanted() => Err(
-            Failure::run("serve's --backend kernel and results are not part of this build: leave them out"),
-        ),
+        Command::Serve(options) if options.backend == Backend::Kernel => {
+            kernel::serve(&eal, &options, command_line(words), &online)
+        }
+        Command::Serve(options) if options.output.is_wanted() => {
+            Err(Failure::run("serve's results are not part of this build: leave them out"))
+        }
         Command::Serve(options) => {
             let request = cores::request(&eal).map_err(Failure::usage)?;
             if let Some(request) = &request {

@@ -114,11 +114,14 @@ impl BenchOptions {
     /// Checks what concerns several options at once.
     ///
     /// # Errors
-    /// Files given twice, or segments beyond the MTU.
+    /// Files given twice, segments beyond the MTU, or what the kernel cannot do.
     pub fn checked(self) -> Result<Self, ConfigError> {
         self.output.check()?;
         for load in &self.loads {
-            load.imitate.check_mtu(MTU)?;
+            load.check_backend(self.backend)?;
+            if self.backend == Backend::Dpdk {
+                load.imitate.check_mtu(MTU)?;
+            }
         }
         Ok(self)
     }

@@ -43,7 +43,8 @@ impl Signals {
         self.done.load(Ordering::Acquire)
     }
 
-    fn must_leave(&self) -> bool {
+    /// All loops end at once.
+    pub fn must_leave(&self) -> bool {
         self.leave.load(Ordering::Relaxed)
     }
 }
@@ -88,7 +89,10 @@ pub fn client<S: Side>(runner: &mut Runner<S>, clock: &Cycles, signals: &Signals
 /// Runs a server until `clients` are done and nothing of it is open any more.
 pub fn server<S: Side>(runner: &mut Runner<S>, clock: &Cycles, signals: &Signals, clients: u64) {
     let mut at = clock.now();
-    while !signals.must_leave() && !(signals.done() >= clients && runner.side().is_done()) {
+    while !signals.must_leave() {
+        if signals.done() >= clients && runner.side().is_done() {
+            break;
+        }
         at = runner.turn(at);
         if !runner.has_begun() {
             let origin = signals.origin.load(Ordering::Acquire);
@@ -114,7 +118,10 @@ pub fn in_turn<C: Side, S: Side>(
         server.begin(origin);
         let mut at = clock.now();
         let mut stopped = false;
-        while !(client.side().is_done() && server.side().is_done()) && !signals.must_leave() {
+        while !signals.must_leave() {
+            if client.side().is_done() && server.side().is_done() {
+                break;
+            }
             at = server.turn(at);
             at = client.turn(at);
             stopped = stopped || stop(client, signals);

@@ -6,6 +6,7 @@
 mod check;
 #[cfg(feature = "dpdk")]
 mod eal;
+mod kernel;
 mod results;
 mod words;
 

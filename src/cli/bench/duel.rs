@@ -3,7 +3,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::arena::{Arena, Job};
@@ -12,13 +11,13 @@ use crate::app::client::{Client, Plan};
 use crate::base::cycles::Cycles;
 use crate::base::hash::Secrets;
 use crate::cli::Failure;
-use crate::cli::desk::Desk;
+use crate::cli::desk::{Desk, hand_over};
 use crate::link::QueuePair;
 use crate::load::floor::{self, Exchange};
 use crate::measure::drive::{self, Signals};
 use crate::measure::pair::{self, Spec};
 use crate::measure::runner::Runner;
-use crate::measure::side::{Engine, Readiness, Side};
+use crate::measure::side::{Engine, Readiness};
 use crate::stats::interval::Mailbox;
 use crate::telemetry::collect::{Collector, Plan as Collecting, Role, SidePlan};
 use crate::telemetry::csv::RunId;
@@ -27,8 +26,6 @@ use crate::wire::ethernet::Mac;
 /// Conversations of a floor, and how long they may take: a device that loses a frame never ends.
 const FLOOR_CONVERSATIONS: u64 = 200_000;
 const FLOOR_PATIENCE: Duration = Duration::from_secs(5);
-/// How long the last interval of a loop may wait for the reporter.
-const REPORT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What one run is.
 pub(super) struct Experiment {
@@ -247,14 +244,6 @@ fn shortest<Q: QueuePair>(
         server.side().worker().shard().time_wait_shortened_ms(),
     ];
     both.into_iter().flatten().min()
-}
-
-/// Hands over the last interval, when the reporter has fetched the one before.
-fn hand_over<S: Side>(runner: &mut Runner<S>) {
-    let started = Instant::now();
-    while !runner.finish() && started.elapsed() < REPORT_PATIENCE {
-        thread::yield_now();
-    }
 }
 
 /// How the floor is measured.
