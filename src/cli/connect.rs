@@ -13,7 +13,7 @@ use super::cores::{CoreRequest, CpuSet};
 use super::desk::Desk;
 use super::session::{self, Session};
 use super::sink::{self, Sink};
-use super::{Failure, machine, plan};
+use super::{Failure, machine, plan, verdict};
 use crate::app::client::{Client, Order};
 use crate::base::cycles::Cycles;
 use crate::config::connect::ConnectOptions;
@@ -36,12 +36,12 @@ use crate::measure::runner::Runner;
 use crate::measure::side::{Engine, Readiness};
 use crate::stats::counters::Counters;
 use crate::stats::interval::Mailbox;
+use crate::stats::latency::Latencies;
 use crate::stats::losses::Losses;
 use crate::telemetry::collect::{Facts, Plan as Collecting, Role, SidePlan};
 use crate::telemetry::csv::RunId;
 use crate::telemetry::figures::SideFacts;
 use crate::telemetry::json;
-use crate::telemetry::report::report;
 use crate::telemetry::run::{Document, Run, SCHEMA};
 
 /// Runs the command; `command` is the whole command line.
@@ -53,8 +53,9 @@ pub(super) fn run(
     online: &CpuSet,
 ) -> Result<ExitCode, Failure> {
     let client = Started::open(eal_words, options, cores, online)?;
-    let run = client.measure(&options.load)?;
-    let text = report(std::slice::from_ref(&run), &[], false);
+    let (mut run, latencies) = client.measure(&options.load)?;
+    verdict::judge(&mut run, &options.expect, &latencies);
+    let text = verdict::text(std::slice::from_ref(&run));
     client.close(Results { runs: vec![run], text, good: true }, command, online)
 }
 
@@ -71,7 +72,7 @@ pub(super) fn search(
     let results = max_rate::search(
         scope,
         || client.desk.is_interrupted(),
-        |rate, length| client.measure(&max_rate::trial(&options.load, rate, length)),
+        |rate, length| Ok(client.measure(&max_rate::trial(&options.load, rate, length))?.0),
     )?;
     client.close(results, command, online)
 }
@@ -123,7 +124,7 @@ impl<'a> Started<'a> {
             json::write(&document, file).map_err(Failure::run)?;
         }
         self.desk.finished()?;
-        Ok(if results.good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        if results.good { verdict::held(&document.runs) } else { Ok(ExitCode::FAILURE) }
     }
 }
 
@@ -237,7 +238,7 @@ type Left = Arc<Mutex<Vec<(Vec<usize>, Vec<Queue>)>>>;
 
 impl Started<'_> {
     /// Runs a load on all loops that lead to a target.
-    fn measure(&self, load: &LoadOptions) -> Result<Run, Failure> {
+    fn measure(&self, load: &LoadOptions) -> Result<(Run, Latencies), Failure> {
         let (session, ways) = (&self.session, &self.ways);
         let seats: Vec<_> = session.seats().filter(|seat| ways.at(seat.places).next().is_some()).collect();
         let clients = seats.len() as u32;
@@ -279,7 +280,8 @@ impl Started<'_> {
         let collector = gathered
             .ok_or_else(|| Failure::run("the reporter ended before the run did: please report it"))?
             .map_err(Failure::run)?;
-        Ok(collector.finish(&self.facts(load, clients, session.losses().since(&losses))))
+        let latencies = collector.latencies().clone();
+        Ok((collector.finish(&self.facts(load, clients, session.losses().since(&losses))), latencies))
     }
 
     fn facts(&self, load: &LoadOptions, clients: u32, losses: Losses) -> Facts {

@@ -5,12 +5,14 @@ pub mod args;
 mod banner;
 mod bench;
 pub mod check;
+mod compare;
 #[cfg(feature = "dpdk")]
 mod connect;
 pub mod cores;
 mod desk;
 pub mod eal_args;
 mod gather;
+mod kernel;
 mod machine;
 pub mod plan;
 #[cfg(feature = "dpdk")]
@@ -18,6 +20,8 @@ mod serve;
 #[cfg(feature = "dpdk")]
 mod session;
 mod sink;
+mod threads;
+mod verdict;
 #[cfg(feature = "dpdk")]
 mod watch;
 
@@ -91,15 +95,21 @@ fn dispatch(words: &[String]) -> Result<ExitCode, Failure> {
     };
     match command {
         Command::Check(options) => check(eal, &options),
+        Command::Connect(options) if options.backend == Backend::Kernel => {
+            kernel::connect(&eal, &options, command_line(words), &online)
+        }
         Command::Connect(options) => connect(eal, &options, command_line(words), &online),
+        Command::Bench(options) if options.backend == Backend::Kernel => {
+            kernel::bench(&eal, &options, command_line(words), &online)
+        }
         Command::Bench(options) => bench::run(eal, &options, command_line(words), &online),
         Command::MaxRate(options) => bench::max_rate::run(eal, &options, command_line(words), &online),
         Command::Compare(_) if !eal.is_empty() => {
             Err(Failure::usage("compare takes no EAL options, since it opens no device: leave them out"))
         }
-        Command::Compare(_) => Err(Failure::run("`compare` is not part of this build: use another one")),
+        Command::Compare(options) => compare::run(&options),
         Command::Serve(options) if options.backend == Backend::Kernel => {
-            Err(Failure::run("serve's --backend kernel is not part of this build: leave it out"))
+            kernel::serve(&eal, &options, command_line(words), &online)
         }
         Command::Serve(options) => {
             let request = requested(&eal, &online)?;

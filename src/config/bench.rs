@@ -12,7 +12,6 @@ use super::load::LoadOptions;
 use super::output::Output;
 use super::shape;
 use super::stack::Backend;
-use super::talk::Profile;
 use super::units::rate_text;
 use crate::base::burst::BURST_MAX;
 
@@ -120,13 +119,13 @@ impl BenchOptions {
     /// Checks what concerns several options at once.
     ///
     /// # Errors
-    /// Files given twice, segments beyond the MTU, or a flood of the kernel's.
+    /// Files given twice, segments beyond the MTU, or what the kernel cannot do.
     pub fn checked(self) -> Result<Self, ConfigError> {
         self.output.check()?;
         for load in &self.loads {
-            load.imitate.check_mtu(MTU)?;
-            if load.profile == Profile::Flood && self.backend == Backend::Kernel {
-                return Err(BenchError::FloodOfKernel.into());
+            load.check_backend(self.backend)?;
+            if self.backend == Backend::Dpdk {
+                load.imitate.check_mtu(MTU)?;
             }
         }
         Ok(self)

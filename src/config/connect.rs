@@ -38,10 +38,15 @@ impl ConnectOptions {
     ///
     /// # Errors
     /// Addresses, neighbours or files given twice, targets of our own, segments beyond the MTU, fewer slots or pairs
-    /// of endpoints than the load needs.
+    /// of endpoints than the load needs, loopback addresses on a device, or what the kernel cannot do.
     pub fn checked(self) -> Result<Self, ConfigError> {
         self.output.check()?;
-        self.load.imitate.check_mtu(self.stack.mtu)?;
+        self.load.check_backend(self.backend)?;
+        if self.backend == Backend::Dpdk {
+            self.load.imitate.check_mtu(self.stack.mtu)?;
+            let sources = self.sources.addresses.iter();
+            targets::refuse_loopback(self.targets.iter().map(|target| &target.addresses).chain(sources))?;
+        }
         let own = self.stack.addresses.iter().filter_map(|own| match own.address {
             IpAddr::V4(address) => Some(Addresses::one(address)),
             IpAddr::V6(_) => None,
@@ -118,6 +123,13 @@ mod tests {
         let mut large = options();
         large.load.imitate.mss = Some(8_960);
         refused(large, "--mss 8960 does not fit");
+        let home = vec![targets::target("127.0.0.1:80").unwrap()];
+        refused(
+            ConnectOptions { targets: home.clone(), ..options() },
+            "127.0.0.1 is in 127.0.0.0/8 (loopback)",
+        );
+        let kernel = ConnectOptions { targets: home, backend: Backend::Kernel, ..options() };
+        assert!(kernel.checked().is_ok());
         let mut many = asked();
         many.shape.concurrency = vec![shape::concurrency("2").unwrap()];
         let many = many.one("h", CONNECT).unwrap();

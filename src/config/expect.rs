@@ -96,8 +96,8 @@ pub struct Facts<'a> {
     pub failed: u64,
     /// Established ones that did not end as planned.
     pub broken: u64,
-    /// Segments that were sent again.
-    pub retransmitted: u64,
+    /// Segments that were sent again in the measured time, where they are counted.
+    pub retransmitted: Option<u64>,
     /// Connections closed a second, in the measured time; `None` where nothing was measured.
     pub rate: Option<f64>,
     /// Busy cycles of the client a connection, where they are counted.
@@ -215,7 +215,10 @@ impl Expectation {
             Metric::Established => self.judge_count(facts.established, facts.attempted),
             Metric::Failed => self.judge_count(facts.failed, facts.attempted),
             Metric::Broken => self.judge_count(facts.broken, facts.established),
-            Metric::Retransmitted => self.judge_count(facts.retransmitted, 0),
+            Metric::Retransmitted => match facts.retransmitted {
+                Some(count) => self.judge_count(count, 0),
+                None => Verdict::unknown("not counted"),
+            },
             Metric::Rate => self.judge_number(facts.rate, "/s"),
             Metric::Cycles => self.judge_number(facts.cycles, ""),
             Metric::Latency(point, phase) => self.judge_latency(point, phase, facts.latencies),
@@ -288,7 +291,7 @@ mod tests {
             established: 99_990,
             failed: 10,
             broken: 0,
-            retransmitted: 3,
+            retransmitted: Some(3),
             rate: Some(12_345.6),
             cycles: None,
             latencies,
@@ -332,8 +335,11 @@ mod tests {
         judged("cycles<1000", false, "not measured");
         judged("p99.closed<1h", false, "no sample");
         let latencies = Latencies::default();
-        let nothing = Facts { attempted: 0, established: 0, rate: None, ..facts(&latencies) };
-        for text in ["established>=0%", "failed<=100%", "broken=0%", "rate>0", "max.syn<1h"] {
+        let nothing =
+            Facts { attempted: 0, established: 0, retransmitted: None, rate: None, ..facts(&latencies) };
+        for text in
+            ["established>=0%", "failed<=100%", "broken=0%", "retransmitted=0", "rate>0", "max.syn<1h"]
+        {
             assert!(!expectation(text).unwrap().judge(&nothing).held, "{text}");
         }
     }

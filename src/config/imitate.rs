@@ -57,6 +57,8 @@ pub struct Imitate {
     pub mss: Option<u16>,
     /// `--window`: the receive buffer in octets, at most [`WINDOW_MAX`] and what `wscale` lets be said.
     pub window: u32,
+    /// `--window` was given: another TCP than ours keeps its own where it was not.
+    pub window_given: bool,
     /// `--wscale`.
     pub wscale: Wscale,
     /// Timestamps; off by `--no-timestamps`.
@@ -72,6 +74,7 @@ impl Default for Imitate {
         Imitate {
             mss: None,
             window: WINDOW_DEFAULT,
+            window_given: false,
             wscale: Wscale::Fitting,
             timestamps: true,
             sack: true,
@@ -93,7 +96,12 @@ impl Imitate {
         };
         match window {
             Some(window) if window > most => Err(ImitateError::Window { window, most }.into()),
-            _ => Ok(Imitate { window: window.unwrap_or(WINDOW_DEFAULT.min(most)), wscale, ..self }),
+            _ => Ok(Imitate {
+                window: window.unwrap_or(WINDOW_DEFAULT.min(most)),
+                window_given: window.is_some(),
+                wscale,
+                ..self
+            }),
         }
     }
 

@@ -6,8 +6,9 @@ use super::ConfigError;
 use super::bounds::{Bounds, HOUR_US, Notation};
 use super::imitate::Imitate;
 use super::shape::{Hold, Shape, ShapeDefaults, ShapeError};
+use super::stack::Backend;
 use super::talk::{self, Peer, Profile, TalkError};
-use crate::load::closing::Closes;
+use crate::load::closing::{Close, Closes};
 use crate::load::schedule::Schedule;
 use crate::load::talk::Talk;
 
@@ -36,6 +37,26 @@ pub struct LoadOptions {
     pub imitate: Imitate,
     /// `--seed`, or what the system gave: for payloads and whatever else is drawn.
     pub seed: u64,
+}
+
+impl LoadOptions {
+    /// Whether this TCP can do it.
+    ///
+    /// # Errors
+    /// The kernel's, which sends no SYN without a connection and leaves nobody without a word.
+    pub fn check_backend(&self, backend: Backend) -> Result<(), ConfigError> {
+        if backend == Backend::Dpdk {
+            return Ok(());
+        }
+        if self.profile == Profile::Flood {
+            return Err(TalkError::FloodOfKernel.into());
+        }
+        if self.closes.has(Close::Abandon) {
+            let why = "a kernel socket cannot be left without a word; take rst, or --backend dpdk";
+            return Err(TalkError::Close { close: Close::Abandon, why }.into());
+        }
+        Ok(())
+    }
 }
 
 /// What was said about a load.
@@ -266,6 +287,22 @@ pub(super) mod tests {
         let mut paced = with(&[Profile::Flood], &[]);
         paced.shape.rate = Some(5.0);
         assert_eq!(paced.each("h", CONNECT).unwrap()[0].schedule.rate_max(), Some(5.0));
+    }
+
+    #[test]
+    fn what_the_kernel_cannot_do_is_refused() {
+        let flood = with(&[Profile::Flood], &[]).one_of_ours("h", CONNECT).unwrap();
+        let mut abandon = asked();
+        abandon.talk.closes = Closes::weighted(&[(Close::Fin, 1), (Close::Abandon, 1)]);
+        let abandon = abandon.one("h", CONNECT).unwrap();
+        for (load, part) in
+            [(flood, "--profile flood is our stack's"), (abandon, "--close abandon: a kernel socket")]
+        {
+            assert_eq!(load.check_backend(Backend::Dpdk), Ok(()));
+            let error = load.check_backend(Backend::Kernel).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+        assert_eq!(asked().one("h", CONNECT).unwrap().check_backend(Backend::Kernel), Ok(()));
     }
 
     #[test]

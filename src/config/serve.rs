@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::address::InterfaceAddr;
 use super::bounds::{Bounds, HOUR_US, Notation};
 use super::connection::KeepAlive;
 use super::output::Output;
@@ -99,7 +100,8 @@ impl<S> ServeOptions<S> {
     /// Checks what concerns several options at once, before any device is known.
     ///
     /// # Errors
-    /// A port listened on twice, too many listeners, a neighbour, an address or a file given twice.
+    /// A port listened on twice, too many listeners, a neighbour, an address or a file given twice, a port of DPDK
+    /// where the kernel serves.
     pub fn checked(self) -> Result<Self, ConfigError> {
         if self.listen.len() > LISTENERS_MAX {
             return Err(ConfigError::ListenersMax(self.listen.len()));
@@ -107,6 +109,13 @@ impl<S> ServeOptions<S> {
         for (n, listen) in self.listen.iter().enumerate() {
             if self.listen.iter().skip(n + 1).any(|other| other.port == listen.port) {
                 return Err(ConfigError::ListenTwice(listen.port));
+            }
+        }
+        if self.backend == Backend::Kernel {
+            let on_port = |own: &InterfaceAddr| own.port.clone().map(|port| (own.address, port));
+            if let Some((address, port)) = self.stack.addresses.iter().find_map(on_port) {
+                let known = "none with --backend kernel".to_owned();
+                return Err(ConfigError::UnknownPort { address, port, known });
             }
         }
         let stack = self.stack.checked()?;
@@ -292,6 +301,9 @@ mod tests {
         refused(ServeOptions { listen: twice, ..options() }.checked(), "TCP port 7 twice");
         let many = (1..=65).map(|port| Listen { port, service: true }).collect();
         refused(ServeOptions { listen: many, ..options() }.checked(), "at most 64 listeners");
+        let mut kernel = ServeOptions { backend: Backend::Kernel, ..options() };
+        kernel.stack.addresses = vec![super::super::address::interface("198.18.0.1/24@0").unwrap()];
+        refused(kernel.checked(), "--addr 198.18.0.1@0 names a port that is not there; there are none");
         let json = Some("a.json".into());
         let output = Output { csv: json.clone(), json, hdr_log: None };
         refused(ServeOptions { output, ..options() }.checked(), "--csv and --json both name a.json");

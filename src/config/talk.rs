@@ -82,6 +82,11 @@ pub enum TalkError {
     /// A flood outside of bench.
     #[error("--profile flood is bench's, where both ends are ours; take open, open-close, crr or stream")]
     Flood,
+    /// A flood by the kernel.
+    #[error(
+        "--profile flood is our stack's: the kernel opens whole connections; take open, or --backend dpdk"
+    )]
+    FloodOfKernel,
     /// Something to say where nothing is said.
     #[error("{0} is about what is said, and these profiles say nothing; leave it out, or take crr or stream")]
     Silent(&'static str),

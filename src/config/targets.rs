@@ -160,6 +160,15 @@ pub fn refuse_ourselves(targets: &[Target], ours: &[Addresses]) -> Result<(), Co
     Ok(())
 }
 
+/// Refuses loopback addresses, which no device carries.
+///
+/// # Errors
+/// Names the first.
+pub fn refuse_loopback<'a>(ranges: impl Iterator<Item = &'a Addresses>) -> Result<(), ConfigError> {
+    let loopback = ranges.map(|range| range.first).find(Ipv4Addr::is_loopback);
+    loopback.map_or(Ok(()), host)
+}
+
 /// A range as it may be written: the first and the last address, or the only one.
 pub fn addresses_text(addresses: &Addresses) -> String {
     match addresses.count {
@@ -197,7 +206,10 @@ fn addresses(text: &str, form: &ConfigError, example: &'static str) -> Result<Ad
         return Err(RangeError::Prefix.into());
     }
     // All of a /8 or longer is of one kind.
-    host(address)?;
+    // Loopback is the kernel's, and whether it is asked is not known here.
+    if !address.is_loopback() {
+        host(address)?;
+    }
     let network = u32::from(address) & mask(prefix);
     let (first, count) = match prefix {
         31.. => (network, 1 << (32 - prefix)),
@@ -249,7 +261,7 @@ mod tests {
             ("198.18.0.2/7:80", "8 to 32"),
             ("198.18.0.2/x:80", "8 to 32"),
             ("host:80", "not ADDR:PORT"),
-            ("127.0.0.1:80", "loopback"),
+            ("0.0.0.0:80", "this network"),
             ("224.0.0.1:80", "multicast"),
             ("[fd00::1]:80", "IPv6 is not served yet"),
             ("fd00::1", "IPv6 is not served yet"),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use mio::{Events, Interest, Poll};
 use thiserror::Error;
 
-use super::{EVENTS_PER_PASS, Pass, Source, socket, token};
+use super::{EVENTS_PER_PASS, Options, Pass, Source, socket, token};
 use crate::load::closing::{Close, Closes};
 use crate::load::schedule::{Launch, Launches};
 use crate::load::talk::Talk;
@@ -53,6 +53,8 @@ pub struct Plan {
     pub tuples: Tuples,
     /// What of our own endpoint is taken from the tuple.
     pub source: Source,
+    /// What sockets are told.
+    pub options: Options,
     /// What is said.
     pub talk: Talk,
     /// Who closes. `Close::Abandon` is impossible.
@@ -84,6 +86,7 @@ pub struct Client {
     launches: Launches,
     tuples: Tuples,
     source: Source,
+    options: Options,
     nodelay: bool,
     closes: Closes,
     table: Table,
@@ -109,6 +112,7 @@ impl Client {
             launches: plan.launches,
             tuples: plan.tuples,
             source: plan.source,
+            options: plan.options,
             nodelay: plan.talk.requests > 1 || plan.talk.request_len() > SEGMENT,
             closes: plan.closes,
             table: Table::new(plan.talk, plan.times, plan.sockets_max),
@@ -212,7 +216,8 @@ impl Client {
         if self.table.is_full() {
             return Err(Failed::NoTcb);
         }
-        let stream = socket::open(&tuple, self.source, self.nodelay).map_err(socket::failed)?;
+        let stream =
+            socket::open(&tuple, self.source, &self.options, self.nodelay).map_err(socket::failed)?;
         self.serial = self.serial.wrapping_add(1);
         let conn = Conn::new(stream, self.serial, launch, self.closes.of(launch.number));
         let registry = self.poll.registry();

@@ -5,10 +5,12 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+mod options;
 pub mod server;
 mod socket;
 mod timers;
 
+pub use options::{OptionError, Options};
 pub use socket::{Source, raise_descriptors};
 
 /// What a pass was.

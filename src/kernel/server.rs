@@ -13,7 +13,7 @@ use mio::{Events, Interest, Poll};
 use nix::errno::Errno;
 use thiserror::Error;
 
-use super::{EVENTS_PER_PASS, Pass, socket, token, untoken};
+use super::{EVENTS_PER_PASS, Options, Pass, socket, token, untoken};
 use crate::app::Service;
 use crate::app::http::responses::Responses;
 use crate::stats::account::Tally;
@@ -61,6 +61,10 @@ pub struct Plan<'a> {
     pub listen: &'a [(SocketAddr, Serve)],
     /// Other loops listen at the same endpoints (SO_REUSEPORT).
     pub shared: bool,
+    /// Connections that may wait to be accepted at each endpoint, as far as the kernel allows.
+    pub backlog: u32,
+    /// What sockets are told.
+    pub options: Options,
     /// What [`Serve::Reply`] answers.
     pub reply: &'static [u8],
     /// What [`Serve::Http`] answers.
@@ -117,7 +121,7 @@ impl Server {
         let mut listeners = Vec::with_capacity(plan.listen.len());
         for (number, &(address, serve)) in (0u32..).zip(plan.listen) {
             let listen = || {
-                let mut socket = socket::listen_at(address, plan.shared)?;
+                let mut socket = socket::listen_at(address, plan.shared, plan.backlog, &plan.options)?;
                 poll.registry().register(&mut socket, token(u32::MAX - number, 0), Interest::READABLE)?;
                 Ok(Listener { socket, serve, ready: false, pause_until_ns: 0 })
             };

@@ -13,6 +13,7 @@ use nix::sys::socket::{
     connect, listen, send, setsockopt, socket,
 };
 
+use super::Options;
 use crate::load::tuples::Tuple;
 use crate::stats::account::{Broken, Failed};
 
@@ -31,9 +32,15 @@ pub enum Source {
 ///
 /// # Errors
 /// What the kernel said.
-pub(super) fn open(tuple: &Tuple, source: Source, nodelay: bool) -> Result<TcpStream, Errno> {
+pub(super) fn open(
+    tuple: &Tuple,
+    source: Source,
+    options: &Options,
+    nodelay: bool,
+) -> Result<TcpStream, Errno> {
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     let fd = socket(AddressFamily::Inet, SockType::Stream, flags, None)?;
+    options.set(&fd).map_err(|(_, error)| error)?;
     let own = |port| SockaddrIn::from(std::net::SocketAddrV4::new(tuple.source, port));
     match source {
         Source::Kernel => {}
@@ -57,11 +64,17 @@ pub(super) fn open(tuple: &Tuple, source: Source, nodelay: bool) -> Result<TcpSt
 }
 
 /// A listener whose connections do not wait for acknowledgments before they send (no Nagle). With `shared`, several
-/// loops may listen at the same endpoint, and the kernel deals the connections out.
+/// loops may listen at the same endpoint, and the kernel deals the connections out. Up to `backlog` may wait to be
+/// accepted, or as many as the kernel allows.
 ///
 /// # Errors
 /// What the kernel said.
-pub(super) fn listen_at(address: SocketAddr, shared: bool) -> io::Result<mio::net::TcpListener> {
+pub(super) fn listen_at(
+    address: SocketAddr,
+    shared: bool,
+    backlog: u32,
+    options: &Options,
+) -> io::Result<mio::net::TcpListener> {
     let (family, address): (_, &dyn SockaddrLike) = match address {
         SocketAddr::V4(address) => (AddressFamily::Inet, &SockaddrIn::from(address)),
         SocketAddr::V6(address) => (AddressFamily::Inet6, &SockaddrIn6::from(address)),
@@ -73,9 +86,10 @@ pub(super) fn listen_at(address: SocketAddr, shared: bool) -> io::Result<mio::ne
         setsockopt(&fd, ReusePort, &true)?;
     }
     setsockopt(&fd, TcpNoDelay, &true)?;
+    options.set(&fd).map_err(|(_, error)| error)?;
     bind(fd.as_raw_fd(), address)?;
-    // As many may wait to be accepted as the kernel allows.
-    listen(&fd, Backlog::MAXALLOWABLE)?;
+    let backlog = i32::try_from(backlog).ok().and_then(|backlog| Backlog::new(backlog).ok());
+    listen(&fd, backlog.unwrap_or(Backlog::MAXALLOWABLE))?;
     Ok(mio::net::TcpListener::from_std(TcpListener::from(fd)))
 }
 

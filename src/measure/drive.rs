@@ -65,7 +65,8 @@ impl Signals {
         }
     }
 
-    fn must_leave(&self) -> bool {
+    /// All loops end at once.
+    pub fn must_leave(&self) -> bool {
         self.leave.load(Ordering::Relaxed)
     }
 }
@@ -255,7 +256,7 @@ mod tests {
             let mut far = Runner::new(side(false), clock.clone(), &[], mailbox.clone());
             thread::scope(|scope| {
                 scope.spawn(|| server(&mut far, &clock, &signals, 1));
-                assert_eq!(client(&mut near, &clock, &signals), Readiness::Ready);
+                assert_eq!(client(&mut near, &clock, &signals, 1), Readiness::Ready);
             });
             let base = mailbox.fetch().unwrap();
             assert_eq!((base.mark_ns, base.syns.sent), (0, 0));

@@ -40,6 +40,11 @@ impl KernelServer {
     pub fn new(server: Server, patience_ns: u64) -> Self {
         KernelServer { server, patience_ns }
     }
+
+    /// The server.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
 }
 
 impl Side for KernelServer {
@@ -57,5 +62,49 @@ impl Side for KernelServer {
 
     fn stop(&mut self) {
         self.server.drain(self.patience_ns);
+    }
+}
+
+/// The kernel's server by itself: it is done when it has been stopped, or its time is over, and nothing is open.
+pub struct KernelService {
+    server: KernelServer,
+    until_ns: Option<u64>,
+    stopped: bool,
+}
+
+impl KernelService {
+    /// Around a server that serves up to this moment of the run, or until it is stopped.
+    pub fn new(server: KernelServer, until_ns: Option<u64>) -> Self {
+        KernelService { server, until_ns, stopped: false }
+    }
+
+    /// The server.
+    pub fn server(&self) -> &Server {
+        self.server.server()
+    }
+}
+
+impl Side for KernelService {
+    fn pass(&mut self, now: Now, laps: &mut Laps) -> bool {
+        let busy = self.server.pass(now, laps);
+        if self.until_ns.zip(now.run_ns).is_some_and(|(until_ns, now_ns)| now_ns >= until_ns) {
+            self.stop();
+        }
+        busy
+    }
+
+    fn fill(&mut self, interval: &mut Interval) {
+        self.server.fill(interval);
+    }
+
+    fn is_done(&self) -> bool {
+        self.server().is_drained()
+    }
+
+    fn stop(&mut self) {
+        // Its patience begins once.
+        if !std::mem::replace(&mut self.stopped, true) {
+            self.server.stop();
+        }
     }
 }

@@ -11,7 +11,7 @@ use super::flood;
 use super::joined;
 use super::run::{Account, Run, Second, Side};
 use crate::load::schedule::Schedule;
-use crate::stats::account::{Failed, Imbalance};
+use crate::stats::account::{Failed, Imbalance, Tally};
 use crate::stats::counters::Counter;
 use crate::stats::interval::Interval;
 use crate::stats::latency::{Latencies, Phase};
@@ -262,7 +262,9 @@ impl Collector {
         let engine = self.plan.side(role).is_some_and(|side| side.engine);
         let one = self.loops[side].get_mut(number as usize).ok_or(CollectError::NoLoop { role, number })?;
         if interval.mark_ns == 0 {
-            one.base = whole;
+            // An account has connections alone, and all of them are the run's: a server may have met the first ones
+            // before it noticed that the run had begun.
+            one.base = if engine { whole } else { Point { account: Tally::default(), ..whole } };
             return Ok(Vec::new());
         }
         let point = whole.since(&one.base);
@@ -296,7 +298,7 @@ impl Collector {
 
     /// The account of all client loops so far.
     pub fn client(&self) -> Account {
-        self.total(Role::Client).account(Counting::Tally)
+        self.total(Role::Client).account(self.counting(Role::Client))
     }
 
     /// The account of all server loops so far.
@@ -310,7 +312,12 @@ impl Collector {
     }
 
     /// The run's figures, when all loops have handed over their last interval.
-    pub fn finish(mut self, facts: &Facts) -> Run {
+    pub fn finish(self, facts: &Facts) -> Run {
+        self.results(facts).0
+    }
+
+    /// The run's figures, and the latencies behind them, whose every percentile can still be told.
+    pub fn results(mut self, facts: &Facts) -> (Run, Latencies) {
         self.loops.iter_mut().flatten().for_each(|one| one.ended = true);
         self.settle();
         let (measured, seconds, all_of_it) = self.difference();
@@ -344,7 +351,7 @@ impl Collector {
         let both = joined::Both { plan: &self.plan, facts, totals: &totals, measured: &measured, seconds };
         joined::complete(&mut run, &both);
         run.series = self.series;
-        run
+        (run, self.latencies)
     }
 
     fn side(
@@ -380,7 +387,8 @@ impl Collector {
             (Role::Server, Some(SidePlan { engine: true, .. })) => {
                 Counting::Counters { peer_resets: self.plan.peer_resets }
             }
-            _ => Counting::Tally,
+            (Role::Server, _) => Counting::Tally { peer_resets: self.plan.peer_resets },
+            (Role::Client, _) => Counting::Tally { peer_resets: false },
         }
     }
 

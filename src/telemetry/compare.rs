@@ -143,7 +143,10 @@ impl Figure {
 
     fn of(self, run: &Run, role: Role, side: &Side) -> Option<f64> {
         match self {
-            Figure::Plain { of, .. } => Some(of(side)),
+            // What costs nothing was not counted, or nothing was closed.
+            Figure::Plain { of, more_is_better, .. } => {
+                Some(of(side)).filter(|value| more_is_better || *value > 0.0)
+            }
             Figure::Flood { of, .. } => run.flood.as_ref().filter(|_| role == Role::Server).map(of),
             Figure::Latency { phase, percentile } => {
                 let histogram = side.histograms.get(phase.name())?;

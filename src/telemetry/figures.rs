@@ -25,7 +25,10 @@ const BROKEN: [Counter; 4] =
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Counting {
     /// The loop's own account.
-    Tally,
+    Tally {
+        /// As below; only of a server.
+        peer_resets: bool,
+    },
     /// The engine's counters: a server, whose application sees only what came so far as to be accepted.
     Counters {
         /// The clients' resets are what was planned, and close a connection.
@@ -107,7 +110,7 @@ impl Point {
     /// What became of its connections.
     pub fn account(&self, counting: Counting) -> Account {
         match counting {
-            Counting::Tally => of_tally(&self.account),
+            Counting::Tally { peer_resets } => of_tally(&self.account, peer_resets),
             Counting::Counters { peer_resets } => of_counters(&self.counters, peer_resets),
         }
     }
@@ -134,17 +137,22 @@ fn present(all: impl Iterator<Item = (&'static str, u64)>) -> BTreeMap<String, u
     all.filter(|(_, n)| *n > 0).map(|(name, n)| (name.to_owned(), n)).collect()
 }
 
-fn of_tally(tally: &Tally) -> Account {
+fn of_tally(tally: &Tally, peer_resets: bool) -> Account {
     let failed = Failed::ALL.iter().map(|why| why.name()).zip(tally.failed);
-    let closed = Way::ALL.iter().map(|way| way.name()).zip(tally.closed);
-    let broken = Broken::ALL.iter().map(|why| why.name()).zip(tally.broken);
+    let mut closed: Vec<_> = Way::ALL.iter().map(|way| way.name()).zip(tally.closed).collect();
+    let is_planned = |why: Broken| peer_resets && why == Broken::Reset;
+    let ends = || Broken::ALL.iter().copied().zip(tally.broken);
+    let broken = ends().filter(|(why, _)| !is_planned(*why)).map(|(why, n)| (why.name(), n));
+    // As a server's engine calls them.
+    let planned = ends().filter(|(why, _)| is_planned(*why));
+    closed.extend(planned.map(|(_, n)| (Counter::ResetByPeer.name(), n)));
     Account {
         attempted: tally.attempted,
         established: tally.established,
         in_flight: tally.in_flight,
         open: tally.open,
         failed: present(failed),
-        closed: present(closed),
+        closed: present(closed.into_iter()),
         broken: present(broken),
         requests: tally.requests,
         replies: tally.replies,
@@ -269,7 +277,9 @@ pub(super) fn stages(work: &Work, units: f64) -> BTreeMap<String, f64> {
     if scale > 0.0 {
         let in_stages: u64 = work.stages.iter().sum();
         let between = work.timed_cycles.saturating_sub(in_stages);
-        for (name, cycles) in STAGES.iter().zip(work.stages).chain([(&"other", between)]) {
+        // Who has no stages is not told of each.
+        let told = STAGES.iter().zip(work.stages).filter(|_| in_stages > 0);
+        for (name, cycles) in told.chain([(&"other", between)]) {
             stages.insert((*name).to_owned(), per(cycles as f64 * scale, units));
         }
     }
@@ -329,6 +339,21 @@ mod tests {
     }
 
     #[test]
+    fn a_server_s_own_account_calls_planned_resets_closed() {
+        let mut point = Point::default();
+        (point.account.attempted, point.account.established) = (9, 9);
+        point.account.closed[Way::Peer as usize] = 2;
+        point.account.broken[Broken::Reset as usize] = 5;
+        point.account.broken[Broken::Cut as usize] = 1;
+        point.account.open = 1;
+        let account = point.account(Counting::Tally { peer_resets: false });
+        assert_eq!((account.closed_all(), account.broken_all(), account.open), (2, 6, 1));
+        let planned = point.account(Counting::Tally { peer_resets: true });
+        assert_eq!((planned.closed_all(), planned.broken_all(), planned.open), (7, 1, 1));
+        assert_eq!(planned.closed["reset_by_peer"], 5);
+    }
+
+    #[test]
     fn stages_are_scaled_from_timed_passes_to_all_of_them() {
         let work = Work {
             busy_cycles: 1_000,
@@ -345,6 +370,9 @@ mod tests {
         assert!((busy - 100.0).abs() < 1e-9, "the stages are all busy cycles: {busy}");
         let untimed = Work { timed_cycles: 0, stages: [0; STAGES.len()], ..work };
         assert_eq!(super::stages(&untimed, 10.0).len(), 1);
+        let without = Work { stages: [0; STAGES.len()], ..work };
+        let all: Vec<_> = super::stages(&without, 10.0).into_iter().collect();
+        assert_eq!(all, [("idle".to_owned(), 50.0), ("other".to_owned(), 100.0)]);
     }
 
     #[test]
@@ -362,7 +390,7 @@ mod tests {
         let mut latencies = Latencies::default();
         (1..=1_000).for_each(|us| latencies.record(Phase::Syn, us * 1_000));
         let counts = Counts {
-            counting: Counting::Tally,
+            counting: Counting::Tally { peer_resets: false },
             measured: &measured,
             seconds: 0.5,
             all: &measured,
@@ -385,7 +413,7 @@ mod tests {
     fn nothing_closed_makes_no_infinities() {
         let nothing = Point { work: Work { busy_cycles: 5, ..Work::default() }, ..Point::default() };
         let counts = Counts {
-            counting: Counting::Tally,
+            counting: Counting::Tally { peer_resets: false },
             measured: &nothing,
             seconds: 0.0,
             all: &nothing,

@@ -8,23 +8,12 @@ mod flood;
 use std::fmt::Write;
 
 use super::collect::Role;
-use super::run::{Histogram, Run, Side};
+use super::run::{Histogram, Run, Side, Verdict};
 use super::spread::Spread;
 use super::text::thousands;
 use super::units::{COLUMNS, nanos, percent, seconds, whole, wrap};
 use crate::stats::interval::STAGES;
 use crate::stats::latency::Phase;
-
-/// An expectation and what became of it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Verdict {
-    /// As it was given: `p99.syn<2ms`.
-    pub text: String,
-    /// It held.
-    pub held: bool,
-    /// What was measured instead, or as well.
-    pub actual: String,
-}
 
 const BOLD: &str = "1";
 const RED: &str = "31";
@@ -168,18 +157,19 @@ type Row = (String, fn(&Side) -> String);
 fn sides(text: &mut String, paint: Paint, run: &Run) {
     let rows: [Row; 11] = [
         ("connections/s".into(), |side| whole(side.connections_per_second)),
-        ("packets a connection".into(), |side| format!("{:.2}", side.packets_per_connection)),
+        ("packets a connection".into(), |side| counted(side, format!("{:.2}", side.packets_per_connection))),
         ("busy cycles a connection".into(), |side| whole(side.cycles_per_connection)),
         ("floor, and the ratio to it".into(), floor),
         ("cycles passed a connection".into(), |side| whole(side.elapsed_cycles_per_connection)),
         ("busy share".into(), |side| percent(side.busy_share)),
-        ("frames a call, rx and tx".into(), batches),
+        ("frames a call, rx and tx".into(), |side| counted(side, batches(side))),
         ("connections at a time".into(), |side| whole(side.connections)),
-        ("TIME-WAIT entries".into(), |side| whole(side.time_wait)),
+        ("TIME-WAIT entries".into(), |side| counted(side, whole(side.time_wait))),
         ("bytes: connection, TIME-WAIT".into(), |side| {
-            format!("{}, {}", thousands(side.bytes_per_connection), thousands(side.bytes_per_time_wait))
+            let bytes = [side.bytes_per_connection, side.bytes_per_time_wait].map(thousands);
+            counted(side, bytes.join(", "))
         }),
-        ("sent again".into(), |side| thousands(side.retransmitted)),
+        ("sent again".into(), |side| counted(side, thousands(side.retransmitted))),
     ];
     let columns: Vec<_> = run.sides().collect();
     columns_of(text, paint, "", columns.iter().map(|(role, _)| role.name().to_owned()));
@@ -194,6 +184,11 @@ fn sides(text: &mut String, paint: Paint, run: &Run) {
         });
         columns_of(text, Paint(false), &format!("  cycles in {stage}"), cycles);
     }
+}
+
+/// A figure of our own stack: the kernel does not tell its.
+fn counted(side: &Side, figure: String) -> String {
+    if side.counts_segments() { figure } else { "-".to_owned() }
 }
 
 fn floor(side: &Side) -> String {

@@ -88,12 +88,26 @@ pub struct Run {
     /// Of a search for the highest rate: what this trial was for, and what it showed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trial: Option<Trial>,
+    /// What it was expected to show, and whether it did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expected: Vec<Verdict>,
     /// Where connections were lost between both accounts, where both sides are ours.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub losses: Vec<Loss>,
     /// Sentences on what limits or distorts the figures.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+}
+
+/// An expectation and what became of it.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Verdict {
+    /// As it was given: `p99.syn<2ms`.
+    pub text: String,
+    /// It held.
+    pub held: bool,
+    /// What was measured instead, or as well.
+    pub actual: String,
 }
 
 /// A second of a run.
@@ -289,6 +303,13 @@ pub struct Loss {
     pub reason: String,
     /// How many.
     pub count: u64,
+}
+
+impl Side {
+    /// Whether its frames and segments were counted: the kernel's are not.
+    pub fn counts_segments(&self) -> bool {
+        self.packets_per_connection > 0.0
+    }
 }
 
 impl Account {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::run::{
     Account, Device, Document, Flood, FloodAccount, Histogram, Loss, Machine, Run, SCHEMA, Second, Side,
-    Trial,
+    Trial, Verdict,
 };
 
 fn map<T: Copy>(entries: &[(&str, T)]) -> BTreeMap<String, T> {
@@ -119,6 +119,11 @@ pub fn run(concurrency: u64, repeat: u32, rate: f64) -> Run {
         server: Some(server),
         flood: None,
         trial: None,
+        expected: vec![Verdict {
+            text: "established>=100%".to_owned(),
+            held: false,
+            actual: "99.99% (3,000,060 of 3,000,100)".to_owned(),
+        }],
         losses: vec![Loss { place: "server".to_owned(), reason: "rx_missed".to_owned(), count: 7 }],
         warnings: vec!["TIME-WAIT was shortened to 0.5 s instead of 1.0 s: there was no room.".to_owned()],
     }

@@ -6,7 +6,9 @@
 mod check;
 #[cfg(feature = "dpdk")]
 mod eal;
+mod kernel;
 mod measured;
+mod results;
 mod words;
 
 use std::fs;

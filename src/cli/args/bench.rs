@@ -189,7 +189,7 @@ impl BenchWords {
 
 impl BenchArgs {
     fn checked(self, given: &Given, outside: &Outside<'_>) -> Result<BenchOptions, ConfigError> {
-        given.refuse_with(self.backend.backend)?;
+        given.refuse_with(self.backend.backend, &[])?;
         let time_wait = self.time_wait.or(TIME_WAIT);
         // Entries go into TIME-WAIT and out of it at the same pace from then on.
         let defaults = ShapeDefaults { concurrency: 64, ramp: RAMP, warm_up: time_wait };
@@ -236,7 +236,7 @@ pub(super) const OF_HERE: &[&str] = &["link", "cores", "checksums", "tx-burst"];
 
 impl MaxRateArgs {
     fn checked(self, given: &Given, outside: &Outside<'_>) -> Result<MaxRateOptions, ConfigError> {
-        given.refuse_with(self.backend.backend)?;
+        given.refuse_with(self.backend.backend, &[])?;
         let of_ours = self.targets.iter().any(|word| word == SELF);
         let usual = Duration::from_millis(if of_ours { 1 } else { 10 });
         let (loss_max, latency_max) = (self.loss_max, self.latency_max.unwrap_or(usual));

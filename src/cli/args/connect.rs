@@ -63,7 +63,7 @@ pub(super) struct SourceArgs {
 
 impl ConnectArgs {
     pub(super) fn checked(self, given: &Given, outside: &Outside<'_>) -> Result<ConnectOptions, ConfigError> {
-        given.refuse_with(self.backend.backend)?;
+        given.refuse_with(self.backend.backend, &[])?;
         let asked = self.talk.asked(self.shape.shape(outside)?, self.run.drain, outside)?;
         let parts = wire::Parts {
             targets: self.targets,

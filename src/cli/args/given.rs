@@ -10,7 +10,8 @@ use crate::config::stack::Backend;
 /// What stands on the command line. Options have the names of their fields.
 pub(super) struct Given(Vec<String>);
 
-/// What the kernel decides by itself, or by settings of the whole machine.
+/// What the kernel decides by itself, or by settings of the whole machine. What its sockets can be told is not
+/// among it.
 pub(super) const OF_OUR_STACK: &[&str] = &[
     "addr",
     "gateway",
@@ -24,8 +25,6 @@ pub(super) const OF_OUR_STACK: &[&str] = &[
     "send-buffer",
     "receive-buffer",
     "rto-min",
-    "ttl",
-    "dscp",
     "congestion",
     "burst",
     "tx-burst",
@@ -36,8 +35,6 @@ pub(super) const OF_OUR_STACK: &[&str] = &[
     "rst-rate",
     "link",
     "checksums",
-    "mss",
-    "window",
     "wscale",
     "no-timestamps",
     "no-sack",
@@ -65,11 +62,15 @@ impl Given {
         }
     }
 
-    /// Refuses what another TCP than ours does not take.
-    pub(super) fn refuse_with(&self, backend: Backend) -> Result<(), ConfigError> {
+    /// Refuses what another TCP than ours does not take, but for what the command `takes` all the same.
+    pub(super) fn refuse_with(&self, backend: Backend, takes: &[&str]) -> Result<(), ConfigError> {
         match backend {
             Backend::Dpdk => Ok(()),
-            Backend::Kernel => self.refuse(OF_OUR_STACK, "is our stack's, and --backend kernel is another"),
+            Backend::Kernel => {
+                let refused: Vec<_> =
+                    OF_OUR_STACK.iter().copied().filter(|option| !takes.contains(option)).collect();
+                self.refuse(&refused, "is our stack's, and --backend kernel is another")
+            }
         }
     }
 }

@@ -99,7 +99,8 @@ pub(super) struct ServeArgs {
 
 impl ServeArgs {
     pub(super) fn checked(self, given: &Given) -> Result<Serve, ConfigError> {
-        given.refuse_with(self.backend.backend)?;
+        // The kernel listens where it is told.
+        given.refuse_with(self.backend.backend, &["addr"])?;
         ServeOptions {
             stack: self.stack.options(MAX_CONNECTIONS, stack::time_wait_max_default),
             backend: self.backend.backend,

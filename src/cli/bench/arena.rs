@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::cli::Failure;
+use crate::cli::{Failure, threads};
 use crate::link::QueuePair;
 use crate::stats::counters::Counters;
 use crate::stats::losses::Losses;
 use crate::telemetry::run::Device;
 
 /// What one core runs.
-pub(super) type Job = Box<dyn FnOnce() + Send>;
+pub(super) type Job = threads::Job<'static>;
 
 /// A link and its cores.
 pub(super) trait Arena {

@@ -29,7 +29,7 @@ const FILLING_NS: u64 = 5_000;
 /// Octets of a reply where nobody says.
 const REPLY: u64 = 256;
 /// Octets of the body of http's answers.
-const BODY: usize = 1_024;
+pub(in crate::cli) const BODY: usize = 1_024;
 /// Connections that a flood's server has room for: it opens none.
 const FLOODED: u32 = ACTIVE_MAX;
 /// Headers of a frame: Ethernet, IPv4, TCP; and with the options of a SYN, or with timestamps.
@@ -125,7 +125,7 @@ fn config(load: &LoadOptions, time_wait: Duration) -> Config {
 }
 
 /// Octets of a reply.
-fn reply_len(talk: &Talk) -> u64 {
+pub(in crate::cli) fn reply_len(talk: &Talk) -> u64 {
     match talk.reply {
         Reply::Octets(len) => len.clamp(1, 64 << 10),
         _ => REPLY,
@@ -133,7 +133,7 @@ fn reply_len(talk: &Talk) -> u64 {
 }
 
 /// Who answers what this load asks.
-fn service(load: &LoadOptions) -> Service {
+pub(in crate::cli) fn service(load: &LoadOptions) -> Service {
     match load.talk.reply {
         _ if !load.profile.talks() => Service::Discard,
         Reply::None => Service::Discard,

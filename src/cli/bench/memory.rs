@@ -1,10 +1,9 @@
 //! The bench's link in memory: no device, no hugepages, no privileges; threads that are pinned where they may be.
 
 use std::sync::Arc;
-use std::thread;
 
 use super::arena::{Arena, Job};
-use crate::cli::Failure;
+use crate::cli::{Failure, threads};
 use crate::link::memory::{self, Checksums, MemoryPool, MemoryQueue, Plan};
 use crate::stats::counters::Counters;
 use crate::stats::losses::Losses;
@@ -46,29 +45,7 @@ impl Arena for Memory {
     }
 
     fn run(&self, jobs: Vec<Job>) -> Result<(), Failure> {
-        let threads: Vec<_> = jobs
-            .into_iter()
-            .enumerate()
-            .map(|(n, job)| {
-                let cpu = self.cpus.get(n).copied();
-                thread::Builder::new().name(format!("loop-{n}")).spawn(move || {
-                    if let Some(id) = cpu {
-                        // A machine that does not let us is no reason to stop.
-                        let _ = core_affinity::set_for_current(core_affinity::CoreId { id });
-                    }
-                    job();
-                })
-            })
-            .collect();
-        let mut result = Ok(());
-        for thread in threads {
-            let ended = thread.map_err(|error| Failure::run(format!("no thread can be started: {error}")));
-            let joined = ended.and_then(|thread| {
-                thread.join().map_err(|_| Failure::run("a loop failed: please report it"))
-            });
-            result = result.and(joined);
-        }
-        result
+        threads::run(jobs, &self.cpus)
     }
 
     fn losses(&self) -> [Losses; 2] {

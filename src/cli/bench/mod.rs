@@ -20,17 +20,17 @@ use memory::Memory;
 use super::cores::CpuSet;
 use super::desk::Desk;
 use super::sink::{self, Sink};
-use super::{Failure, machine, plan};
+use super::{Failure, machine, plan, verdict};
 use crate::base::cycles::Cycles;
 use crate::config::bench::{BenchOptions, Checksums, Link, MTU, MaxRateOptions};
 use crate::config::load::LoadOptions;
 use crate::config::talk::Profile;
 use crate::link::memory::Checksums as MemoryChecksums;
+use crate::stats::latency::Latencies;
 use crate::telemetry::collect::Facts;
 use crate::telemetry::csv::RunId;
 use crate::telemetry::figures::SideFacts;
 use crate::telemetry::json;
-use crate::telemetry::report::report;
 use crate::telemetry::run::{Document, Run, SCHEMA};
 
 /// Runs the command; `command` is the whole command line.
@@ -141,7 +141,7 @@ impl Bench<'_> {
             json::write(&document, file).map_err(Failure::run)?;
         }
         self.desk.finished()?;
-        Ok(if results.good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        if results.good { verdict::held(&document.runs) } else { Ok(ExitCode::FAILURE) }
     }
 
     /// Every load as often as it is to be repeated.
@@ -150,11 +150,13 @@ impl Bench<'_> {
         for load in &self.options.loads {
             for repeat in 1..=self.options.repeats {
                 if !self.desk.is_interrupted() {
-                    runs.push(one(arena, load, common, repeat, clock, self.desk)?);
+                    let (mut run, latencies) = one(arena, load, common, repeat, clock, self.desk)?;
+                    verdict::judge(&mut run, &self.options.expect, &latencies);
+                    runs.push(run);
                 }
             }
         }
-        let text = report(&runs, &[], false);
+        let text = verdict::text(&runs);
         Ok(Results { runs, text, good: true })
     }
 
@@ -172,13 +174,14 @@ impl Bench<'_> {
         let trial = |rate: f64, length| {
             tried.push(rate);
             let repeat = tried.iter().filter(|before| before.total_cmp(&rate).is_eq()).count() as u32;
-            one(arena, &max_rate::trial(load, rate, length), common, repeat, clock, self.desk)
+            let trial = max_rate::trial(load, rate, length);
+            one(arena, &trial, common, repeat, clock, self.desk).map(|(run, _)| run)
         };
         max_rate::search(&Scope::of(search, load), || self.desk.is_interrupted(), trial)
     }
 }
 
-/// One run and its figures.
+/// One run, its figures, and the latencies behind them.
 fn one<A: Arena>(
     arena: &mut A,
     load: &LoadOptions,
@@ -186,7 +189,7 @@ fn one<A: Arena>(
     repeat: u32,
     clock: &Cycles,
     desk: &Desk,
-) -> Result<Run, Failure> {
+) -> Result<(Run, Latencies), Failure> {
     let experiment = experiment::of(load, common);
     let planned = experiment.spec.concurrency;
     plan::enough_memory(
@@ -219,5 +222,5 @@ fn one<A: Arena>(
         client: side(0),
         server: side(1),
     };
-    Ok(outcome.collector.finish(&facts))
+    Ok(outcome.collector.results(&facts))
 }

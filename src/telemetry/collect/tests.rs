@@ -352,3 +352,20 @@ fn a_flood_s_syns_are_counted_and_no_connections_are() {
     assert_eq!((client.established, client.account.attempted, client.stages.len()), (0, 0, 0));
     assert!(run.losses.is_empty() && run.warnings.is_empty(), "{:?} {:?}", run.losses, run.warnings);
 }
+
+#[test]
+fn what_a_server_accepted_before_it_noticed_the_beginning_is_the_run_s() {
+    let kernel = SidePlan { loops: 1, engine: false };
+    let mut collector = Collector::new(Plan { server: Some(kernel), ..plan(0, 0) });
+    let at = |mark: u64, accepted: u64, closed: u64| {
+        let mut interval = Interval { to_ns: mark * SECOND, mark_ns: mark * SECOND, ..Interval::default() };
+        (interval.account.attempted, interval.account.established) = (accepted, accepted);
+        interval.account.closed[Way::Peer as usize] = closed;
+        interval.account.open = accepted - closed;
+        interval
+    };
+    collector.add(Role::Server, 0, &at(0, 7, 0)).unwrap();
+    collector.add(Role::Server, 0, &at(1, 20, 20)).unwrap();
+    let account = collector.finish(&facts()).server.unwrap().account;
+    assert_eq!((account.attempted, account.established, account.closed_all(), account.open), (20, 20, 20, 0));
+}

@@ -142,3 +142,17 @@ fn floods_are_compared_by_their_syns() {
     assert_eq!(row(&comparison, Role::Server, "cycles_per_syn").verdict, Verdict::Worse);
     assert_eq!(comparison.rows.len(), 2, "{:?}", comparison.rows);
 }
+
+#[test]
+fn a_figure_that_one_document_did_not_count_is_left_out() {
+    let ours = repeats(500_000.0, 3);
+    let mut kernel = repeats(20_000.0, 3);
+    for side in kernel.runs.iter_mut().flat_map(|run| run.client.iter_mut().chain(run.server.iter_mut())) {
+        side.packets_per_connection = 0.0;
+    }
+    for (a, b) in [(&ours, &kernel), (&kernel, &ours)] {
+        let comparison = compare(a, b, &Options::default()).unwrap();
+        assert!(comparison.rows.iter().all(|row| row.figure != "packets_per_connection"));
+        assert!(comparison.rows.iter().any(|row| row.figure == "connections_per_second"));
+    }
+}

@@ -4,9 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::os::fd::AsRawFd;
 use std::process::Command;
 
-use dpdk_tcp::kernel::Source;
 use dpdk_tcp::kernel::client::{Client, Plan};
 use dpdk_tcp::kernel::server::{self, Serve, Server, ServerError};
+use dpdk_tcp::kernel::{Options, Source};
 use dpdk_tcp::load::closing::Close;
 use dpdk_tcp::load::talk::Talk;
 use dpdk_tcp::load::tuples::Ports;
@@ -64,6 +64,8 @@ fn connections_beyond_the_server_s_places_wait_their_turn() {
     let mut server = Server::new(server::Plan {
         listen: &[(any_port(), Serve::Reply)],
         shared: false,
+        backlog: u32::MAX,
+        options: Options::default(),
         reply: &super::rig::REPLY,
         responses: Box::leak(Box::new(dpdk_tcp::app::http::responses::Responses::new(0))),
         sockets_max: 3,
@@ -101,6 +103,8 @@ fn a_port_is_taken_once_unless_loops_share_it() {
         Server::new(server::Plan {
             listen: &[(address, Serve::Echo)],
             shared,
+            backlog: u32::MAX,
+            options: Options::default(),
             reply: b"",
             responses: Box::leak(Box::new(dpdk_tcp::app::http::responses::Responses::new(0))),
             sockets_max: 1,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use dpdk_tcp::app::http::responses::Responses;
 use dpdk_tcp::kernel::client::{Client, Plan, Times};
 use dpdk_tcp::kernel::server::{self, Serve, Server};
-use dpdk_tcp::kernel::{Pass, Source};
+use dpdk_tcp::kernel::{Options, Pass, Source};
 use dpdk_tcp::load::closing::{Close, Closes};
 use dpdk_tcp::load::schedule::{Launches, Schedule, Share, Stage};
 use dpdk_tcp::load::talk::{Reply, Request, Talk};
@@ -56,6 +56,7 @@ pub fn plan(schedule: &Schedule, target: SocketAddr, talk: Talk, close: Close) -
         launches: Launches::new(schedule, Share::WHOLE),
         tuples: tuples(target, Ipv4Addr::UNSPECIFIED, 1, Ports::EPHEMERAL),
         source: Source::Kernel,
+        options: Options::default(),
         talk,
         closes: Closes::only(close),
         times: times(),
@@ -73,6 +74,8 @@ pub fn serve(serve: Serve) -> (Server, SocketAddr) {
     let server = Server::new(server::Plan {
         listen: &[(any_port(), serve)],
         shared: false,
+        backlog: u32::MAX,
+        options: Options::default(),
         reply: &REPLY,
         responses: Box::leak(Box::new(Responses::new(BODY))),
         sockets_max: 1_000,

@@ -82,6 +82,7 @@ fn every_option_of_connect_reaches_its_field() {
     let imitate = Imitate {
         mss: Some(536),
         window: 64 << 10,
+        window_given: true,
         wscale: Wscale::Shift(3),
         timestamps: false,
         sack: false,
