@@ -164,7 +164,7 @@ impl Bench<'_> {
             let repeat = tried.iter().filter(|before| before.total_cmp(&rate).is_eq()).count() as u32;
             one(arena, &max_rate::trial(load, rate, length), common, repeat, clock, self.desk)
         };
-        max_rate::search(&Scope::of(search, load), || self.desk.is_interrupted(), trial)
+        max_rate::search(&Scope::of(search, load), || self.desk.is_interrupted(), super::say, trial)
     }
 }
 
