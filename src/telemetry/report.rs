@@ -122,17 +122,20 @@ fn heading(text: &mut String, paint: Paint, repeats: &[&Run], run: &Run) {
     let rates: Vec<_> = repeats.iter().map(|run| rate(run)).collect();
     let spread = Spread::of(&rates);
     let unit = if run.flood.is_some() { "SYNs answered/s" } else { "connections/s" };
-    let _ = write!(text, "  {} {unit}", paint.with(BOLD, &whole(spread.median)));
-    if repeats.len() > 1 {
-        let (least, most) = (whole(spread.least), whole(spread.most));
-        let width = percent(spread.width());
-        let _ = write!(
-            text,
-            " (median; {least} to {most}, {width} of it; the figures below are of repeat {})",
+    let number = whole(spread.median);
+    let width = 2 + number.chars().count() + 1 + unit.len() + 1;
+    let before = format!("  {} {unit} ", paint.with(BOLD, &number));
+    let among = match repeats.len() {
+        1 => String::new(),
+        _ => format!(
+            "(median; {} to {}, {} of it; the figures below are of repeat {})",
+            whole(spread.least),
+            whole(spread.most),
+            percent(spread.width()),
             run.repeat
-        );
-    }
-    text.push('\n');
+        ),
+    };
+    hanging(text, &before, width, &among);
 }
 
 /// Whether TIME-WAIT lasted.

@@ -66,13 +66,14 @@ impl Scope {
 }
 
 /// Searches. `run` makes a trial at a rate, measured for so long; `is_interrupted` ends the search behind the trial that
-/// is under way. Each trial is told of on the terminal when it is over.
+/// is under way. `tell` gets a line for each trial when it is over.
 ///
 /// # Errors
 /// Those of `run`.
 pub(in crate::cli) fn search(
     scope: &Scope,
     is_interrupted: impl Fn() -> bool,
+    mut tell: impl FnMut(&str),
     mut run: impl FnMut(f64, Duration) -> Result<Run, Failure>,
 ) -> Result<Results, Failure> {
     let Scope { rates: [from, to], limits, length } = *scope;
@@ -89,7 +90,7 @@ pub(in crate::cli) fn search(
         tried.trial = Some(trial);
         runs.push(tried);
         if let Some(last) = runs.last() {
-            crate::cli::say(&limit::line(runs.len(), last));
+            tell(&limit::line(runs.len(), last));
         }
     }
     let next = search.next();
@@ -125,7 +126,15 @@ mod tests {
 
     #[test]
     fn every_trial_is_a_run_and_the_last_one_confirms_what_was_found() {
-        let results = search(&SCOPE, || false, |rate, length| Ok(taking(54_321.0, rate, length))).unwrap();
+        let mut lines = String::new();
+        let results = search(
+            &SCOPE,
+            || false,
+            |line| lines.push_str(line),
+            |rate, length| Ok(taking(54_321.0, rate, length)),
+        )
+        .unwrap();
+        assert_eq!(lines.lines().count(), results.runs.len(), "{lines}");
         assert!(results.good && results.text.contains("highest rate: 5"), "{}", results.text);
         let trials: Vec<_> = results.runs.iter().filter_map(|run| run.trial.as_ref()).collect();
         assert_eq!(trials.len(), results.runs.len());
@@ -137,10 +146,11 @@ mod tests {
 
     #[test]
     fn nothing_that_holds_is_no_success_and_a_trial_that_fails_to_run_ends_it() {
-        let results = search(&SCOPE, || false, |rate, length| Ok(taking(10.0, rate, length))).unwrap();
+        let results =
+            search(&SCOPE, || false, |_| {}, |rate, length| Ok(taking(10.0, rate, length))).unwrap();
         assert_eq!((results.good, results.runs.len()), (false, 1));
         assert!(results.text.contains("none, since --from did not hold"), "{}", results.text);
-        let broken = search(&SCOPE, || false, |_, _| Err(Failure::run("no link")));
+        let broken = search(&SCOPE, || false, |_| {}, |_, _| Err(Failure::run("no link")));
         assert_eq!(broken.err(), Some(Failure::run("no link")));
     }
 
@@ -151,7 +161,7 @@ mod tests {
             count.set(count.get() + 1);
             Ok(taking(1e6, rate, length))
         };
-        let results = search(&SCOPE, || count.get() == 3, run).unwrap();
+        let results = search(&SCOPE, || count.get() == 3, |_| {}, run).unwrap();
         assert_eq!((results.good, results.runs.len()), (false, 2));
         assert!(results.text.contains("interrupted"), "{}", results.text);
     }

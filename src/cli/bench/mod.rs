@@ -177,7 +177,7 @@ impl Bench<'_> {
             let trial = max_rate::trial(load, rate, length);
             one(arena, &trial, common, repeat, clock, self.desk).map(|(run, _)| run)
         };
-        max_rate::search(&Scope::of(search, load), || self.desk.is_interrupted(), trial)
+        max_rate::search(&Scope::of(search, load), || self.desk.is_interrupted(), super::say, trial)
     }
 }
 

@@ -334,7 +334,10 @@ fn a_flood_s_syns_are_counted_and_no_connections_are() {
         near.syns.sent = sent;
         near.syns.answered = sent - 10 * (5 - mark);
         let frames = [(Counter::TxFrames, sent), (Counter::RxFrames, near.syns.answered)];
-        let mut far = Interval { work: Work { busy_cycles: 400 * sent, ..Work::default() }, ..near.clone() };
+        let mut far = Interval {
+            work: Work { busy_cycles: 400 * sent, idle_cycles: 400 * sent, ..Work::default() },
+            ..near.clone()
+        };
         near.counters = snapshot(&frames, &[]);
         far.syns = crate::stats::syns::Syns::default();
         let taken = [(Counter::RxFrames, sent), (Counter::TxFrames, sent), (Counter::CookiesSent, sent)];
