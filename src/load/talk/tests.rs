@@ -78,9 +78,10 @@ fn replies_end_as_they_should() {
 }
 
 #[test]
-fn a_silent_talk_expects_nothing() {
+fn a_silent_talk_expects_nothing_and_lets_the_other_end_speak() {
     let mut conversation = Conversation::default();
     assert!(conversation.is_over(&Talk::SILENT) && conversation.to_send(&Talk::SILENT) == 0);
     assert_eq!(conversation.peer_closed(&Talk::SILENT), Heard::Complete);
-    assert_eq!(conversation.receive(&Talk::SILENT, 0, b"x"), (1, Heard::WrongData));
+    assert_eq!(conversation.receive(&Talk::SILENT, 0, b"220 "), (4, Heard::Waiting));
+    assert!(!conversation.is_first() && conversation.received() == 4);
 }
