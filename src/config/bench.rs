@@ -105,11 +105,6 @@ pub enum BenchError {
         "bench max-rate needs what to measure: TARGETs such as 198.18.0.2:80, or self for our own server"
     )]
     NothingToMeasure,
-    /// SYNs that no socket sends.
-    #[error(
-        "a flood has no use for the kernel's sockets, which send no SYN alone; leave --backend kernel out"
-    )]
-    FloodOfKernel,
     /// Both.
     #[error("'self' is our own server and stands alone; leave it out, or the targets beside it")]
     SelfAndOthers,
