@@ -20,6 +20,7 @@ pub fn machine(cpus: usize, tsc_hz: u64, pages: String) -> Machine {
 }
 
 /// The pages that EAL has for frames: large ones where some are reserved.
+#[cfg(feature = "dpdk")]
 pub fn pages() -> String {
     let reserved = fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages");
     let any = reserved.is_ok_and(|text| text.trim() != "0");
