@@ -291,7 +291,7 @@ pub(super) mod tests {
 
     #[test]
     fn what_the_kernel_cannot_do_is_refused() {
-        let flood = with(&[Profile::Flood], &[]).one_of_ours("h", CONNECT).unwrap();
+        let flood = with(&[Profile::Flood], &[]).each("h", CONNECT).unwrap().remove(0);
         let mut abandon = asked();
         abandon.talk.closes = Closes::weighted(&[(Close::Fin, 1), (Close::Abandon, 1)]);
         let abandon = abandon.one("h", CONNECT).unwrap();

@@ -103,7 +103,8 @@ pub(super) fn of(load: &LoadOptions, common: &Common) -> Experiment {
         cookies: if flood { CookieMode::Always } else { CookieMode::Auto },
     };
     let mut plan = client(load, Share::WHOLE, order);
-    let filling_ns = u64::from(concurrency) * FILLING_NS;
+    let is_closed = load.schedule.rate_max().is_none() && load.profile != Profile::Flood;
+    let filling_ns = if is_closed { u64::from(concurrency) * FILLING_NS } else { 0 };
     plan.schedule.warm_up_ns = plan.schedule.warm_up_ns.saturating_add(filling_ns);
     plan.drain_ms = plan.drain_ms.saturating_add((filling_ns / 1_000_000) as u32);
     Experiment {

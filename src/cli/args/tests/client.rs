@@ -215,7 +215,7 @@ fn wrong_use_of_bench_is_one_sentence_with_the_cause_and_the_cure() {
         ("bench --cores 3", "the number of cores must be 1 to 2"),
         ("bench --profile flood --concurrency 5", "--concurrency has no meaning in a flood"),
         ("bench max-rate self --profile flood", "no rate to search for; use bench --profile flood"),
-        ("bench --profile flood --backend kernel", "a flood has no use for the kernel's sockets"),
+        ("bench --profile flood --backend kernel", "--profile flood is our stack's"),
         ("bench --profile flood --close fin", "--close has no meaning in a flood"),
         ("bench --profile open --request-size 5", "--request-size is about what is said"),
         ("bench --close peer", "--close peer: bench's server closes behind its reply"),
