@@ -81,7 +81,7 @@ fn every_profile_of_bench_has_the_same_counts_on_both_sides() {
         let json = run_time.path().join("bench.json");
         let line = format!(
             "bench --backend kernel --cores {cores} --profile open,open-close,crr,stream --connections 300 \
-             --concurrency 8 --ramp 0 --stats-interval 0 --json {} --expect established=300 failed=0 broken=0",
+             --concurrency 8 --ramp 0 --duration 1m --stats-interval 0 --json {} --expect established=300 failed=0 broken=0",
             json.display()
         );
         let ended = run(&split(&line));
@@ -114,7 +114,7 @@ fn client_and_server_serve_each_other_and_agree() {
         (reply, "--profile crr --talk raw --connections 200 --concurrency 5"),
         (
             echo,
-            "--profile stream --talk echo --verify --requests 3 --connections 50 --ttl 9 --dscp 46 --mss 1000",
+            "--profile stream --talk echo --verify --requests 3 --connections 50 --concurrency 10 --ttl 9 --dscp 46 --mss 1000",
         ),
         (http, "--profile crr --connections 70 --rate 1k --source 127.9.0.0/24 --window 64k"),
     ];
@@ -123,7 +123,7 @@ fn client_and_server_serve_each_other_and_agree() {
             (run_time.path().join("connect.json"), &load[load.find("--connections ").unwrap() + 14..]);
         let count: u64 = split(count)[0].parse().unwrap();
         let line = format!(
-            "connect 127.0.0.1:{port} --backend kernel --stats-interval 0 --json {} {load} --expect failed=0 broken=0",
+            "connect 127.0.0.1:{port} --backend kernel --stats-interval 0 --duration 1m --json {} {load} --expect failed=0 broken=0",
             json.display()
         );
         let ended = run(&split(&line));

@@ -9,7 +9,7 @@ use crate::{Ended, RunTime, is_refused, run, split};
 
 /// A short bench between two loops in memory.
 fn bench(options: &str) -> Ended {
-    let line = "bench --link memory --cores 1 --profile crr --connections 300 --concurrency 8 --ramp 0 \
+    let line = "bench --link memory --cores 1 --profile crr --connections 300 --concurrency 8 --ramp 0 --duration 1m \
                 --time-wait 1ms --stats-interval 0 ";
     run(&split(&format!("{line}{options}")))
 }

@@ -36,15 +36,15 @@ pub(in crate::cli) fn run(
     refuse_eal("connect", eal)?;
     let load = &asked.load;
     let sink = Sink::open(&asked.output, asked.stats_interval.is_some())?;
-    let cpus: Vec<usize> = online.iter().map(|cpu| cpu as usize).collect();
-    let desk = Desk::open(cpus.get(1).copied(), Box::new(sink)).map_err(Failure::run)?;
+    // Who runs the other end on this machine may choose CPUs for both (taskset); we do not.
+    let desk = Desk::open(None, Box::new(sink)).map_err(Failure::run)?;
     let clock = Cycles::start();
     let before = Counts::now();
     let plan = plan(asked)?;
     say(&format!("connect over the kernel's sockets, seed {}\n", load.seed));
     let (concurrency, rate) = (load.schedule.concurrency_max().map(u64::from), load.schedule.rate_max());
     let id = RunId { profile: load.profile.name().to_owned(), concurrency, rate, repeat: 1 };
-    let collector = measure(asked, plan, &clock, &desk, &cpus, id)?;
+    let collector = measure(asked, plan, &clock, &desk, id)?;
     let counts = Counts::now().since(&before);
     let facts = Facts {
         profile: load.profile.name().to_owned(),
@@ -84,7 +84,6 @@ fn measure(
     plan: Plan,
     clock: &Cycles,
     desk: &Desk,
-    cpus: &[usize],
     id: RunId,
 ) -> Result<Collector, Failure> {
     let schedule = &asked.load.schedule;
@@ -102,7 +101,7 @@ fn measure(
         drive::client(&mut runner, clock, &signals, 1);
         runner.hand_over();
     };
-    let ended = threads::run(vec![Box::new(job)], cpus);
+    let ended = threads::run(vec![Box::new(job)], &[]);
     let gathered = reporting.finish();
     ended?;
     refuse_to_tell(&signals)?;

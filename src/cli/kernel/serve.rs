@@ -40,13 +40,13 @@ pub(in crate::cli) fn run(
 ) -> Result<ExitCode, Failure> {
     refuse_eal(NAME, eal)?;
     let sink = Sink::open(&asked.output, asked.stats_interval.is_some())?;
-    let cpus: Vec<usize> = online.iter().map(|cpu| cpu as usize).collect();
-    let desk = Desk::open(cpus.get(1).copied(), Box::new(sink)).map_err(Failure::run)?;
+    // Who runs the other end on this machine may choose CPUs for both (taskset); we do not.
+    let desk = Desk::open(None, Box::new(sink)).map_err(Failure::run)?;
     let clock = Cycles::start();
     let before = Counts::now();
     let server = server(asked)?;
     let signals = Arc::new(Signals::default());
-    let (collector, unaccepted) = measure(asked, server, &clock, &desk, &cpus, &signals)?;
+    let (collector, unaccepted) = measure(asked, server, &clock, &desk, &signals)?;
     refuse_to_tell(&signals)?;
     let counts = Counts::now().since(&before);
     let facts = Facts {
@@ -128,7 +128,6 @@ fn measure(
     server: Server,
     clock: &Cycles,
     desk: &Desk,
-    cpus: &[usize],
     signals: &Arc<Signals>,
 ) -> Result<(Collector, u64), Failure> {
     let until_ns = asked.duration.map(nanoseconds);
@@ -149,7 +148,7 @@ fn measure(
         drive::client(&mut runner, clock, signals, 1);
         runner.hand_over();
     };
-    let ended = threads::run(vec![Box::new(job)], cpus);
+    let ended = threads::run(vec![Box::new(job)], &[]);
     let gathered = reporting.finish();
     ended?;
     let collector = gathered
