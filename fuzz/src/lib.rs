@@ -1,5 +1,6 @@
 //! The harnesses of the fuzz targets, and what they share with the integration tests.
 
+pub mod client;
 #[path = "../../tests/it/expect.rs"]
 pub mod expect;
 pub mod frames;

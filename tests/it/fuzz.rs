@@ -2,6 +2,8 @@
 //! has found (`fuzz/corpus`), and with every program that once broke something (`fuzz/regressions`). `scripts/fuzz`
 //! lets coverage guide them, for as long as one likes. `DPDK_TCP_FUZZ=file` replays one program in all targets.
 
+#[path = "../../fuzz/src/client.rs"]
+mod client;
 #[path = "../../fuzz/src/frames.rs"]
 mod frames;
 #[path = "../../fuzz/src/pair.rs"]
@@ -17,7 +19,8 @@ use dpdk_tcp::base::rng::Rng;
 /// power of two.
 type Target = (&'static str, fn(&[u8]), u64, u32);
 
-const TARGETS: [Target; 4] = [
+const TARGETS: [Target; 5] = [
+    ("client", client::run, 2_000, 10),
     ("frames", frames::run, 8_000, 10),
     ("pair", pair::run, 400, 9),
     ("parse", parsers::frame, 20_000, 7),
@@ -52,6 +55,11 @@ fn random_programs(name: &str) {
 #[test]
 fn random_programs_break_nothing() {
     random_programs("frames");
+}
+
+#[test]
+fn random_programs_for_a_server_of_a_client_break_nothing() {
+    random_programs("client");
 }
 
 #[test]

@@ -204,11 +204,11 @@ fn a_pair_of_endpoints_in_time_wait_is_no_tuple_and_no_syn() {
 
 #[test]
 fn a_request_that_found_no_memory_is_sent_when_there_is_some() {
-    // Forty requests of 20,000 octets, and memory for three of them.
+    // Forty requests of 20,000 octets at a time, and memory for less than one of them.
     let talk =
         Talk { request: Request::Payload { len: 20_000, seed: None }, reply: Reply::None, requests: 1 };
     let mut setup = setup();
-    setup.limits.buffers = 64 << 10;
+    setup.limits.buffers = 8 << 10;
     let plan = Plan { reply_timeout_ms: 2_000, ..plan(talk, Close::Fin, 40, 120) };
     let mut lab = Lab::with(plan, &setup, tuples(Ports::EPHEMERAL));
     let mut peer = Scripted::new(|sent: &Sent, answers: &mut Answers| {
