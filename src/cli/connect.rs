@@ -72,6 +72,7 @@ pub(super) fn search(
     let results = max_rate::search(
         scope,
         || client.desk.is_interrupted(),
+        super::say,
         |rate, length| Ok(client.measure(&max_rate::trial(&options.load, rate, length))?.0),
     )?;
     client.close(results, command, online)
