@@ -69,7 +69,8 @@ impl Shard {
             None => self.choose_port(&key)?,
         };
         let key = Key { local_port: port, ..key };
-        let old = match self.tuple(&key) {
+        let hash = self.hash(&key);
+        let old = match self.tuple(&key, hash) {
             Tuple::Taken(error) => return Err(error),
             Tuple::Free => None,
             Tuple::Old(record, rest) => {
@@ -84,7 +85,6 @@ impl Shard {
             return Err(OpenError::NoTcb);
         }
         let tcb = Tcb::open_active(self.seed(&key, old, settings), self.ctx());
-        let hash = self.hash(&key);
         let id = self.insert(key, hash, tcb, Origin::Active, Owner::Opener).ok_or(OpenError::NoTcb)?;
         self.count(Counter::SynSent);
         Ok(id)
@@ -119,7 +119,8 @@ impl Shard {
         let first = self.source_ports.sequence(&local, &key.remote.to_be_bytes(), key.remote_port);
         let chosen = first.clone().enumerate().find(|(_, port)| {
             let listened = self.listeners.find(key.local, *port).is_some();
-            !listened && !matches!(self.tuple(&Key { local_port: *port, ..*key }), Tuple::Taken(_))
+            let key = Key { local_port: *port, ..*key };
+            !listened && !matches!(self.tuple(&key, self.hash(&key)), Tuple::Taken(_))
         });
         let (tried, port) = chosen.ok_or(OpenError::NoPort)?;
         self.source_ports.used(&first, tried as u32 + 1);
@@ -127,8 +128,8 @@ impl Shard {
     }
 
     /// Whether a tuple can be opened now.
-    fn tuple(&self, key: &Key) -> Tuple {
-        match self.find(key) {
+    fn tuple(&self, key: &Key, hash: u64) -> Tuple {
+        match self.find_hashed(key, hash) {
             None => Tuple::Free,
             Some(Place::Connection(_)) => Tuple::Taken(OpenError::Exists),
             Some(Place::TimeWait(index)) => match self.time_wait.get(index) {

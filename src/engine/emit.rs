@@ -15,6 +15,8 @@ const ECT_0: u8 = 0b10;
 /// Who sends a segment to whom.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Addressing {
+    /// Zeros where whoever knows it will fill it in.
+    pub next_hop: Mac,
     pub source_mac: Mac,
     pub source: [u8; 4],
     pub destination: [u8; 4],
@@ -25,9 +27,8 @@ pub(super) struct Addressing {
 }
 
 /// Writes the frame of one segment. `text` fills in the octets that the segment carries from an offset on; what the
-/// frame has no room for goes into those that `more` gives, where the device is to cut the segment. The
-/// destination MAC address is left as zeros for whoever knows it. False when there is not enough room; nothing is
-/// sent then.
+/// frame has no room for goes into those that `more` gives, where the device is to cut the segment. False when there
+/// is not enough room; nothing is sent then.
 #[must_use]
 pub(super) fn segment<F: Frame>(
     frame: &mut F,
@@ -37,10 +38,8 @@ pub(super) fn segment<F: Frame>(
     text: impl Fn(usize, &mut [u8]),
     mut more: impl FnMut() -> Option<F>,
 ) -> bool {
-    let mut options = [0u8; tcp_options::LEN_MAX];
-    let options_len = tcp_options::emit(&segment.options, &mut options);
-    let header_len = tcp::HEADER_LEN + options_len;
-    let tcp_len = header_len + usize::from(segment.text_len);
+    let options = tcp_options::words(&segment.options);
+    let header_len = tcp::HEADER_LEN + 4 * options.len();
     let headers_len = ethernet::HEADER_LEN + ipv4::HEADER_LEN + header_len;
     frame.reset();
     let room = frame.capacity().saturating_sub(headers_len);
@@ -49,40 +48,14 @@ pub(super) fn segment<F: Frame>(
         return false;
     }
     frame.set_len(headers_len + first);
-    let Some((link, packet)) = frame.bytes_mut().split_first_chunk_mut() else { return false };
-    ethernet::emit(link, Mac([0; 6]), to.source_mac, ETHERTYPE_IPV4);
-    let Some((ip, rest)) = packet.split_first_chunk_mut() else { return false };
-    let fields = Ipv4Fields {
-        source: to.source,
-        destination: to.destination,
-        protocol: ipv4::PROTOCOL_TCP,
-        //= MUST-48
-        //= MUST-49
-        ttl: to.ip.ttl.get(),
-        tos: to.ip.dscp.in_traffic_class() | if segment.ect { ECT_0 } else { 0 },
-        payload_len: tcp_len as u16,
-        id: 0,
-        dont_fragment: true,
-    };
-    //= PMTU-1
-    ipv4::emit(ip, &fields, !caps.tx_ip_checksum);
-    let Some((fixed, behind)) = rest.split_first_chunk_mut() else { return false };
-    let header = Header {
-        ports: to.ports,
-        seq: segment.seq,
-        ack: segment.ack,
-        flags: segment.flags,
-        wnd: segment.wnd,
-        up: segment.up,
-    };
-    header.emit(fixed, header_len);
-    let Some((option_place, text_place)) = behind.split_at_mut_checked(options_len) else { return false };
-    option_place.copy_from_slice(options.get(..options_len).unwrap_or_default());
-    text(0, text_place);
-    finish_checksum(frame, caps, to, header_len, tcp_len);
+    if write(frame.bytes_mut(), caps, to, segment, &options, |place| text(0, place)).is_none() {
+        return false;
+    }
     if segment.cut > 0 {
         let cut = cut_of(caps, segment.cut, headers_len);
         ask_to_cut(frame, header_len, cut, to);
+    } else if caps.tx_ip_checksum || caps.tx_tcp_checksum {
+        ask_to_sum(frame, caps, header_len);
     }
     let mut done = first;
     while done < usize::from(segment.text_len) {
@@ -97,6 +70,62 @@ pub(super) fn segment<F: Frame>(
         done += len;
     }
     true
+}
+
+/// Writes headers and text into the bytes of a frame that has room for exactly those; `None` when it has too little for
+/// the headers.
+fn write(
+    bytes: &mut [u8],
+    caps: &Caps,
+    to: &Addressing,
+    segment: &SegmentOut,
+    options: &tcp_options::Words,
+    text: impl FnOnce(&mut [u8]),
+) -> Option<()> {
+    let header_len = tcp::HEADER_LEN + 4 * options.len();
+    let tcp_len = header_len + usize::from(segment.text_len);
+    let (link, packet) = bytes.split_first_chunk_mut()?;
+    ethernet::emit(link, to.next_hop, to.source_mac, ETHERTYPE_IPV4);
+    let (ip, rest) = packet.split_first_chunk_mut()?;
+    let fields = Ipv4Fields {
+        source: to.source,
+        destination: to.destination,
+        protocol: ipv4::PROTOCOL_TCP,
+        //= MUST-48
+        //= MUST-49
+        ttl: to.ip.ttl.get(),
+        tos: to.ip.dscp.in_traffic_class() | if segment.ect { ECT_0 } else { 0 },
+        payload_len: tcp_len as u16,
+        id: 0,
+        dont_fragment: true,
+    };
+    //= PMTU-1
+    ipv4::emit(ip, &fields, !caps.tx_ip_checksum);
+    let (fixed, behind) = rest.split_first_chunk_mut::<{ tcp::HEADER_LEN }>()?;
+    let header = Header {
+        ports: to.ports,
+        seq: segment.seq,
+        ack: segment.ack,
+        flags: segment.flags,
+        wnd: segment.wnd,
+        up: segment.up,
+    };
+    let fixed_sum = header.emit(fixed, header_len);
+    let (option_place, text_place) = behind.split_at_mut_checked(4 * options.len())?;
+    tcp_options::put(option_place, options);
+    if !text_place.is_empty() {
+        text(text_place);
+    }
+    //= MUST-2
+    //= OFF-1
+    let pseudo = checksum::pseudo_v4(to.source, to.destination, ipv4::PROTOCOL_TCP, tcp_len as u16);
+    let sum = if caps.tx_tcp_checksum {
+        pseudo.fold()
+    } else {
+        (pseudo + fixed_sum + Sum::of_words(options) + Sum::of(text_place)).finish()
+    };
+    fixed[tcp::CHECKSUM_AT..tcp::CHECKSUM_AT + 2].copy_from_slice(&sum.to_be_bytes());
+    Some(())
 }
 
 /// Octets of text of each packet: those of a full segment, or fewer where the device makes shorter frames.
@@ -125,28 +154,18 @@ fn ask_to_cut<F: Frame>(frame: &mut F, header_len: usize, cut: u16, to: &Address
     });
 }
 
-/// The TCP checksum: in software, or the pseudo-header's sum where the port does the rest (OFF-1).
-fn finish_checksum<F: Frame>(frame: &mut F, caps: &Caps, to: &Addressing, header_len: usize, tcp_len: usize) {
-    //= MUST-2
+/// Leaves to the device the sums that it makes (OFF-1).
+fn ask_to_sum<F: Frame>(frame: &mut F, caps: &Caps, header_len: usize) {
     //= OFF-1
-    let pseudo = checksum::pseudo_v4(to.source, to.destination, ipv4::PROTOCOL_TCP, tcp_len as u16);
-    let at = ethernet::HEADER_LEN + ipv4::HEADER_LEN;
-    let Some(bytes) = frame.bytes_mut().get_mut(at..) else { return };
-    let sum = if caps.tx_tcp_checksum { pseudo.fold() } else { (pseudo + Sum::of(bytes)).finish() };
-    if let Some(place) = bytes.get_mut(tcp::CHECKSUM_AT..tcp::CHECKSUM_AT + 2) {
-        place.copy_from_slice(&sum.to_be_bytes());
-    }
-    if caps.tx_ip_checksum || caps.tx_tcp_checksum {
-        frame.set_tx_offload(TxOffload {
-            l2_len: ethernet::HEADER_LEN as u8,
-            l3_len: ipv4::HEADER_LEN as u8,
-            l4_len: header_len as u8,
-            ip_checksum: caps.tx_ip_checksum,
-            tcp_checksum: caps.tx_tcp_checksum,
-            cut: 0,
-            ipv6: false,
-        });
-    }
+    frame.set_tx_offload(TxOffload {
+        l2_len: ethernet::HEADER_LEN as u8,
+        l3_len: ipv4::HEADER_LEN as u8,
+        l4_len: header_len as u8,
+        ip_checksum: caps.tx_ip_checksum,
+        tcp_checksum: caps.tx_tcp_checksum,
+        cut: 0,
+        ipv6: false,
+    });
 }
 
 /// The control bits of a frame that [`segment`] built; `None` for any other frame of ours.

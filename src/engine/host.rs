@@ -30,8 +30,6 @@ use crate::wire::ipv4::{self, Ipv4Fields, Ipv4Packet};
 /// ICMP messages a second, and at once (ICMP4-7).
 const ICMP_PER_SECOND: u32 = 1_000;
 const ICMP_BURST: u32 = 50;
-/// A connection that got forward within this time confirms its neighbour (ARP-8).
-const PROGRESS_MS: u32 = 60_000;
 
 /// A neighbour that the operator gave.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +42,27 @@ pub struct FixedNeighbour {
     pub mac: Mac,
 }
 
+/// Where a packet goes next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum NextHop {
+    /// To the neighbour in this place, which has this MAC address.
+    Known(NeighbourIdx, Mac),
+    /// To a neighbour whose MAC address is not known.
+    Unknown(IpAddr),
+    /// Nothing leads there.
+    NoRoute,
+}
+
+impl NextHop {
+    /// The MAC address; zeros where it is not known.
+    pub fn mac(self) -> Mac {
+        match self {
+            NextHop::Known(_, mac) => mac,
+            NextHop::Unknown(_) | NextHop::NoRoute => Mac::default(),
+        }
+    }
+}
+
 /// A host on its links.
 pub struct Host<F> {
     neighbours: Neighbours<F>,
@@ -54,6 +73,8 @@ pub struct Host<F> {
     icmp: TokenBucket,
     /// What connections are still to be told of packets that could not be sent.
     undelivered: Burst<Reported>,
+    /// Where a neighbour was found last.
+    latest: NeighbourIdx,
     rng: Rng,
     polled: Option<Tick>,
     ready: bool,
@@ -82,6 +103,7 @@ impl<F: Frame> Host<F> {
             claims: locals.primary().map(|(number, _)| (number, Claim::new(probe_first, now))).collect(),
             icmp: TokenBucket::new(ICMP_PER_SECOND, ICMP_BURST),
             undelivered: Burst::new(),
+            latest: NeighbourIdx::default(),
             rng: Rng::new(seed),
             polled: None,
             ready: false,
@@ -347,58 +369,48 @@ impl<F: Frame> Host<F> {
         shard: &Shard,
         interface: usize,
         remote: u32,
-        frame: F,
+        mut frame: F,
     ) {
-        self.send_hinted(ports, shard, interface, remote, frame, (NeighbourIdx(0), false));
-    }
-
-    /// As [`Host::send_to`], with the connection's memory of where its neighbour was found. False when the frame did
-    /// not go to the port.
-    pub(super) fn send_for<Q: QueuePair<Frame = F>>(
-        &mut self,
-        ports: &mut [Port<Q>],
-        shard: &mut Shard,
-        interface: usize,
-        index: u32,
-        frame: F,
-    ) -> bool {
-        let Some(slot) = shard.slots.get(index) else { return false };
-        let progress = slot.tcb.progressed_within(PROGRESS_MS, shard.ctx());
-        let memory = (slot.neighbour, progress);
-        let found = self.send_hinted(ports, shard, interface, slot.key.remote, frame, memory);
-        if let (Some(found), Some(slot)) = (found, shard.slots.get_mut(index)) {
-            slot.neighbour = found;
+        let hop = self.next_hop(shard, interface, remote, (NeighbourIdx(0), false));
+        match (hop, ports.get_mut(interface)) {
+            (NextHop::Known(_, mac), Some(port)) => {
+                emit::set_destination(&mut frame, mac);
+                port.send(frame, &shard.counters);
+            }
+            (hop, _) => self.keep(shard, interface, hop, frame),
         }
-        found.is_some()
     }
 
-    fn send_hinted<Q: QueuePair<Frame = F>>(
+    /// Where packets towards `remote` go. `memory`: where the neighbour was found the last time, and that a connection
+    /// through it got forward within the last minute.
+    pub(super) fn next_hop(
         &mut self,
-        ports: &mut [Port<Q>],
         shard: &Shard,
         interface: usize,
         remote: u32,
-        mut frame: F,
         (hint, progress): (NeighbourIdx, bool),
-    ) -> Option<NeighbourIdx> {
+    ) -> NextHop {
         let remote = IpAddr::V4(remote.into());
         let Some(hop) = self.routes.next_hop(&shard.locals, interface as u8, remote) else {
-            shard.drop_one(DropReason::NoRoute);
-            note_undelivered(&mut self.undelivered, shard, &frame, Unreachable::Network);
-            return None;
+            return NextHop::NoRoute;
         };
-        match self.neighbours.lookup(hint, interface as u8, hop, progress, shard.now) {
-            Some((found, mac)) => {
-                emit::set_destination(&mut frame, mac);
-                if let Some(port) = ports.get_mut(interface) {
-                    port.send(frame, &shard.counters);
-                }
-                Some(found)
-            }
-            None => {
+        // Most new connections, which remember nothing, go where somebody went just now.
+        let hint = if hint == NeighbourIdx::default() { self.latest } else { hint };
+        let found = self.neighbours.lookup(hint, interface as u8, hop, progress, shard.now);
+        self.latest = found.map_or(self.latest, |(place, _)| place);
+        found.map_or(NextHop::Unknown(hop), |(place, mac)| NextHop::Known(place, mac))
+    }
+
+    /// Keeps a frame until its next hop is known; without a way there it is lost.
+    pub(super) fn keep(&mut self, shard: &Shard, interface: usize, hop: NextHop, frame: F) {
+        match hop {
+            NextHop::Unknown(hop) => {
                 let gone: Waiting<F> = self.neighbours.resolve(interface as u8, hop, frame);
                 gone.iter().for_each(|_| shard.drop_one(DropReason::NeighbourQueueFull));
-                None
+            }
+            NextHop::Known(..) | NextHop::NoRoute => {
+                shard.drop_one(DropReason::NoRoute);
+                note_undelivered(&mut self.undelivered, shard, &frame, Unreachable::Network);
             }
         }
     }

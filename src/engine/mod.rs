@@ -20,6 +20,7 @@ pub mod invariants;
 pub mod limits;
 mod listen;
 pub mod meter;
+mod pay;
 mod port;
 mod process;
 mod recoveries;

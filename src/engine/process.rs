@@ -31,7 +31,8 @@ impl Shard {
     /// Processes one segment with its text.
     pub(super) fn segment_arrives<A: App>(&mut self, app: &mut A, arrived: &Arrived, text: &[u8]) {
         let confirmed = arrived.hint.filter(|place| self.confirm(*place, &arrived.key));
-        match confirmed.or_else(|| self.find_hashed(arrived)) {
+        // The burst's look-up may be older than a connection made by a segment before this one.
+        match confirmed.or_else(|| self.find_hashed(&arrived.key, arrived.hash)) {
             Some(Place::Connection(index)) => self.for_connection(app, index, arrived, text),
             Some(Place::TimeWait(index)) => self.for_record(app, index, arrived),
             None => {
@@ -43,12 +44,7 @@ impl Shard {
 
     /// Looks a segment up ahead of its turn.
     pub(super) fn hint(&self, arrived: &Arrived) -> Option<Place> {
-        self.find_hashed(arrived)
-    }
-
-    /// The burst's look-up may be older than a connection made by a segment before this one.
-    fn find_hashed(&self, arrived: &Arrived) -> Option<Place> {
-        self.table.find(arrived.hash, |place| self.confirm(place, &arrived.key))
+        self.find_hashed(&arrived.key, arrived.hash)
     }
 
     pub(super) fn for_connection<A: App>(&mut self, app: &mut A, index: u32, arrived: &Arrived, text: &[u8]) {

@@ -254,7 +254,12 @@ impl Shard {
 
     /// Finds a connection or TIME-WAIT record by its key.
     pub(super) fn find(&self, key: &Key) -> Option<Place> {
-        self.table.find(self.hash(key), |place| self.confirm(place, key))
+        self.find_hashed(key, self.hash(key))
+    }
+
+    /// As [`Shard::find`], where the key's hash is known.
+    pub(super) fn find_hashed(&self, key: &Key, hash: u64) -> Option<Place> {
+        self.table.find(hash, |place| self.confirm(place, key))
     }
 
     /// Law 4: the key in the connection's own line decides.
@@ -427,11 +432,10 @@ impl Shard {
             return;
         }
         let (key, rest, owes) = (slot.key, slot.tcb.time_wait(), slot.tcb.owes());
-        let ip = slot.tcb.settings().ip;
+        let (ip, offset) = (slot.tcb.settings().ip, slot.tcb.timestamp_offset());
         let deadline = slot.tcb.deadline().unwrap_or(self.now.tick());
         self.record(index, &key, rest, deadline);
         if owes {
-            let offset = self.timestamp_offset(&key);
             self.reply(key, rest.ack(offset, self.ctx()), ip);
         }
         self.release(app, index, End::Finished);

@@ -1,7 +1,7 @@
 //! A connection's name inside a shard, in 12 bytes for both address families (see
 //! `docs/decisions/0002-key-layout.md`).
 
-use crate::base::hash::{Key as Secret, siphash13};
+use crate::base::hash::{Key as Secret, siphash13_short};
 use crate::base::ids::LocalIdx;
 
 /// The endpoints of a connection: remote address and port, local address (by number) and port.
@@ -26,6 +26,7 @@ const _: () = assert!(size_of::<Key>() == 12);
 impl Key {
     /// The hash that places the key in the table. Keyed, because whoever chooses endpoints must not be able to
     /// choose places (ATK-21).
+    #[inline]
     pub fn hash(&self, secret: &Secret) -> u64 {
         //= ATK-21
         let mut bytes = [0u8; 10];
@@ -33,6 +34,6 @@ impl Key {
         bytes[4..6].copy_from_slice(&self.remote_port.to_le_bytes());
         bytes[6..8].copy_from_slice(&self.local_port.to_le_bytes());
         bytes[8..].copy_from_slice(&self.local.0.to_le_bytes());
-        siphash13(secret, &bytes)
+        siphash13_short(secret, &bytes)
     }
 }

@@ -48,6 +48,9 @@ impl PerAddress {
 
     /// The address's place, or the free one where it would stand.
     fn find(&self, address: Address) -> Option<usize> {
+        if self.places.is_empty() {
+            return None;
+        }
         let home = self.home(address);
         let mut probes = (0..self.places.len()).map(|step| (home + step) & self.mask());
         probes

@@ -3,22 +3,29 @@
 
 use std::net::IpAddr;
 
-use crate::base::hash::{Key, siphash24};
+use crate::base::hash::{Key, siphash24, siphash24_short};
 use crate::base::time::Instant;
 use crate::wire::seq::Seq;
 
-/// Both addresses and both ports in wire order, for hashing: 12 bytes for IPv4, 36 for IPv6.
-fn tuple(local: IpAddr, local_port: u16, remote: IpAddr, remote_port: u16) -> arrayvec::ArrayVec<u8, 36> {
-    let mut bytes = arrayvec::ArrayVec::new();
-    for address in [local, remote] {
+/// The keyed hash of both addresses and both ports in wire order: 12 bytes for IPv4, 36 for IPv6.
+fn hashed(key: &Key, local: (IpAddr, u16), remote: (IpAddr, u16)) -> u32 {
+    let ports = [local.1.to_be_bytes(), remote.1.to_be_bytes()];
+    if let (IpAddr::V4(local), IpAddr::V4(remote)) = (local.0, remote.0) {
+        let mut bytes = [0; 12];
+        bytes[..4].copy_from_slice(&local.octets());
+        bytes[4..8].copy_from_slice(&remote.octets());
+        bytes[8..].copy_from_slice(ports.as_flattened());
+        return siphash24_short(key, &bytes) as u32;
+    }
+    let mut bytes = arrayvec::ArrayVec::<u8, 36>::new();
+    for address in [local.0, remote.0] {
         match address {
             IpAddr::V4(v4) => bytes.extend(v4.octets()),
             IpAddr::V6(v6) => bytes.extend(v6.octets()),
         }
     }
-    bytes.extend(local_port.to_be_bytes());
-    bytes.extend(remote_port.to_be_bytes());
-    bytes
+    bytes.extend(ports.into_iter().flatten());
+    siphash24(key, &bytes) as u32
 }
 
 /// ISN = M + F(local, remote, secret) mod 2^32; M steps each 4 microseconds (MUST-8, SHLD-1, ISN-1, ISN-3).
@@ -26,15 +33,14 @@ pub fn initial(key: &Key, now: Instant, local: (IpAddr, u16), remote: (IpAddr, u
     //= MUST-8
     //= MUST-9
     //= SHLD-1
-    let hashed = siphash24(key, &tuple(local.0, local.1, remote.0, remote.1)) as u32;
-    Seq(hashed.wrapping_add((now.micros() / 4) as u32))
+    Seq(hashed(key, local, remote).wrapping_add((now.micros() / 4) as u32))
 }
 
 /// The offset added to the clock in TSval: the same for all connections between two hosts, so that it is
 /// monotone over them (TS-10), and unknown to others (ATK-28).
 pub fn timestamp_offset(key: &Key, local: IpAddr, remote: IpAddr) -> u32 {
     //= TS-10
-    siphash24(key, &tuple(local, 0, remote, 0)) as u32
+    hashed(key, (local, 0), (remote, 0))
 }
 
 #[cfg(test)]

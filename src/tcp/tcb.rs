@@ -350,6 +350,11 @@ impl Tcb {
         self.mss
     }
 
+    /// What is added to the clock in our timestamps (TS-10).
+    pub fn timestamp_offset(&self) -> u32 {
+        self.ts_offset
+    }
+
     /// Octets up to the end of urgent data that the application has not taken yet (MUST-33).
     pub fn urgent(&self) -> Option<u32> {
         //= MUST-33

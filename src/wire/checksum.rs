@@ -12,6 +12,7 @@ pub struct Sum(u64);
 impl Sum {
     /// The sum of some bytes; an odd last byte counts as if a zero followed. Fewer than 2^34 bytes, and fewer
     /// than 2^34 in all sums that are added up, so that nothing overflows.
+    #[inline]
     pub fn of(bytes: &[u8]) -> Sum {
         // Eight bytes at a time as two halves: the compiler adds several such words at once.
         let (words, mut rest) = bytes.as_chunks::<8>();
@@ -34,12 +35,20 @@ impl Sum {
         Sum(sum)
     }
 
+    /// The sum of 32-bit words, each as it stands in memory. For what is written from registers: to read it back at
+    /// once would wait for the stores.
+    #[inline]
+    pub fn of_words(words: &[u32]) -> Sum {
+        Sum(words.iter().map(|word| u64::from(*word)).sum())
+    }
+
     /// The sum of one 16-bit word.
     const fn word(word: u16) -> Sum {
         Sum(word.to_be() as u64)
     }
 
     /// The sum folded to 16 bits, not complemented.
+    #[inline]
     pub fn fold(self) -> u16 {
         let mut sum = (self.0 >> 32) + (self.0 & 0xffff_ffff);
         sum = (sum >> 32) + (sum & 0xffff_ffff);
@@ -69,7 +78,8 @@ pub fn checksum(bytes: &[u8]) -> u16 {
 
 /// The sum of the pseudo-header for IPv4 (HDR-4). `len` is header and data of the upper layer.
 pub fn pseudo_v4(source: [u8; 4], destination: [u8; 4], protocol: u8, len: u16) -> Sum {
-    Sum::of(&source) + Sum::of(&destination) + Sum::word(u16::from(protocol)) + Sum::word(len)
+    let addresses = Sum::of_words(&[u32::from_ne_bytes(source), u32::from_ne_bytes(destination)]);
+    addresses + Sum::word(u16::from(protocol)) + Sum::word(len)
 }
 
 /// The sum of the pseudo-header for IPv6 (HDR-4, HDR-5: the final destination).

@@ -172,23 +172,21 @@ pub struct Ipv4Fields {
 }
 
 /// Writes a header without options, with its checksum or with zero in its place.
+#[inline]
 pub fn emit(to: &mut [u8; HEADER_LEN], fields: &Ipv4Fields, with_checksum: bool) {
-    let total = (HEADER_LEN as u16).saturating_add(fields.payload_len);
+    let total = u32::from((HEADER_LEN as u16).saturating_add(fields.payload_len));
     let fragment = if fields.dont_fragment { DONT_FRAGMENT } else { 0 };
-    to[0] = 0x45;
-    to[1] = fields.tos;
-    to[2..4].copy_from_slice(&total.to_be_bytes());
-    to[4..6].copy_from_slice(&fields.id.to_be_bytes());
-    to[6..8].copy_from_slice(&fragment.to_be_bytes());
-    to[8] = fields.ttl;
-    to[9] = fields.protocol;
-    to[10..12].fill(0);
-    to[12..16].copy_from_slice(&fields.source);
-    to[16..20].copy_from_slice(&fields.destination);
+    let mut words = [
+        (0x4500_0000 | u32::from(fields.tos) << 16 | total).to_be(),
+        (u32::from(fields.id) << 16 | u32::from(fragment)).to_be(),
+        (u32::from(fields.ttl) << 24 | u32::from(fields.protocol) << 16).to_be(),
+        u32::from_ne_bytes(fields.source),
+        u32::from_ne_bytes(fields.destination),
+    ];
     if with_checksum {
-        let sum = checksum::checksum(to);
-        to[10..12].copy_from_slice(&sum.to_be_bytes());
+        words[2] |= u32::from(checksum::Sum::of_words(&words).finish()).to_be();
     }
+    super::put_words(to, &words);
 }
 
 #[cfg(test)]

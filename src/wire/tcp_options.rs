@@ -137,73 +137,64 @@ fn take(options: &mut Options, kind: u8, value: &[u8]) {
     }
 }
 
-/// Writes options in the order of OPT-7 (with SYN) or OPT-8 (without), padded to four bytes, and returns
-/// their length. `options.broken` is not looked at.
-pub fn emit(options: &Options, to: &mut [u8; LEN_MAX]) -> usize {
-    let mut out = Writer { to, at: 0 };
+/// Options as they stand in a header: 32-bit words in memory's order, since all are padded to four bytes.
+pub type Words = arrayvec::ArrayVec<u32, { LEN_MAX / 4 }>;
+
+/// Options in the order of OPT-7 (with SYN) or OPT-8 (without). `options.broken` is not looked at.
+#[inline]
+pub fn words(options: &Options) -> Words {
+    let mut out = Words::new();
+    let mut put = |word: u32| {
+        // What does not fit is left out; callers see to it that all fits.
+        let _ = out.try_push(word.to_be());
+    };
     if let Some(mss) = options.mss {
-        out.put(&[MSS, 4]);
-        out.put(&mss.to_be_bytes());
+        put(head(MSS, 4, 0, 0) | u32::from(mss));
     }
-    match (options.timestamps, options.sack_permitted) {
-        (Some(timestamps), true) => {
-            out.put(&[SACK_PERMITTED, 2]);
-            out.timestamps(timestamps);
-            out.window_scale(options.window_scale);
-        }
-        (Some(timestamps), false) => {
-            out.put(&[NOP, NOP]);
-            out.timestamps(timestamps);
-            out.window_scale(options.window_scale);
-        }
-        (None, permitted) => {
-            out.window_scale(options.window_scale);
-            if permitted {
-                out.put(&[NOP, NOP, SACK_PERMITTED, 2]);
-            }
-        }
-    }
-    out.sack(&options.sack);
-    out.at
-}
-
-struct Writer<'a> {
-    to: &'a mut [u8; LEN_MAX],
-    at: usize,
-}
-
-impl Writer<'_> {
-    /// What does not fit is left out; callers see to it that all fits.
-    fn put(&mut self, bytes: &[u8]) {
-        if let Some(place) = self.to.get_mut(self.at..self.at + bytes.len()) {
-            place.copy_from_slice(bytes);
-            self.at += bytes.len();
-        }
-    }
-
-    fn timestamps(&mut self, timestamps: Timestamps) {
-        self.put(&[TIMESTAMPS, 10]);
-        self.put(&timestamps.val.to_be_bytes());
-        self.put(&timestamps.ecr.to_be_bytes());
-    }
-
-    fn sack(&mut self, blocks: &SackBlocks) {
+    if let Some(timestamps) = options.timestamps {
+        //= OPT-7
         //= OPT-8
-        if blocks.is_empty() || self.at + blocks.option_len() > LEN_MAX {
-            return;
-        }
-        self.put(&[NOP, NOP, SACK, (blocks.option_len() - 2) as u8]);
-        for (left, right) in blocks.as_slice() {
-            self.put(&left.0.to_be_bytes());
-            self.put(&right.0.to_be_bytes());
-        }
+        let before = if options.sack_permitted { [SACK_PERMITTED, 2] } else { [NOP, NOP] };
+        put(head(before[0], before[1], TIMESTAMPS, 10));
+        put(timestamps.val);
+        put(timestamps.ecr);
     }
+    if let Some(shift) = options.window_scale {
+        put(head(NOP, WINDOW_SCALE, 3, shift));
+    }
+    if options.sack_permitted && options.timestamps.is_none() {
+        put(head(NOP, NOP, SACK_PERMITTED, 2));
+    }
+    if !options.sack.is_empty() {
+        sack(&options.sack, &mut out);
+    }
+    out
+}
 
-    fn window_scale(&mut self, shift: Option<u8>) {
-        if let Some(shift) = shift {
-            self.put(&[NOP, WINDOW_SCALE, 3, shift]);
-        }
+const fn head(a: u8, b: u8, c: u8, d: u8) -> u32 {
+    u32::from_be_bytes([a, b, c, d])
+}
+
+fn sack(blocks: &SackBlocks, out: &mut Words) {
+    //= OPT-8
+    if blocks.option_len() > 4 * out.remaining_capacity() {
+        return;
     }
+    out.push(head(NOP, NOP, SACK, (blocks.option_len() - 2) as u8).to_be());
+    out.extend(blocks.as_slice().iter().flat_map(|(left, right)| [left.0.to_be(), right.0.to_be()]));
+}
+
+/// Writes words in their place.
+#[inline]
+pub fn put(to: &mut [u8], words: &Words) {
+    super::put_words(to, words);
+}
+
+/// Writes options as [`words`] has them, and returns their length in bytes.
+pub fn emit(options: &Options, to: &mut [u8; LEN_MAX]) -> usize {
+    let words = words(options);
+    put(to, &words);
+    4 * words.len()
 }
 
 #[cfg(test)]

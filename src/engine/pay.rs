@@ -1,0 +1,171 @@
+//! Debts are paid at the end of a pass: answers first, then connections, as far as there are frames and room to
+//! send them. The segments of one connection at a time are built in a place that is lent: it is large, and never moved.
+
+use super::api::Unsent;
+use super::emit::{self, Addressing};
+use super::host::{Host, NextHop};
+use super::limits::{CUTS_MAX, PAY_MAX};
+use super::port::Port;
+use super::shard::{Reply, Shard};
+use super::slot::Syn;
+use crate::base::burst::Burst;
+use crate::base::bytes::Queue;
+use crate::base::drop_reason::DropReason;
+use crate::flow::key::Key;
+use crate::inet::locals::Local;
+use crate::link::QueuePair;
+use crate::stats::counters::Counter;
+use crate::tcp::Ctx;
+use crate::tcp::output::Budget;
+use crate::tcp::segment::SegmentOut;
+use crate::tcp::settings::ForIp;
+use crate::wire::ethernet::Mac;
+
+/// A connection that got forward within this time confirms its neighbour (ARP-8).
+const PROGRESS_MS: u32 = 60_000;
+
+/// What of the loop a segment needs on its way out.
+pub(super) struct Way<'a, Q: QueuePair> {
+    pub ports: &'a mut [Port<Q>],
+    pub host: &'a mut Host<Q::Frame>,
+    pub shard: &'a mut Shard,
+}
+
+impl<Q: QueuePair> Way<'_, Q> {
+    /// Pays what is owed; `segments` is the place for those of one connection.
+    pub fn pay(mut self, segments: &mut Burst<SegmentOut>) {
+        while let Some(reply) = self.shard.replies.pop_front() {
+            self.answer(&reply);
+        }
+        for _ in 0..PAY_MAX.min(self.shard.owing.len()) {
+            let Some(index) = self.shard.owing.pop_front() else { return };
+            // A port that takes nothing must not keep the others from paying.
+            if !self.pay_one(index, segments) {
+                self.shard.owing.push_back(index);
+            }
+        }
+    }
+
+    fn answer(&mut self, reply: &Reply) {
+        let local = self.shard.locals.get(reply.key.local);
+        let interface = usize::from(local.interface);
+        let Some(port) = self.ports.get_mut(interface) else { return };
+        let to = addressing(&reply.key, &local, port.mac(), Mac::default(), reply.ip);
+        let queue = (Queue::default(), 0);
+        if let Some(frame) = build(port, self.shard, &to, &reply.segment, &queue) {
+            self.host.send_to(self.ports, self.shard, interface, reply.key.remote, frame);
+        }
+    }
+
+    /// One connection pays. False when there was no room; it stays on the list then.
+    fn pay_one(&mut self, index: u32, segments: &mut Burst<SegmentOut>) -> bool {
+        let held = self.shard.held_blocks(index);
+        let Some(slot) = self.shard.slots.get_mut(index) else { return true };
+        if slot.recovery.is_none() && slot.tcb.wants_recovery() {
+            self.shard.lend_recovery(index);
+        }
+        let Some(slot) = self.shard.slots.get_mut(index) else { return true };
+        let local = self.shard.locals.get(slot.key.local);
+        let Some(port) = self.ports.get_mut(usize::from(local.interface)) else { return true };
+        let budget = match port.budget(&self.shard.counters) {
+            Ok(budget) => budget,
+            Err(why) => {
+                slot.note_syn(Syn::Kept(why));
+                return false;
+            }
+        };
+        // A device makes only so many packets of a segment.
+        let text_max = budget.text_max.min(slot.tcb.effective_mss().saturating_mul(CUTS_MAX));
+        let budget = Budget { text_max, ..budget };
+        let una = slot.tcb.snd.una;
+        segments.clear();
+        let ctx = Ctx { now: self.shard.now, cfg: &self.shard.cfg };
+        let record = self.shard.recoveries.get_mut(slot.recovery);
+        slot.tcb.output(record, ctx, budget, &held, segments);
+        if let Some(number) = slot.recovery {
+            self.shard.recoveries.set_idle(number, slot.tcb.flight() == 0);
+        }
+        if !segments.is_empty() {
+            self.send(index, &local, una, segments);
+        }
+        self.shard.settle(index);
+        true
+    }
+
+    /// Sends segments of one connection, whose send queue begins at `una`.
+    fn send(&mut self, index: u32, local: &Local, una: crate::wire::seq::Seq, segments: &Burst<SegmentOut>) {
+        let interface = usize::from(local.interface);
+        let Some(slot) = self.shard.slots.get(index) else { return };
+        let (key, ip, queue, opens) = (slot.key, slot.tcb.settings().ip, slot.outgoing, slot.opens());
+        let memory = (slot.neighbour, slot.tcb.progressed_within(PROGRESS_MS, self.shard.ctx()));
+        let hop = self.host.next_hop(self.shard, interface, key.remote, memory);
+        let Some(port) = self.ports.get_mut(interface) else { return };
+        let to = addressing(&key, local, port.mac(), hop.mac(), ip);
+        let mut first = Syn::Due;
+        for segment in segments {
+            let text = (queue, segment.seq.since(una));
+            let number = port.numbers().0;
+            let syn = match build(port, self.shard, &to, segment, &text) {
+                None => Syn::Kept(Unsent::NoFrame),
+                Some(frame) if matches!(hop, NextHop::Known(..)) => {
+                    port.send(frame, &self.shard.counters);
+                    Syn::Queued(number)
+                }
+                Some(frame) => {
+                    self.host.keep(self.shard, interface, hop, frame);
+                    Syn::WithoutNeighbour
+                }
+            };
+            first = if first == Syn::Due { syn } else { first };
+        }
+        let Some(slot) = self.shard.slots.get_mut(index) else { return };
+        if opens {
+            slot.note_syn(first);
+        }
+        if let NextHop::Known(place, _) = hop {
+            slot.neighbour = place;
+        }
+    }
+}
+
+fn addressing(key: &Key, local: &Local, source_mac: Mac, next_hop: Mac, ip: ForIp) -> Addressing {
+    Addressing {
+        next_hop,
+        source_mac,
+        source: local.v4(),
+        destination: key.remote.to_be_bytes(),
+        ports: (key.local_port, key.remote_port),
+        ip,
+    }
+}
+
+/// Builds a segment's frame, with text from a send queue at an offset.
+fn build<Q: QueuePair>(
+    port: &mut Port<Q>,
+    shard: &Shard,
+    to: &Addressing,
+    segment: &SegmentOut,
+    (queue, offset): &(Queue, u32),
+) -> Option<Q::Frame> {
+    let caps = port.caps;
+    let fill = |at: usize, place: &mut [u8]| {
+        shard.pool.copy_out(queue, offset + at as u32, place);
+    };
+    let frame = port.alloc().and_then(|mut frame| {
+        emit::segment(&mut frame, &caps, to, segment, fill, || port.alloc()).then_some(frame)
+    });
+    if frame.is_none() {
+        shard.drop_one(DropReason::NoFrame);
+        return None;
+    }
+    if segment.repeated {
+        shard.count(Counter::Retransmissions);
+    }
+    if segment.cut > 0 {
+        shard.count(Counter::LargeSegments);
+    }
+    if segment.path_probe {
+        shard.count(Counter::PathMtuProbes);
+    }
+    frame
+}
