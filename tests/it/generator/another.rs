@@ -282,7 +282,10 @@ fn meet(number: usize, faults: [Faults; 2], seed: u64) {
         both_agree(&name, row, &server, &tally);
     }
     if perfect {
-        server.accepted().for_each(|guest| assert_eq!(guest.states, row.seen, "{name}"));
+        // Whether our ACK and our FIN are one segment, and FIN-WAIT-2 is seen, depends on how bursts are cut.
+        let seen =
+            |states: &[State]| states.iter().copied().filter(|s| *s != State::FinWait2).collect::<Vec<_>>();
+        server.accepted().for_each(|guest| assert_eq!(seen(&guest.states), seen(row.seen), "{name}"));
     }
     lab.quiet(server);
 }
