@@ -99,7 +99,7 @@ impl<'a> Started<'a> {
     ) -> Result<Started<'a>, Failure> {
         let memory = limits(options, &options.load, 1).memory().total;
         plan::enough_memory(memory, options.stack.max_connections, plan::SMALLER)?;
-        let sink = Sink::open(&options.output, options.stats_interval.is_some())?;
+        let sink = Sink::open(&options.output, options.stats_interval)?;
         let file = options.output.json.as_deref().map(sink::create).transpose()?;
         let desk = Desk::open(session::control_cpu(cores, online), Box::new(sink)).map_err(Failure::run)?;
         let eal = Eal::init(eal_words).map_err(Failure::run)?;

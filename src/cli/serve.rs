@@ -53,7 +53,7 @@ pub(super) fn run(
         options.stack.max_connections,
         plan::SMALLER,
     )?;
-    let sink = options.output.is_wanted().then(|| Sink::open(&options.output, false)).transpose()?;
+    let sink = options.output.is_wanted().then(|| Sink::open(&options.output, None)).transpose()?;
     let (send_run, runs) = mpsc::channel();
     let control = watch::start(session::control_cpu(cores, online), runs).map_err(Failure::run)?;
     let eal = Eal::init(eal_words).map_err(Failure::run)?;

@@ -18,8 +18,11 @@ pub struct Sink {
     csv: Option<Table<BufWriter<File>>>,
     hdr_log: Option<HdrLog<BufWriter<File>>>,
     run: RunId,
-    /// How it is shown second by second, if it is.
+    /// How it is shown, if it is, and how often.
     screen: Option<Screen>,
+    interval_s: f64,
+    /// When it was shown last, on the run's clock.
+    shown_s: f64,
     live: Live,
 }
 
@@ -32,19 +35,22 @@ pub fn create(path: &Path) -> Result<BufWriter<File>, Failure> {
 }
 
 impl Sink {
-    /// Makes the files.
+    /// Makes the files. `live` is the time between what is shown on the terminal, of the last second each; nothing is
+    /// without it. More often than once a second there is nothing new.
     ///
     /// # Errors
     /// One cannot be made.
-    pub fn open(output: &Output, live: bool) -> Result<Sink, Failure> {
+    pub fn open(output: &Output, live: Option<Duration>) -> Result<Sink, Failure> {
         let csv = output.csv.as_deref().map(create).transpose()?.map(Table::new);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let begin = |out| HdrLog::begin(out, now, &[concat!("dpdk-tcp ", env!("CARGO_PKG_VERSION"))]);
         let hdr_log = output.hdr_log.as_deref().map(create).transpose()?.map(begin).transpose();
         let hdr_log = hdr_log.map_err(Failure::run)?;
         let run = RunId { profile: String::new(), concurrency: None, rate: None, repeat: 0 };
-        let screen = live.then(screen);
-        Ok(Sink { csv, hdr_log, run, screen, live: Live::new(Screen::Lines, "", None) })
+        let interval_s = live.map_or(0.0, |interval| interval.as_secs_f64());
+        let screen = live.map(|_| screen());
+        let live = Live::new(Screen::Lines, "", None);
+        Ok(Sink { csv, hdr_log, run, screen, interval_s, shown_s: 0.0, live })
     }
 }
 
@@ -60,6 +66,7 @@ impl Show for Sink {
         if let Some(screen) = self.screen {
             self.live = Live::new(screen, &run.title(), length_s);
         }
+        self.shown_s = 0.0;
     }
 
     fn moment(&mut self, ready: &Ready) {
@@ -70,7 +77,10 @@ impl Show for Sink {
         if let Some(log) = &mut self.hdr_log {
             let _ = log.interval(ready.from_ns, ready.to_ns, &ready.latencies);
         }
-        if self.screen.is_some() {
+        // Moments come a little early or late, and every one of them is shown where nobody asked for less.
+        let is_due = self.interval_s <= 1.0 || ready.second.at_s - self.shown_s > self.interval_s - 0.5;
+        if self.screen.is_some() && is_due {
+            self.shown_s = ready.second.at_s;
             super::say(&self.live.second(&ready.second));
         }
     }

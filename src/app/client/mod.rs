@@ -114,6 +114,7 @@ pub struct Client {
     piece: Box<[u8]>,
     latencies: Latencies,
     started: bool,
+    stopped: bool,
 }
 
 impl Client {
@@ -137,6 +138,7 @@ impl Client {
             piece: vec![0; PIECE].into(),
             latencies: Latencies::default(),
             started: false,
+            stopped: false,
             plan,
             tuples,
         }
@@ -162,6 +164,14 @@ impl Client {
     /// Launches nothing more; what is open is brought to an end as planned.
     pub fn stop(&mut self) {
         self.launches.stop();
+        self.stopped = true;
+    }
+
+    /// The last was launched by number, and connections are still held for the time that was asked for; the run's own
+    /// time ends that.
+    fn is_held(&self) -> bool {
+        let holds = self.plan.hold_ms > 0 && self.plan.hold_ms < u32::MAX;
+        holds && !self.stopped && self.level() > 0 && self.now_ns < self.launches.end_ns()
     }
 
     /// The account so far.

@@ -51,7 +51,7 @@ fn start(
     command: Vec<String>,
     online: &CpuSet,
 ) -> Result<ExitCode, Failure> {
-    let sink = Sink::open(&options.output, options.stats_interval.is_some())?;
+    let sink = Sink::open(&options.output, options.stats_interval)?;
     // Before anything starts: nobody shall measure for an hour and have nowhere to write.
     let file = options.output.json.as_deref().map(sink::create).transpose()?;
     let cpus: Vec<usize> = online.iter().map(|cpu| cpu as usize).collect();

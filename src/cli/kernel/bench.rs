@@ -67,7 +67,7 @@ pub(in crate::cli) fn run(
     online: &CpuSet,
 ) -> Result<ExitCode, Failure> {
     refuse_eal("bench", eal)?;
-    let sink = Sink::open(&options.output, options.stats_interval.is_some())?;
+    let sink = Sink::open(&options.output, options.stats_interval)?;
     let cpus: Vec<usize> = online.iter().map(|cpu| cpu as usize).collect();
     let desk = Desk::open(cpus.get(options.cores as usize).copied(), Box::new(sink)).map_err(Failure::run)?;
     let responses: &'static Responses = Box::leak(Box::new(Responses::new(BODY)));

@@ -35,7 +35,7 @@ pub(in crate::cli) fn run(
 ) -> Result<ExitCode, Failure> {
     refuse_eal("connect", eal)?;
     let load = &asked.load;
-    let sink = Sink::open(&asked.output, asked.stats_interval.is_some())?;
+    let sink = Sink::open(&asked.output, asked.stats_interval)?;
     // Who runs the other end on this machine may choose CPUs for both (taskset); we do not.
     let desk = Desk::open(None, Box::new(sink)).map_err(Failure::run)?;
     let clock = Cycles::start();

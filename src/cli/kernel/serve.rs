@@ -39,7 +39,7 @@ pub(in crate::cli) fn run(
     online: &CpuSet,
 ) -> Result<ExitCode, Failure> {
     refuse_eal(NAME, eal)?;
-    let sink = Sink::open(&asked.output, asked.stats_interval.is_some())?;
+    let sink = Sink::open(&asked.output, asked.stats_interval)?;
     // Who runs the other end on this machine may choose CPUs for both (taskset); we do not.
     let desk = Desk::open(None, Box::new(sink)).map_err(Failure::run)?;
     let clock = Cycles::start();

@@ -245,6 +245,24 @@ fn connections_that_are_held_stay_open_for_so_long() {
 }
 
 #[test]
+fn the_last_by_number_are_held_as_long_as_the_others() {
+    let held = Plan { hold_ms: 3_000, ..plan(HTTP, Close::Fin, 10, 15) };
+    let mut world = World::new(held.clone(), Service::Http, near());
+    world.until(2 * SECOND + 900 * MS);
+    assert_eq!((world.tally().attempted, world.tally().open), (10, 10));
+    world.until(5 * SECOND + 900 * MS);
+    assert_eq!((world.tally().attempted, world.tally().open), (15, 5));
+    world.until(7 * SECOND);
+    assert_eq!(world.tally().closed[Way::Fin as usize], 15);
+    // Whoever is told to stop holds nothing any more.
+    let mut world = World::new(held, Service::Http, near());
+    world.until(SECOND);
+    world.client.worker().app_mut().stop();
+    world.until(SECOND + 100 * MS);
+    assert_eq!((world.tally().attempted, world.tally().closed[Way::Fin as usize]), (10, 10));
+}
+
+#[test]
 fn requests_follow_one_another_after_the_time_to_think() {
     let talk = Talk { requests: 5, ..HTTP };
     let plan = Plan { think_ms: 100, ..plan(talk, Close::Fin, 10, 20) };
