@@ -105,7 +105,7 @@ impl Search {
             None => Next::Try { rate: (good * GROWTH).min(self.to), purpose: Purpose::Grow },
             Some(bad) if bad <= good * CLOSE => Next::Try { rate: good, purpose: Purpose::Confirm },
             // In the middle by their ratio, since the bound is known to a ratio.
-            Some(bad) => Next::Try { rate: (good * bad).sqrt(), purpose: Purpose::Bisect },
+            Some(bad) => Next::Try { rate: readable((good * bad).sqrt()), purpose: Purpose::Bisect },
         }
     }
 
@@ -114,8 +114,13 @@ impl Search {
         if rate <= self.from {
             return Next::Nothing;
         }
-        Next::Try { rate: (rate * STEP_DOWN).max(self.from), purpose: Purpose::Confirm }
+        Next::Try { rate: readable(rate * STEP_DOWN).max(self.from), purpose: Purpose::Confirm }
     }
+}
+
+/// A whole number, where that is a difference of less than half a per cent.
+fn readable(rate: f64) -> f64 {
+    if rate < 100.0 { rate } else { rate.round() }
 }
 
 #[cfg(test)]
@@ -145,8 +150,9 @@ mod tests {
 
     #[test]
     fn a_bound_is_found_to_two_per_cent_from_below() {
-        for bound in [1_000.0, 1_001.0, 1_999.0, 2_000.0, 54_321.0, 900_000.0, 99e6] {
-            let (next, tried) = run(1e3, 1e8, |rate, _| rate <= bound);
+        let bounds = [1e3, 1_001.0, 1_999.0, 2e3, 54_321.0, 9e5, 99e6].map(|bound| (1e3, bound));
+        for (from, bound) in bounds.into_iter().chain([(0.001, 0.007), (0.5, 99.5), (7.0, 107.0)]) {
+            let (next, tried) = run(from, 1e8, |rate, _| rate <= bound);
             let (rate, failed) = found(next);
             assert!(rate <= bound && bound < rate * CLOSE, "{bound}: {rate}");
             assert!(failed.is_some_and(|failed| failed > bound && failed <= rate * CLOSE), "{failed:?}");
@@ -175,10 +181,11 @@ mod tests {
         let holds = |rate: f64, purpose| rate <= if purpose == Purpose::Confirm { 80e3 } else { 100e3 };
         let (next, tried) = run(1e3, 1e8, holds);
         let (rate, failed) = found(next);
-        assert!(rate <= 80e3 && rate > 80e3 * STEP_DOWN, "{rate}");
-        assert!(failed.is_some_and(|failed| failed <= rate / STEP_DOWN * 1.000_001), "{failed:?}");
+        assert!(rate <= 80e3 && rate > 80e3 * STEP_DOWN - 1.0, "{rate}");
+        assert!(failed.is_some_and(|failed| failed <= rate / STEP_DOWN * 1.000_1), "{failed:?}");
         let steps: Vec<_> = tried.iter().filter(|(_, purpose)| *purpose == Purpose::Confirm).collect();
-        assert!(steps.windows(2).all(|pair| (pair[1].0 / pair[0].0 - STEP_DOWN).abs() < 1e-9));
+        assert!(steps.windows(2).all(|pair| (pair[1].0 / pair[0].0 - STEP_DOWN).abs() < 1e-4));
+        assert!(tried.iter().all(|(rate, _)| rate.fract() == 0.0), "{tried:?}");
     }
 
     #[test]

@@ -32,6 +32,7 @@ pub struct FloodPlan {
 pub struct Flooder<Q: QueuePair> {
     flood: Flood<Q>,
     dues: Dues,
+    due: u64,
     /// It is over at the end of its schedule, or when it was stopped.
     over_at_ns: Option<u64>,
     stopped: bool,
@@ -58,6 +59,7 @@ impl<Q: QueuePair> Flooder<Q> {
         Ok(Flooder {
             flood: Flood::new(queue, of)?,
             dues: Dues::new(&plan.schedule),
+            due: 0,
             over_at_ns: None,
             stopped: false,
             drain_ns: plan.drain_ns,
@@ -71,17 +73,17 @@ impl<Q: QueuePair> Flooder<Q> {
         self.flood.into_queue()
     }
 
-    /// How many SYNs are due in all; none any more when it is over.
+    /// How many SYNs are due in all. What became due before the end still goes after it; what the link alone would
+    /// pace does not.
     fn due(&mut self, now_ns: u64) -> u64 {
-        if self.over_at_ns.is_some() {
-            return 0;
+        if self.over_at_ns.is_none() {
+            let ended = self.dues.is_over(now_ns);
+            self.due = if self.stopped || ended && !self.dues.is_open() { 0 } else { self.dues.by(now_ns) };
+            if ended || self.stopped || self.flood.tally().syns >= self.dues.in_all() {
+                self.over_at_ns = Some(now_ns);
+            }
         }
-        let ended = self.dues.is_over(now_ns);
-        if ended || self.stopped || self.flood.tally().syns >= self.dues.in_all() {
-            self.over_at_ns = Some(now_ns);
-        }
-        // What became due since the last pass still goes; what the link alone would pace does not.
-        if self.stopped || ended && !self.dues.is_open() { 0 } else { self.dues.by(now_ns) }
+        self.due
     }
 
     /// A pass at this time of the run, if it has begun. True when it sent or received anything.
@@ -117,7 +119,8 @@ impl<Q: QueuePair> Side for Flooder<Q> {
 
     fn is_done(&self) -> bool {
         let Some(over_at_ns) = self.over_at_ns else { return false };
-        let all_are_back = self.flood.waiting() == 0 && self.flood.tally().of_syns().unanswered() == 0;
+        let syns = self.flood.tally().of_syns();
+        let all_are_back = self.flood.waiting() == 0 && syns.sent >= self.due && syns.unanswered() == 0;
         all_are_back || self.now_ns.saturating_sub(over_at_ns) >= self.drain_ns
     }
 

@@ -128,13 +128,13 @@ pub fn line(number: usize, run: &Run) -> String {
     let rate = whole(run.rate.unwrap_or(0.0));
     let Some(trial) = &run.trial else { return String::new() };
     let verdict = if trial.held { "held" } else { "failed" };
-    let (opened, shares) = (figures(trial), shares(run));
+    let (opened, shares) = (figures(trial, "  "), shares(run));
     format!("trial {number:<3} {:<8}{:>13}/s  {verdict:<6}  {opened}{shares}\n", trial.purpose, rate)
 }
 
-fn figures(trial: &Trial) -> String {
+fn figures(trial: &Trial, between: &str) -> String {
     let p99 = trial.established_p99_ns.map_or("-".to_owned(), nanos);
-    format!("loss {}  established p99 {p99}", loss(trial.loss))
+    format!("loss {}{between}established p99 {p99}", loss(trial.loss))
 }
 
 /// As exact as limits are given.
@@ -168,7 +168,7 @@ pub fn outcome(next: Next, runs: &[Run], limits: Limits) -> String {
                 |run: &&Run| run.rate == Some(rate) && run.trial.as_ref().is_some_and(|trial| trial.held);
             let confirmed = runs.iter().rev().find(of);
             let seen = confirmed.and_then(|run| {
-                Some(format!(" ({}, in {})", figures(run.trial.as_ref()?), seconds(run.duration_s)))
+                Some(format!(" ({}, in {})", figures(run.trial.as_ref()?, ", "), seconds(run.duration_s)))
             });
             say(&format!("highest rate: {}/s{}", whole(rate), seen.unwrap_or_default()));
             say(&format!("within: {limit}"));

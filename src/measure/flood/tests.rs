@@ -85,3 +85,14 @@ fn a_number_of_syns_ends_it_early_and_so_does_an_order() {
     world.run(100..700);
     assert_eq!((world.seen, world.flooder.is_done()), (100, true));
 }
+
+#[test]
+fn what_became_due_before_the_end_goes_after_it() {
+    let mut world = World::new(&plan(Some(2_500.0), None));
+    world.run(0..900);
+    // Nobody came back for a tenth of a second: 250 are due and a burst takes 32.
+    world.run(1_001..1_002);
+    assert!(world.seen < 2_400 && !world.flooder.is_done(), "{}", world.seen);
+    world.run(1_002..1_010);
+    assert_eq!(world.seen, 2_500);
+}

@@ -132,7 +132,7 @@ fn an_outcome_names_the_rate_and_what_limited_the_next() {
     let text = outcome(found, &runs, LIMITS);
     assert_eq!(
         text,
-        "highest rate: 54,000/s (loss 0.0000 % established p99 80.00 µs, in 2 s)\n\
+        "highest rate: 54,000/s (loss 0.0000 %, established p99 80.00 µs, in 2 s)\n\
          within: loss up to 0.0100 %, established p99 up to 100.0 µs\n\
          limited by, at 55,000/s: The server's core was busy 99.0 % of its time.\n\
          limited by, at 55,000/s: 9,000 failed by syn_timeout: Nobody answered its SYNs in time.\n"
