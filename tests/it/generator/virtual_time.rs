@@ -56,7 +56,7 @@ struct World {
 
 impl World {
     fn new(plan: Plan, service: Service, faults: Faults) -> World {
-        let (clock, pool) = (SimClock::default(), FramePool::sized(20_000, 1_600));
+        let (clock, pool) = (SimClock::default(), FramePool::sized(8_000, 1_600));
         let started = Instant(1_000_000);
         clock.advance_to(started);
         let caps = |mac: [u8; 6]| Caps { mac, mtu: 1_500, ..Caps::default() };
