@@ -510,7 +510,10 @@ impl Tcb {
     }
 
     fn advance(&mut self, octets: u32) {
-        if self.urgent().is_none() {
+        // Forgotten long after its turn, before the numbers wrap round: until then text that the application does not
+        // have yet may lie behind it, more than the caller has said.
+        let behind = self.rcv.nxt.since(self.urgent_end);
+        if (1 << 30..1 << 31).contains(&behind) {
             self.facts.clear(fact::URGENT);
         }
         self.rcv.nxt += octets;
@@ -550,6 +553,8 @@ impl Tcb {
     fn take_fin(&mut self, ctx: Ctx<'_>) {
         //= COM-21
         self.advance(1);
+        // RCV.NXT counts the FIN, and the FIN is no octet that the application reads.
+        self.urgent_end += 1;
         self.owe_ack();
         match self.state() {
             //= EST-9

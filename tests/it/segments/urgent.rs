@@ -85,3 +85,37 @@ fn the_pointer_is_ignored_without_its_bit_and_after_the_fin() {
     reached.world.inject(&[segment]);
     assert_eq!(reached.world.told(), [Told::Urgent(500)]);
 }
+
+#[test]
+fn the_pointer_may_come_with_the_rest_of_the_text_and_its_fin() {
+    //= COM-17
+    //= COM-21
+    //= MUST-32
+    //= MUST-33
+    let last = Flags(URG_ACK.0 | Flags::FIN.0);
+    for start in Start::ALL {
+        let mut reached = reach(start, State::Established);
+        let segment = Seg { flags: last, ..urgent(&reached, 0, b"0123456789", 6) };
+        reached.world.inject(&[segment]);
+        assert_eq!(
+            reached.world.told(),
+            [Told::Urgent(6), Told::Data(b"0123456789".to_vec()), Told::PeerClose],
+            "{start:?}"
+        );
+        assert_eq!(left(&mut reached), None);
+
+        // Behind a hole, and read only later: the FIN is not counted as an octet, before nor after its turn.
+        let mut reached = reach(start, State::Established);
+        reached.world.probe.0.borrow_mut().take = Some(0);
+        let segment = Seg { flags: last, ..urgent(&reached, 5, b"56789", 4) };
+        reached.world.inject(&[segment]);
+        assert_eq!((reached.world.told(), left(&mut reached)), (vec![Told::Urgent(9)], Some(9)), "{start:?}");
+        let segment = reached.peer.seg(Flags::ACK).text(b"01234");
+        reached.world.inject(&[segment]);
+        assert_eq!(reached.world.state(PEER_PORT), State::CloseWait);
+        assert_eq!(left(&mut reached), Some(9), "{start:?}");
+        reached.world.probe.0.borrow_mut().take = None;
+        reached.world.call(|conn| conn.resume());
+        assert_eq!(left(&mut reached), None);
+    }
+}
