@@ -33,6 +33,7 @@ pub(super) struct Ingress<'a> {
 }
 
 /// Classifies one frame.
+#[inline]
 pub(super) fn classify<'a>(
     frame: &'a [u8],
     verdicts: RxChecksums,
@@ -66,6 +67,7 @@ pub(super) fn whole<'a>(packet: &'a [u8], ingress: Ingress<'_>) -> Result<Class<
     ipv4_packet(packet, packet, verdicts, ingress)
 }
 
+#[inline]
 fn ipv4_packet<'a>(
     frame: &'a [u8],
     payload: &'a [u8],
@@ -115,6 +117,7 @@ fn wrong_checksum(packet: &Ipv4Packet<'_>) -> DropReason {
     if partial { DropReason::TcpChecksumPartial } else { DropReason::TcpChecksum }
 }
 
+#[inline]
 fn tcp_segment<'a>(
     frame: &'a [u8],
     packet: &Ipv4Packet<'a>,

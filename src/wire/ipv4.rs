@@ -1,6 +1,6 @@
 //! IPv4 headers (RFC 791, RFC 1122 3.2.1): checked once, cut to their length.
 
-use super::checksum;
+use super::checksum::{self, Sum};
 use crate::base::drop_reason::DropReason;
 
 /// Bytes of a header without options.
@@ -56,6 +56,7 @@ pub struct Ipv4Packet<'a> {
 ///
 /// # Errors
 /// The reason for which the packet must be dropped: see the requirements' rows PRE-1, PRE-5, IP4-1, 2, 6, 8.
+#[inline]
 pub fn parse(bytes: &[u8], checksum_known_good: bool) -> Result<Ipv4Packet<'_>, DropReason> {
     let fixed: &[u8; HEADER_LEN] = bytes.first_chunk().ok_or(DropReason::IpTruncated)?;
     //= IP4-1
@@ -71,8 +72,9 @@ pub fn parse(bytes: &[u8], checksum_known_good: bool) -> Result<Ipv4Packet<'_>, 
     //= PRE-8
     let packet = bytes.get(..total_len).ok_or(DropReason::IpTruncated)?;
     let (header, payload) = packet.split_at_checked(header_len).ok_or(DropReason::IpTruncated)?;
+    let options = header.get(HEADER_LEN..).unwrap_or_default();
     //= PRE-1
-    if !checksum_known_good && checksum::checksum(header) != 0 {
+    if !checksum_known_good && (Sum::of(fixed) + Sum::of(options)).finish() != 0 {
         return Err(DropReason::IpChecksum);
     }
     let source = [fixed[12], fixed[13], fixed[14], fixed[15]];
@@ -82,7 +84,7 @@ pub fn parse(bytes: &[u8], checksum_known_good: bool) -> Result<Ipv4Packet<'_>, 
         return Err(DropReason::IpInvalidSource);
     }
     //= IP4-8
-    if has_source_route(header.get(HEADER_LEN..).unwrap_or_default()) {
+    if has_source_route(options) {
         return Err(DropReason::IpSourceRoute);
     }
     let place = u16::from_be_bytes([fixed[6], fixed[7]]);
@@ -184,7 +186,7 @@ pub fn emit(to: &mut [u8; HEADER_LEN], fields: &Ipv4Fields, with_checksum: bool)
         u32::from_ne_bytes(fields.destination),
     ];
     if with_checksum {
-        words[2] |= u32::from(checksum::Sum::of_words(&words).finish()).to_be();
+        words[2] |= u32::from(Sum::of_words(&words).finish()).to_be();
     }
     super::put_words(to, &words);
 }

@@ -138,6 +138,7 @@ pub fn header_len(payload: &[u8]) -> Option<usize> {
 ///
 /// # Errors
 /// The header does not fit (PRE-2), a port is 0 (PRE-7), or a SYN's options cannot be walked (OPT-4).
+#[inline]
 pub fn parse(payload: &[u8]) -> Result<(Ports, Segment, usize), DropReason> {
     let header: &[u8; HEADER_LEN] = payload.first_chunk().ok_or(DropReason::TcpMalformed)?;
     let header_len = usize::from(header[12] >> 4) * 4;

@@ -86,7 +86,19 @@ pub struct Options {
 }
 
 /// Reads the options between the fixed header and the text.
+#[inline]
 pub fn parse(bytes: &[u8]) -> Options {
+    // What nearly all segments carry, laid out as RFC 7323 recommends.
+    if let [NOP, NOP, TIMESTAMPS, 10, value @ ..] = bytes
+        && let [a, b, c, d, e, f, g, h] = *value
+    {
+        let [val, ecr] = [[a, b, c, d], [e, f, g, h]].map(u32::from_be_bytes);
+        return Options { timestamps: Some(Timestamps { val, ecr }), ..Options::default() };
+    }
+    walk(bytes)
+}
+
+fn walk(bytes: &[u8]) -> Options {
     let mut options = Options::default();
     let mut rest = bytes;
     while let Some((&kind, after_kind)) = rest.split_first() {
