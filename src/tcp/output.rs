@@ -133,8 +133,8 @@ impl Tcb {
     /// After an idle time the window is no measure of the path any more (RFC 5681 4.1).
     fn restart_after_idle(&mut self, rec: Option<&mut Recovery>, ctx: Ctx<'_>) {
         //= CC-13
-        let idle_ms = ctx.now.since_us(self.sent_at) / 1_000;
-        if self.flight() > 0 || idle_ms <= u64::from(self.rto_ms(ctx)) {
+        let is_idle = || ctx.now.since_us(self.sent_at) / 1_000 > u64::from(self.rto_ms(ctx));
+        if self.flight() > 0 || !is_idle() {
             return;
         }
         let mss = u32::from(self.mss);
@@ -395,6 +395,9 @@ impl Tcb {
     /// full segments behind it, so that its loss shows at once.
     fn next_path_probe(&mut self, rec: Option<&Recovery>, ctx: Ctx<'_>) -> Option<Span> {
         //= PLPMTUD-3
+        if self.unsent() <= 3 * u32::from(self.mss) {
+            return None;
+        }
         let text_len = self.path_mtu.probe_text(ctx.now, ctx.cfg)?;
         let all = u32::from(text_len) + 3 * u32::from(self.mss);
         let healthy = !self.facts.has(fact::RESENDING)
