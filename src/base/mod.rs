@@ -7,6 +7,7 @@ pub mod drop_reason;
 pub mod hash;
 pub mod ids;
 pub mod list;
+pub mod prefetch;
 pub mod rate;
 pub mod rng;
 pub mod slab;

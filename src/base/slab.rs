@@ -1,5 +1,7 @@
 //! Things of one kind in one allocation, named by index, handed out last-freed first so that they are warm.
 
+use super::prefetch::prefetch_at;
+
 /// A fixed number of slots, each free or in use.
 #[derive(Debug)]
 pub struct Slab<T> {
@@ -73,6 +75,24 @@ impl<T> Slab<T> {
         }
     }
 
+    /// Frees a slot, and forgets what was in it without moving it; false when it was free.
+    pub fn free(&mut self, index: u32) -> bool {
+        let Some(slot @ Slot::Used(_)) = self.slots.get_mut(index as usize) else { return false };
+        *slot = Slot::Free { next: self.free };
+        self.free = Some(index);
+        self.used -= 1;
+        true
+    }
+
+    /// Asks for the line that a slot begins with, and the one behind it.
+    #[inline]
+    pub fn prefetch(&self, index: u32) {
+        if let Some(slot) = self.slots.get(index as usize) {
+            prefetch_at(slot, 0);
+            prefetch_at(slot, 64);
+        }
+    }
+
     /// What is in a slot.
     pub fn get(&self, index: u32) -> Option<&T> {
         match self.slots.get(index as usize) {
@@ -107,6 +127,8 @@ mod tests {
         assert_eq!(slab.insert(9), Err(9));
         assert_eq!(slab.remove(indices[1]), Some(1));
         assert_eq!(slab.remove(indices[1]), None);
+        assert_eq!((slab.len(), slab.insert(7)), (2, Ok(indices[1])));
+        assert!(slab.free(indices[1]) && !slab.free(indices[1]));
         assert_eq!((slab.len(), slab.insert(7)), (2, Ok(indices[1])));
         assert_eq!(slab.get(indices[1]), Some(&7));
         assert_eq!(slab.next_used(1), Some(1));

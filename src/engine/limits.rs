@@ -26,6 +26,9 @@ pub(super) const EXPIRE_MAX: usize = 256;
 /// Timers that change their level in the wheel in one pass (LIM-13).
 pub(super) const MOVES_MAX: usize = 1_024;
 
+/// TIME-WAIT records that leave together, so that the lines of the index that they stand in are fetched together.
+pub(super) const EXPIRE_BURST: usize = 16;
+
 /// Connections that are offered to applications again in one pass (LIM-13).
 pub(super) const OFFERS_MAX: usize = 256;
 

@@ -42,9 +42,16 @@ impl Shard {
         }
     }
 
-    /// Looks a segment up ahead of its turn.
-    pub(super) fn hint(&self, arrived: &Arrived) -> Option<Place> {
-        self.find_hashed(&arrived.key, arrived.hash)
+    /// Looks a segment up ahead of its turn, and asks for what it will touch.
+    #[inline]
+    pub(super) fn hint(&self, hash: u64) -> Option<Place> {
+        let hint = self.table.hint(hash);
+        match hint {
+            Some(Place::Connection(index)) => self.slots.prefetch(index),
+            Some(Place::TimeWait(index)) => self.time_wait.prefetch(index),
+            None => {}
+        }
+        hint
     }
 
     pub(super) fn for_connection<A: App>(&mut self, app: &mut A, index: u32, arrived: &Arrived, text: &[u8]) {

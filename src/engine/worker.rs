@@ -191,7 +191,7 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         meter.lap(Stage::Classify);
         for entry in &mut self.burst {
             if let InBurst::Segment { arrived, .. } = entry {
-                arrived.hint = self.shard.hint(arrived);
+                arrived.hint = self.shard.hint(arrived.hash);
             }
         }
         meter.lap(Stage::Lookup);
@@ -239,6 +239,7 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
             Ok(Class::Tcp { key, segment, text_at, text_len }) => {
                 self.shard.count(Counter::RxSegments);
                 let hash = self.shard.hash(&key);
+                self.shard.table.prefetch(hash);
                 let arrived = Arrived { key, hash, hint: None, segment };
                 self.burst.push(InBurst::Segment { frame: number, text_at, text_len, arrived });
             }

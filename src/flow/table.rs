@@ -2,6 +2,8 @@
 //! one probe finds either. It knows hashes and numbers only; what it finds is a hint until the key in the
 //! connection's own line confirms it (law 4).
 
+use crate::base::prefetch::prefetch;
+
 const SLOTS: usize = 8;
 const EMPTY: u32 = u32::MAX;
 const TIME_WAIT: u32 = 1 << 31;
@@ -39,6 +41,15 @@ struct Bucket {
 }
 
 const _: () = assert!(size_of::<Bucket>() == 64);
+
+impl Bucket {
+    /// A bit for each entry with this tag. All are compared at once, by what vectors the machine has.
+    #[inline]
+    fn tagged(&self, tag: u16) -> u32 {
+        let bit = |at: usize| u32::from(self.tags[at] == tag && self.values[at] != EMPTY) << at;
+        (0..SLOTS).fold(0, |bits, at| bits | bit(at))
+    }
+}
 
 /// The table. Never grows, never shrinks, leaves no tombstones.
 pub struct Table {
@@ -82,16 +93,34 @@ impl Table {
         hash as usize & self.mask
     }
 
+    /// Asks for the line that a look-up begins with.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        if let Some(bucket) = self.buckets.get(self.home(hash)) {
+            prefetch(bucket);
+        }
+    }
+
+    /// The first entry with this hash's tag; only a hint, and only from the bucket that a look-up begins with.
+    #[inline]
+    pub fn hint(&self, hash: u64) -> Option<Place> {
+        let bucket = self.buckets.get(self.home(hash))?;
+        let at = bucket.tagged(tag(hash)).trailing_zeros() as usize;
+        bucket.values.get(at).map(|value| Place::decode(*value))
+    }
+
     /// The first entry with this hash's tag that `confirm` accepts.
     pub fn find(&self, hash: u64, mut confirm: impl FnMut(Place) -> bool) -> Option<Place> {
         let wanted = tag(hash);
         let mut at = self.home(hash);
         for _ in 0..=self.mask {
             let bucket = self.buckets.get(at)?;
-            for (tag, value) in bucket.tags.iter().zip(&bucket.values) {
-                if *tag == wanted && *value != EMPTY && confirm(Place::decode(*value)) {
+            let mut tagged = bucket.tagged(wanted);
+            while let Some(value) = bucket.values.get(tagged.trailing_zeros() as usize) {
+                if confirm(Place::decode(*value)) {
                     return Some(Place::decode(*value));
                 }
+                tagged &= tagged - 1;
             }
             if bucket.overflow == 0 {
                 return None;

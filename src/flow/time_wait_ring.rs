@@ -89,6 +89,19 @@ impl<R: Copy> TimeWaitRing<R> {
         }
     }
 
+    /// Asks for the line that a record begins with.
+    #[inline]
+    pub fn prefetch(&self, index: u32) {
+        self.records.prefetch(index);
+    }
+
+    /// The records that are due, the oldest first, each with its number.
+    pub fn due(&self, now: Tick) -> impl Iterator<Item = (u32, &Record<R>)> {
+        let next = |index: u32| self.records.get(index).map(|record| (index, record));
+        std::iter::successors(next(self.oldest), move |(_, record)| next(record.newer))
+            .take_while(move |(_, record)| record.deadline.is_due(now))
+    }
+
     /// A record.
     pub fn get(&self, index: u32) -> Option<&Record<R>> {
         self.records.get(index)
@@ -110,11 +123,6 @@ impl<R: Copy> TimeWaitRing<R> {
     pub fn remove(&mut self, index: u32) -> Option<Record<R>> {
         self.unlink(index);
         self.records.remove(index)
-    }
-
-    /// The record that expires first, if it is due.
-    pub fn oldest_due(&self, now: Tick) -> Option<u32> {
-        self.records.get(self.oldest).filter(|record| record.deadline.is_due(now)).map(|_| self.oldest)
     }
 
     /// The number of the oldest record.
@@ -139,7 +147,7 @@ mod tests {
 
     fn drain(ring: &mut TimeWaitRing<u32>, now: u32) -> Vec<u32> {
         std::iter::from_fn(|| {
-            let index = ring.oldest_due(Tick(now))?;
+            let (index, _) = ring.due(Tick(now)).next()?;
             ring.remove(index).map(|record| record.rest)
         })
         .collect()
@@ -154,6 +162,8 @@ mod tests {
             (0..4).map(|n| ring.push(key(n), u32::from(n), Tick(100 + u32::from(n))).unwrap()).collect();
         assert!(ring.is_full() && ring.push(key(9), 9, Tick(104)).is_err());
         assert_eq!(drain(&mut ring, 99), [0; 0]);
+        let due = |now| ring.due(Tick(now)).map(|(_, record)| record.rest).collect::<Vec<_>>();
+        assert_eq!((due(99), due(101), due(200)), (vec![], vec![0, 1], vec![0, 1, 2, 3]));
         ring.restart(indices[0], Tick(110));
         assert_eq!(ring.remove(indices[2]).unwrap().rest, 2);
         assert_eq!(drain(&mut ring, 109), [1, 3]);
