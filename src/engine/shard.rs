@@ -344,13 +344,14 @@ impl Shard {
         self.pool.clear(&mut slot.outgoing);
         let key = slot.key;
         self.table.remove(self.hash(&key), Place::Connection(index));
-        self.wheel.cancel(index);
         self.owing.remove(index);
         self.unread += 1;
         self.after_callbacks(app, index);
     }
 
-    /// A connection is over: it leaves the index, the wheel, the queues and its application (TRN-12).
+    /// A connection is over: it leaves the index, the queues and its application (TRN-12). Its entry on the wheel, if
+    /// there is one, stays where it is: the next connection in the slot has it, or it comes up and means nothing. To
+    /// take it out would fetch the lines of both its neighbours.
     pub(super) fn finish<A: App>(&mut self, app: &mut A, index: u32, end: End) {
         //= TRN-12
         let Some(key) = self.slots.get(index).map(|slot| slot.key) else { return };
@@ -361,37 +362,36 @@ impl Shard {
 
     /// Frees the slot of a connection that is no longer in the index.
     pub(super) fn release<A: App>(&mut self, app: &mut A, index: u32, end: End) {
-        self.wheel.cancel(index);
-        let Some(mut slot) = self.slots.remove(index) else { return };
+        let Some(slot) = self.slots.get_mut(index) else { return };
         self.transitions.add(slot.tcb.path());
         self.pool.clear(&mut slot.outgoing);
         self.pool.clear(&mut slot.incoming);
-        self.forget_held(slot.held);
         self.recoveries.give_back(slot.recovery);
+        self.unread -= u32::from(slot.unread);
+        let (owner, origin, held, remote) = (slot.owner, slot.origin, slot.held, slot.key.remote);
+        let (id, reason) = (slot.id(index), close_reason(end, slot.soft_error()));
+        self.slots.free(index);
+        self.forget_held(held);
         self.owing.remove(index);
         self.starved.remove(index);
-        self.unread -= u32::from(slot.unread);
         self.closing.remove(index);
-        if matches!(slot.origin, Origin::Listener(_)) && slot.owner != Owner::Nobody {
-            self.per_address.remove(slot.key.remote);
+        if matches!(origin, Origin::Listener(_)) && owner != Owner::Nobody {
+            self.per_address.remove(remote);
         }
-        let id = slot.id(index);
-        self.count_end(end, slot.owner);
-        match (slot.owner, slot.origin) {
-            (Owner::Nobody, origin) => {
+        self.count_end(end, owner);
+        match owner {
+            Owner::Nobody => {
                 self.half_open -= 1;
                 if let Some(listening) = self.listening_mut(origin) {
                     listening.queues.half_open -= 1;
                 }
             }
-            (Owner::Waiting, origin) => {
+            Owner::Waiting => {
                 if let Some(listening) = self.listening_mut(origin) {
                     listening.queues.waiting -= 1;
                 }
             }
-            (Owner::Taken | Owner::Finished | Owner::Opener, _) => {
-                app.on_closed(id, close_reason(end, slot.soft_error()));
-            }
+            Owner::Taken | Owner::Finished | Owner::Opener => app.on_closed(id, reason),
         }
     }
 
