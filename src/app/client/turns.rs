@@ -92,8 +92,13 @@ impl Client {
     pub(super) fn next_parked(&mut self) -> Option<ConnId> {
         let Order::Random { active } = self.plan.order else { return None };
         let parked = self.parked.len() as u32;
-        // As many are let go as places for new ones are wanted; what is on its way already counts.
-        let wanted = self.ending != Ending::Running || self.is_full();
+        // As many are let go as places for new ones are wanted; what is on its way already counts. Those that are
+        // reset at the end are not called too: the resets of more than a few at a time have no room on the way.
+        let wanted = match self.ending {
+            Ending::Running => self.is_full(),
+            Ending::Releasing { .. } | Ending::Waiting { .. } => true,
+            Ending::Cutting { .. } => false,
+        };
         if parked == 0 || self.moving() >= active || !wanted {
             return None;
         }

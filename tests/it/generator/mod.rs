@@ -17,6 +17,7 @@ use dpdk_tcp::app::http::responses::Responses;
 use dpdk_tcp::app::reply::text;
 use dpdk_tcp::app::{Service, Services};
 use dpdk_tcp::base::cycles::Cycles;
+use dpdk_tcp::base::drop_reason::DropReason;
 use dpdk_tcp::base::hash::Secrets;
 use dpdk_tcp::link::QueuePair;
 use dpdk_tcp::link::memory::{self, MemoryPool, MemoryQueue};
@@ -27,7 +28,7 @@ use dpdk_tcp::measure::drive::{self, Signals};
 use dpdk_tcp::measure::pair::{self, Spec};
 use dpdk_tcp::measure::runner::Runner;
 use dpdk_tcp::measure::side::{Engine, Readiness, Side};
-use dpdk_tcp::stats::account::{Tally, Way};
+use dpdk_tcp::stats::account::{Broken, Tally, Way};
 use dpdk_tcp::stats::counters::{Counter, Counters};
 use dpdk_tcp::stats::interval::Mailbox;
 use dpdk_tcp::tcp::arrives::listen::CookieMode;
@@ -126,6 +127,17 @@ fn equal(seen: &Seen, counts: &[Counter]) {
     for count in counts {
         assert_eq!(seen.client.get(*count), seen.server.get(*count), "{}", count.name());
     }
+}
+
+#[test]
+fn what_waits_for_its_turn_is_reset_a_few_at_a_time() {
+    let (talk, all) = (HTTP, 4_000);
+    let plan =
+        Plan { order: Order::Random { active: 1 }, drain_ms: 0, ..plan(talk, Close::Fin, all, all.into()) };
+    let seen = run(plan, Service::Http);
+    let (cut, finished) = (seen.tally.broken[Broken::Cut as usize], seen.tally.closed[Way::Fin as usize]);
+    assert!(cut > 2_000 && cut + finished == u64::from(all), "{:?}", seen.tally);
+    assert_eq!((seen.server.get(Counter::ResetByPeer), seen.client.dropped(DropReason::TxFull)), (cut, 0));
 }
 
 #[test]
