@@ -13,6 +13,9 @@ use crate::stats::losses::Losses;
 const SATURATED: f64 = 0.9;
 /// By how much busy cycles may differ from those that passed.
 const TOLERANCE: f64 = 0.1;
+/// What share of a closed loop's connections may be missing, and how many may be on their way.
+const UNREACHED: f64 = 0.05;
+const MOVING: f64 = 512.0;
 
 /// What is known of both sides.
 pub(super) struct Both<'a> {
@@ -59,10 +62,25 @@ pub(super) fn complete(run: &mut Run, both: &Both<'_>) {
             run.time_wait_s
         ));
     }
+    run.warnings.extend(not_reached(run));
     for role in Role::BOTH.into_iter().filter(|role| both.plan.side(*role).is_some()) {
         let sentences = advice(&both.totals[role as usize].counters);
         run.warnings.extend(sentences.into_iter().map(|sentence| format!("{}: {sentence}", role.name())));
     }
+}
+
+/// A closed loop that did not hold what it was asked to: the cost is that of a smaller table.
+fn not_reached(run: &Run) -> Option<String> {
+    let wanted = run.concurrency.filter(|_| run.rate.is_none() && run.flood.is_none())? as f64;
+    let held = run.client.as_ref()?.connections;
+    // Some are between their end and the next one's SYN whenever it is looked.
+    let missing = wanted - held;
+    (missing > UNREACHED * wanted && missing > MOVING).then(|| {
+        format!(
+            "{held:.0} connections were open on average, and not {wanted:.0}: the warm-up was too short to open them, \
+             or they did not stay open."
+        )
+    })
 }
 
 /// Cycles that passed for each connection or SYN, and a warning where a saturated core's busy cycles are others.
@@ -155,4 +173,25 @@ fn unexplained(run: &Run, both: &Both<'_>) -> Option<String> {
             thousands(lost)
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closed_loop_that_held_much_less_than_it_was_asked_to_says_so() {
+        let run = |concurrency: u64, connections: f64| {
+            let client = Some(Side { connections, ..Side::default() });
+            Run { concurrency: Some(concurrency), client, ..Run::default() }
+        };
+        let said = not_reached(&run(1_000_000, 857_000.0)).unwrap();
+        assert!(said.starts_with("857000 connections were open on average, and not 1000000:"), "{said}");
+        // Short of it by what is on its way, or a little.
+        assert_eq!(not_reached(&run(64, 40.0)), None);
+        assert_eq!(not_reached(&run(1_000_000, 960_000.0)), None);
+        // An open loop holds what it needs.
+        assert_eq!(not_reached(&Run { rate: Some(1_000.0), ..run(1_000_000, 10.0) }), None);
+        assert_eq!(not_reached(&Run { client: None, ..run(1_000_000, 10.0) }), None);
+    }
 }

@@ -24,8 +24,9 @@ pub(super) const ACTIVE_MAX: u32 = 256;
 /// Connections a second that a closed loop's tables are made for: more than any core is known to reach.
 const RATE_MAX: f64 = 3e6;
 /// Time for each connection of a closed loop to be opened before anything is measured, and to be closed behind it, in
-/// nanoseconds: more than it takes on any machine that was seen.
+/// nanoseconds: more than it takes on a machine that is busy with something else too. The second is only a limit.
 const FILLING_NS: u64 = 5_000;
+const CLOSING_NS: u64 = 20_000;
 /// Octets of a reply where nobody says.
 const REPLY: u64 = 256;
 /// Octets of the body of http's answers.
@@ -104,9 +105,11 @@ pub(super) fn of(load: &LoadOptions, common: &Common) -> Experiment {
     };
     let mut plan = client(load, Share::WHOLE, order);
     let is_closed = load.schedule.rate_max().is_none() && load.profile != Profile::Flood;
-    let filling_ns = if is_closed { u64::from(concurrency) * FILLING_NS } else { 0 };
-    plan.schedule.warm_up_ns = plan.schedule.warm_up_ns.saturating_add(filling_ns);
-    plan.drain_ms = plan.drain_ms.saturating_add((filling_ns / 1_000_000) as u32);
+    if is_closed {
+        let all = u64::from(concurrency);
+        plan.schedule.warm_up_ns = plan.schedule.warm_up_ns.saturating_add(all * FILLING_NS);
+        plan.drain_ms = plan.drain_ms.saturating_add((all * CLOSING_NS / 1_000_000) as u32);
+    }
     Experiment {
         plan,
         frames: frames(load, reply, concurrency > ACTIVE_MAX),
