@@ -56,6 +56,21 @@ pub fn plan(talk: Talk, close: Close, concurrency: u32, connections: u64) -> Pla
     }
 }
 
+/// What is common to both ends of a run of this plan.
+fn spec(plan: &Plan, service: Service) -> Spec {
+    Spec {
+        concurrency: plan.schedule.concurrency_max().unwrap_or(4_096),
+        rate_max: 100_000.0,
+        config: Config::default().with_time_wait(Duration::from_secs(1)),
+        responses: Box::leak(Box::new(Responses::new(100))),
+        reply: Box::leak(text(100).into()),
+        service,
+        burst: 32,
+        tx_burst: 64,
+        cookies: CookieMode::Auto,
+    }
+}
+
 /// What both sides counted, and the client's account.
 struct Seen {
     client: Arc<Counters>,
@@ -80,17 +95,7 @@ impl Pair {
         let pool = near.pool();
         let clock = Cycles::start();
         let macs = [Mac(near.caps().mac), Mac(far.caps().mac)];
-        let spec = Spec {
-            concurrency: plan.schedule.concurrency_max().unwrap_or(64),
-            rate_max: 100_000.0,
-            config: Config::default().with_time_wait(Duration::from_secs(1)),
-            responses: Box::leak(Box::new(Responses::new(100))),
-            reply: Box::leak(text(100).into()),
-            service,
-            burst: 32,
-            tx_burst: 64,
-            cookies: CookieMode::Auto,
-        };
+        let spec = spec(&plan, service);
         let counters: [Arc<Counters>; 2] = Default::default();
         let mailboxes = [(); 2].map(|()| Arc::new(Mailbox::new()));
         let (now, secrets) = (clock.instant(), Secrets::from_seed);

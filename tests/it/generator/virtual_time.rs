@@ -1,11 +1,8 @@
 //! The client in virtual time: launches are kept, stalls are seen, and closed loops hold their number.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use dpdk_tcp::app::client::{Client, Order, Plan};
-use dpdk_tcp::app::http::responses::Responses;
-use dpdk_tcp::app::reply::text;
 use dpdk_tcp::app::{Service, Services};
 use dpdk_tcp::base::hash::Secrets;
 use dpdk_tcp::base::time::Instant;
@@ -14,7 +11,7 @@ use dpdk_tcp::link::Caps;
 use dpdk_tcp::load::closing::Close;
 use dpdk_tcp::load::schedule::{Schedule, Stage};
 use dpdk_tcp::load::talk::{Reply, Request, Talk};
-use dpdk_tcp::measure::pair::{self, Spec};
+use dpdk_tcp::measure::pair;
 use dpdk_tcp::measure::side::Engine;
 use dpdk_tcp::sim::faults::Faults;
 use dpdk_tcp::sim::frame::FramePool;
@@ -22,11 +19,9 @@ use dpdk_tcp::sim::pair::{End, SimClock, wire};
 use dpdk_tcp::stats::account::{Failed, Tally, Way};
 use dpdk_tcp::stats::counters::{Counter, Counters};
 use dpdk_tcp::stats::latency::{Latencies, Phase};
-use dpdk_tcp::tcp::arrives::listen::CookieMode;
-use dpdk_tcp::tcp::config::Config;
 use dpdk_tcp::wire::ethernet::Mac;
 
-use super::{HTTP, plan};
+use super::{HTTP, plan, spec};
 
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MS;
@@ -61,17 +56,7 @@ impl World {
         clock.advance_to(started);
         let caps = |mac: [u8; 6]| Caps { mac, mtu: 1_500, ..Caps::default() };
         let (near, far) = wire(&clock, &pool, MACS.map(caps), [faults; 2], 1);
-        let spec = Spec {
-            concurrency: plan.schedule.concurrency_max().unwrap_or(4_096),
-            rate_max: 100_000.0,
-            config: Config::default().with_time_wait(Duration::from_secs(1)),
-            responses: Box::leak(Box::new(Responses::new(100))),
-            reply: Box::leak(text(100).into()),
-            service,
-            burst: 32,
-            tx_burst: 64,
-            cookies: CookieMode::Auto,
-        };
+        let spec = spec(&plan, service);
         let period_us = plan.schedule.rate_max().map_or(0, |rate| (1e6 / rate) as u64);
         let counters: [Arc<Counters>; 2] = Default::default();
         let secrets = |n| Secrets::from_seed(n);
