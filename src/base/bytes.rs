@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use super::pages;
+
 /// Bytes in a chunk of the pool.
 pub const CHUNK: usize = 512;
 
@@ -89,8 +91,8 @@ impl Pool {
             next: if n + 1 < count { n as u32 + 1 } else { NONE },
         };
         Pool {
-            pieces: (0..count).map(piece).collect(),
-            chunks: vec![[0; CHUNK]; count],
+            pieces: pages::table(count, piece),
+            chunks: pages::table(count, |_| [0; CHUNK]),
             free: 0,
             free_count: count as u32,
         }

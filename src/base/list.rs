@@ -1,6 +1,8 @@
 //! A list of small numbers, each on it at most once, from which any one can be taken at once: who owes, who waits.
 //! The links of all numbers are one allocation.
 
+use super::pages;
+
 const NONE: u32 = u32::MAX;
 /// Stands in `next` for a number that is not on the list.
 const ABSENT: u32 = u32::MAX - 1;
@@ -22,7 +24,7 @@ pub struct IndexList {
 impl IndexList {
     /// An empty list for numbers below `capacity`.
     pub fn new(capacity: u32) -> Self {
-        let links = vec![Links { next: ABSENT, prev: NONE }; capacity as usize];
+        let links = pages::table(capacity as usize, |_| Links { next: ABSENT, prev: NONE });
         IndexList { links, first: NONE, last: NONE, len: 0 }
     }
 

@@ -7,6 +7,7 @@ pub mod drop_reason;
 pub mod hash;
 pub mod ids;
 pub mod list;
+pub mod pages;
 pub mod prefetch;
 pub mod rate;
 pub mod rng;

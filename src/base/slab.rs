@@ -1,5 +1,6 @@
 //! Things of one kind in one allocation, named by index, handed out last-freed first so that they are warm.
 
+use super::pages;
 use super::prefetch::prefetch_at;
 
 /// A fixed number of slots, each free or in use.
@@ -19,9 +20,10 @@ enum Slot<T> {
 impl<T> Slab<T> {
     /// A slab of `capacity` free slots. This is the only allocation, and it touches all of its memory.
     pub fn new(capacity: u32) -> Self {
-        let slots = (0..capacity)
-            .map(|index| Slot::Free { next: (index + 1 < capacity).then_some(index + 1) })
-            .collect();
+        let slots = pages::table(capacity as usize, |at| {
+            let next = at as u32 + 1;
+            Slot::Free { next: (next < capacity).then_some(next) }
+        });
         Slab { slots, free: (capacity > 0).then_some(0), used: 0 }
     }
 

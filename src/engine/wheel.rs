@@ -2,6 +2,7 @@
 //! tick a millisecond, and one entry per connection at its earliest deadline. An entry that moves later stays
 //! where it is and is looked at again when it expires.
 
+use crate::base::pages;
 use crate::base::time::Tick;
 
 const NONE: u32 = u32::MAX;
@@ -33,7 +34,7 @@ impl Wheel {
     pub fn new(capacity: u32, now: Tick) -> Self {
         let idle = Node { next: NONE, prev: NONE, at: Tick(0), home: NONE };
         Wheel {
-            nodes: vec![idle; capacity as usize],
+            nodes: pages::table(capacity as usize, |_| idle),
             heads: vec![NONE; LEVELS * SLOTS],
             occupied: [0; SLOTS / 64],
             current: now,

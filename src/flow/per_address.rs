@@ -2,6 +2,7 @@
 //! address of its own for every connection. Not there at all where nobody asks for the limit.
 
 use crate::base::hash::{Key, siphash13};
+use crate::base::pages;
 
 /// A remote address as it is counted: an IPv4 address.
 pub type Address = u32;
@@ -26,7 +27,7 @@ impl PerAddress {
     /// Counts up to `limit` connections for each address, `connections` in all; without a limit nothing is counted.
     pub fn new(limit: Option<u32>, connections: u32, secret: Key) -> Self {
         let len = limit.map_or(0, |_| Self::len_for(connections));
-        PerAddress { limit: limit.unwrap_or(u32::MAX), places: vec![FREE; len], secret }
+        PerAddress { limit: limit.unwrap_or(u32::MAX), places: pages::table(len, |_| FREE), secret }
     }
 
     fn len_for(connections: u32) -> usize {

@@ -2,6 +2,7 @@
 //! one probe finds either. It knows hashes and numbers only; what it finds is a hint until the key in the
 //! connection's own line confirms it (law 4).
 
+use crate::base::pages;
 use crate::base::prefetch::prefetch;
 
 const SLOTS: usize = 8;
@@ -67,7 +68,7 @@ impl Table {
     pub fn new(entries: u32) -> Self {
         let count = Self::buckets_for(entries);
         let empty = Bucket { tags: [0; SLOTS], values: [EMPTY; SLOTS], overflow: 0 };
-        Table { buckets: vec![empty; count], mask: count - 1, len: 0 }
+        Table { buckets: pages::table(count, |_| empty), mask: count - 1, len: 0 }
     }
 
     fn buckets_for(entries: u32) -> usize {

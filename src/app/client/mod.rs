@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
 use self::dialog::{Dialog, Stage};
+use crate::base::pages;
 use crate::base::rng::Rng;
 use crate::base::time::{Instant, Tick};
 use crate::engine::api::{Api, Conn, ConnId, OpenError};
@@ -122,7 +123,7 @@ impl Client {
     pub fn new(plan: Plan, tuples: Tuples, slots: u32, now: Instant) -> Client {
         Client {
             launches: Launches::new(&plan.schedule, plan.share),
-            dialogs: vec![Dialog::default(); slots as usize].into(),
+            dialogs: pages::table(slots as usize, |_| Dialog::default()).into(),
             timers: Wheel::new(slots, now.tick()),
             moves: MOVES_MAX,
             parked: Vec::with_capacity(if plan.order == Order::Own { 0 } else { slots as usize }),
