@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "benches")]
 
 mod handshake;
+mod index;
 mod link;
 mod pieces;
+mod timers;
 
-criterion::criterion_group!(benches, pieces::all, link::all, handshake::all);
+criterion::criterion_group!(benches, pieces::all, index::all, timers::all, link::all, handshake::all);
 criterion::criterion_main!(benches);
