@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal};
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::Failure;
 use super::gather::Show;
@@ -17,6 +17,8 @@ use crate::telemetry::live::{Live, Screen};
 pub struct Sink {
     csv: Option<Table<BufWriter<File>>>,
     hdr_log: Option<HdrLog<BufWriter<File>>>,
+    /// When the log's time began.
+    opened: Instant,
     run: RunId,
     /// How it is shown, if it is, and how often.
     screen: Option<Screen>,
@@ -43,6 +45,7 @@ impl Sink {
     pub fn open(output: &Output, live: Option<Duration>) -> Result<Sink, Failure> {
         let csv = output.csv.as_deref().map(create).transpose()?.map(Table::new);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let opened = Instant::now();
         let begin = |out| HdrLog::begin(out, now, &[concat!("dpdk-tcp ", env!("CARGO_PKG_VERSION"))]);
         let hdr_log = output.hdr_log.as_deref().map(create).transpose()?.map(begin).transpose();
         let hdr_log = hdr_log.map_err(Failure::run)?;
@@ -50,7 +53,7 @@ impl Sink {
         let interval_s = live.map_or(0.0, |interval| interval.as_secs_f64());
         let screen = live.map(|_| screen());
         let live = Live::new(Screen::Lines, "", None);
-        Ok(Sink { csv, hdr_log, run, screen, interval_s, shown_s: 0.0, live })
+        Ok(Sink { csv, hdr_log, opened, run, screen, interval_s, shown_s: 0.0, live })
     }
 }
 
@@ -63,6 +66,10 @@ fn screen() -> Screen {
 impl Show for Sink {
     fn begin(&mut self, run: &RunId, length_s: Option<f64>) {
         self.run = run.clone();
+        if let Some(log) = &mut self.hdr_log {
+            let title = format!("{}, repeat {}", run.title(), run.repeat);
+            let _ = log.run(&title, self.opened.elapsed());
+        }
         if let Some(screen) = self.screen {
             self.live = Live::new(screen, &run.title(), length_s);
         }

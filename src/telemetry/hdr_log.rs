@@ -13,6 +13,8 @@ use crate::stats::latency::{Latencies, Phase};
 pub struct HdrLog<W: Write> {
     out: W,
     serializer: V2DeflateSerializer,
+    /// When the run began of which intervals are written, on the log's clock, in nanoseconds.
+    begun_ns: u64,
 }
 
 impl<W: Write> HdrLog<W> {
@@ -33,17 +35,29 @@ impl<W: Write> HdrLog<W> {
         builder.add_comment(&format!("Nanoseconds, maxima included. Tags: {phases}."));
         builder.with_start_time(UNIX_EPOCH + started).with_base_time(UNIX_EPOCH + started);
         builder.begin_log_with(&mut out, &mut serializer)?;
-        Ok(HdrLog { out, serializer })
+        Ok(HdrLog { out, serializer, begun_ns: 0 })
     }
 
-    /// Writes the latencies of an interval between two times on the log's clock, in nanoseconds; a line for each phase,
+    /// A run begins, so long after the log: a comment says which, and times of its intervals count from now. So they go
+    /// on where several runs share a log, and tools can cut out one of them.
+    ///
+    /// # Errors
+    /// `out` takes no more.
+    pub fn run(&mut self, title: &str, after: Duration) -> io::Result<()> {
+        self.begun_ns = after.as_nanos() as u64;
+        writeln!(self.out, "#From {:.3} s: {title}", after.as_secs_f64())
+    }
+
+    /// Writes the latencies of an interval between two times on the run's clock, in nanoseconds; a line for each phase,
     /// also where nothing was recorded.
     ///
     /// # Errors
     /// `out` takes no more.
     pub fn interval(&mut self, from_ns: u64, to_ns: u64, latencies: &Latencies) -> io::Result<()> {
-        let (start, length) =
-            (Duration::from_nanos(from_ns), Duration::from_nanos(to_ns.saturating_sub(from_ns)));
+        let (start, length) = (
+            Duration::from_nanos(self.begun_ns + from_ns),
+            Duration::from_nanos(to_ns.saturating_sub(from_ns)),
+        );
         // Without comments a log has no head: lines are added to what is there.
         let builder = IntervalLogWriterBuilder::new();
         let mut lines = builder.begin_log_with(&mut self.out, &mut self.serializer)?;
@@ -103,5 +117,21 @@ mod tests {
         assert_eq!(&read, latencies(2).of(Phase::Syn));
         assert_eq!(second.max(), read.max() as f64);
         assert_eq!(intervals[7].max(), 0.0, "nothing was recorded of the first byte");
+    }
+
+    #[test]
+    fn a_second_run_is_named_and_its_times_go_on() {
+        let mut text = Vec::new();
+        let mut log = HdrLog::begin(&mut text, Duration::ZERO, &[]).unwrap();
+        for (title, after_ms) in [("open", 2), ("crr", 3_500)] {
+            log.run(title, Duration::from_millis(after_ms)).unwrap();
+            log.interval(0, 1_000_000_000, &latencies(1)).unwrap();
+        }
+        let text = std::str::from_utf8(&text).unwrap();
+        let runs: Vec<_> = text.lines().filter(|line| line.starts_with("#From")).collect();
+        assert_eq!(runs, ["#From 0.002 s: open", "#From 3.500 s: crr"]);
+        let starts = text.lines().filter(|line| line.starts_with("Tag=syn"));
+        let starts: Vec<_> = starts.map(|line| line.split(',').nth(1).unwrap()).collect();
+        assert_eq!(starts, ["0.002", "3.500"]);
     }
 }
