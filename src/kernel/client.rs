@@ -208,6 +208,8 @@ impl Client {
                 self.table.tally().fail(why);
             }
         }
+        let missed = self.launches.give_up(now_ns, self.drain_ns);
+        self.table.tally().miss(missed);
         count
     }
 

@@ -196,6 +196,20 @@ impl Launches {
         self.stopped = true;
     }
 
+    /// A loop that is still behind its rate so long after the end does not catch up any more, so that a run ends when
+    /// it says. How many launches were due and never made, told once.
+    pub fn give_up(&mut self, now_ns: u64, patience_ns: u64) -> u64 {
+        if self.is_over(now_ns) || now_ns < self.end_ns().saturating_add(patience_ns) {
+            return 0;
+        }
+        self.stopped = true;
+        let all = self.segments.last().map_or(0.0, |last| last.launches + last.count());
+        // As in `time_of_next`.
+        let all = (all - 1e-6).ceil().max(0.0) as u64;
+        let rest = all.saturating_sub(self.next_of_all).div_ceil(u64::from(self.share.of.max(1)));
+        rest.min(self.limit - self.number)
+    }
+
     /// Launches so far.
     pub fn count(&self) -> u64 {
         self.number

@@ -43,6 +43,7 @@ reasons! {
     Failed {
         NoTuple = "no_tuple", "No pair of endpoints was free: all were open or in TIME-WAIT.";
         NoTcb = "no_tcb", "Every connection slot was in use.";
+        Late = "not_launched", "It was due, but the client was so far behind that the run was over before.";
         NoFrame = "no_frame", "Its SYN never left: the pool of frames was empty.";
         TxFull = "tx_full", "Its SYN never left: the device took nothing.";
         Neighbour = "neighbour_unresolved", "Nobody answered ARP for the next hop.";
@@ -150,6 +151,12 @@ impl Tally {
     pub fn fail(&mut self, why: Failed) {
         self.failed[why as usize] += 1;
         self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
+    /// Connections that were due were never begun.
+    pub fn miss(&mut self, count: u64) {
+        self.attempted += count;
+        self.failed[Failed::Late as usize] += count;
     }
 
     /// A connection that was begun is ESTABLISHED.

@@ -560,7 +560,8 @@ fn same_as_table(role: Role, number: u32, base: &Point, point: &Point) -> Result
 fn same_as_engine(number: u32, point: &Point) -> Result<(), CollectError> {
     let failed = |why: Failed| point.account.failed.get(why as usize).copied().unwrap_or(0);
     let account = &point.account;
-    let opened = account.attempted.saturating_sub(failed(Failed::NoTuple) + failed(Failed::NoTcb));
+    let never_opened = [Failed::NoTuple, Failed::NoTcb, Failed::Late].map(failed);
+    let opened = account.attempted.saturating_sub(never_opened.iter().sum());
     let pairs =
         [("opened", opened, Counter::SynSent), ("established", account.established, Counter::Established)];
     for (what, counted, counter) in pairs {

@@ -67,6 +67,7 @@ impl App for Client {
             let Some(launch) = self.launches.next(self.now_ns, level) else { break };
             self.open(api, launch);
         }
+        self.tally.miss(self.launches.give_up(self.now_ns, u64::from(self.plan.drain_ms) * 1_000_000));
         if self.ending == Ending::Running && self.launches.is_over(self.now_ns) && !self.is_held() {
             let cut_at = self.tick.plus(self.plan.drain_ms.saturating_add(1));
             self.ending = Ending::Releasing { from: 0, cut_at };

@@ -197,3 +197,31 @@ fn without_a_rate_everything_is_due_at_once() {
     let few = Dues::new(&Schedule { connections: Some(7), ..one(closed(5, 0, SECOND)) });
     assert_eq!(few.by(0), 7);
 }
+
+#[test]
+fn a_loop_that_is_too_far_behind_gives_up_and_each_launch_is_either_made_or_missed() {
+    for (of, connections) in [(1, None), (3, None), (3, Some(400))] {
+        let schedule = Schedule { connections, ..one(open(1_000.0, 0, SECOND)) };
+        let (mut made, mut missed) = (0, 0);
+        for index in 0..of {
+            let mut given = Launches::new(&schedule, Share { index, of });
+            for _ in 0..100 {
+                made += u64::from(given.next(SECOND, 0).is_some());
+            }
+            assert_eq!(given.give_up(3 * SECOND - 1, 2 * SECOND), 0, "there is still time");
+            missed += given.give_up(3 * SECOND, 2 * SECOND);
+            assert!(given.is_over(3 * SECOND) && given.next(3 * SECOND, 0).is_none());
+            assert_eq!(given.give_up(4 * SECOND, 2 * SECOND), 0, "told once");
+        }
+        assert_eq!((made, made + missed), (100 * u64::from(of), connections.unwrap_or(1_000)));
+    }
+}
+
+#[test]
+fn who_has_launched_all_in_time_gives_nothing_up() {
+    let mut given = Launches::new(&one(open(1_000.0, 0, SECOND)), Share::WHOLE);
+    while given.next(SECOND, 0).is_some() {}
+    assert_eq!((given.count(), given.give_up(u64::MAX, 0)), (1_000, 0));
+    let mut closed = Launches::new(&one(closed(5, 0, SECOND)), Share::WHOLE);
+    assert_eq!(closed.give_up(u64::MAX, 0), 0, "a closed loop owes nothing");
+}

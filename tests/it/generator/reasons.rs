@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use dpdk_tcp::app::client::Plan;
 use dpdk_tcp::load::closing::Close;
+use dpdk_tcp::load::schedule::{Schedule, Stage};
 use dpdk_tcp::load::talk::{Reply, Request, Talk};
 use dpdk_tcp::load::tuples::{Addresses, Ports, Target, Tuples};
 use dpdk_tcp::sim::faults::Spells;
@@ -95,6 +96,15 @@ fn no_tuple(syns: Rc<Cell<u64>>) -> Case {
     Case { lab, hear: Box::new(hear), attempts: 2 }
 }
 
+/// One more launch is due at once than two passes make, and nobody waits at the end.
+fn late() -> Case {
+    let attempts = 2 * 64 + 1;
+    let stage = Stage { rate: Some(attempts as f64 * 1e9), duration_ns: 1, ..Stage::default() };
+    let schedule = Schedule { stages: vec![stage], ..Schedule::default() };
+    let plan = Plan { schedule, drain_ms: 0, ..plan_of_none() };
+    Case { attempts, ..Case::with(plan, server, |setup| setup.limits.connections = 2 * 64) }
+}
+
 fn failing(why: Failed) -> Case {
     let plan = one(HTTP, Close::Fin);
     match why {
@@ -103,6 +113,7 @@ fn failing(why: Failed) -> Case {
             let two = super::plan(HTTP, Close::Fin, 2, 2);
             Case { attempts: 2, ..Case::with(two, server, |setup| setup.limits.connections = 1) }
         }
+        Failed::Late => late(),
         Failed::NoFrame => Case::with(plan, nobody, |setup| setup.faults[0].shortages = ON),
         Failed::TxFull => Case::with(plan, nobody, |setup| setup.faults[0].stalls = ON),
         Failed::Neighbour => {

@@ -49,6 +49,16 @@ fn an_address_that_is_not_ours_is_no_tuple() {
 }
 
 #[test]
+fn a_rate_that_cannot_be_kept_does_not_make_the_run_longer() {
+    let (mut server, target) = serve(Serve::Discard);
+    let mut plan = plan(&open_loop(50_000_000.0, SECOND / 50), target, Talk::SILENT, Close::Rst);
+    plan.times.drain_ns = SECOND / 20;
+    let account = *run_against(plan, &mut server).account();
+    assert_eq!(account.attempted, 1_000_000);
+    assert!(account.failed[Failed::Late as usize] > 500_000, "{account:?}");
+}
+
+#[test]
 fn connections_beyond_the_client_s_places_fail() {
     let (mut server, target) = serve(Serve::Discard);
     let mut plan = plan(&open_loop(1_000.0, SECOND / 50), target, Talk::SILENT, Close::Fin);
