@@ -117,6 +117,12 @@ pub enum TalkError {
          add --reply-size, or take --requests 1"
     )]
     EndlessReply,
+    /// Raw requests one after the other, to our own server.
+    #[error(
+        "--talk raw has no partner in bench for --profile stream, whose server answers the first request of a \
+         connection alone; take --talk echo or http, or --bytes"
+    )]
+    RawStream,
     /// The size of an HTTP request.
     #[error("--request-size must be {min} to {max}, because the head alone takes {min} octets", max = http_head::LEN_MAX)]
     HeadLen {
@@ -228,8 +234,16 @@ impl Asked {
     /// # Errors
     /// Options that do not go together.
     pub fn of(&self, profile: Profile, peer: Peer<'_>) -> Result<(Talk, Closes), ConfigError> {
-        let language = self.language.unwrap_or(if peer.is_ours { Language::Raw } else { Language::Http });
         let bulk = self.bytes.filter(|_| profile == Profile::Stream);
+        let language = self.language.unwrap_or(match profile {
+            _ if !peer.is_ours => Language::Http,
+            // What answers one request after the other.
+            Profile::Stream => Language::Echo,
+            _ => Language::Raw,
+        });
+        if peer.is_ours && profile == Profile::Stream && self.language == Some(Language::Raw) {
+            return Err(TalkError::RawStream.into());
+        }
         let closes = self.closes.clone().unwrap_or_else(|| self.default_closes(profile, language, peer));
         let talk = match (profile, bulk) {
             (Profile::Open | Profile::OpenClose | Profile::Flood, _) => Talk::SILENT,

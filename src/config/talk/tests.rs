@@ -44,7 +44,7 @@ fn each_profile_has_its_own_talk_and_end() {
     assert_eq!(of(Profile::Flood, BENCH), (0, Reply::None, Close::Abandon));
     assert_eq!(of(Profile::Crr, BENCH), (1, Reply::Octets(128), Close::Peer));
     assert_eq!(of(Profile::Open, BENCH), (0, Reply::None, Close::Rst));
-    assert_eq!(of(Profile::Stream, BENCH), (10, Reply::Octets(128), Close::Fin));
+    assert_eq!(of(Profile::Stream, BENCH), (10, Reply::Same, Close::Fin));
     let (talk, _) = Asked::default().of(Profile::Crr, BENCH).unwrap();
     assert_eq!(talk.request, payload(85));
 }
@@ -87,6 +87,7 @@ fn replies_end_as_the_language_says() {
     refused(of(Asked { path: Some("/".into()), ..raw() }), "--path is for --talk http");
     refused(of(Asked { host: Some("h".into()), ..echo() }), "--host is for --talk http");
     refused(raw().of(Profile::Stream, THERE), "add --reply-size, or take --requests 1");
+    refused(raw().of(Profile::Stream, BENCH), "take --talk echo or http");
 }
 
 #[test]
