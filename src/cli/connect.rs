@@ -1,7 +1,5 @@
 //! The command `connect` over DPDK: a client on each core that has a port from which a target can be reached.
 
-use std::fs::File;
-use std::io::BufWriter;
 use std::net::IpAddr;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -83,7 +81,6 @@ struct Started<'a> {
     options: &'a ConnectOptions,
     desk: Desk,
     /// The document's, made before anything starts: nobody shall measure for an hour and have nowhere to write.
-    file: Option<BufWriter<File>>,
     eal: Eal,
     session: Session,
     ways: Ways,
@@ -100,13 +97,12 @@ impl<'a> Started<'a> {
         let memory = limits(options, &options.load, 1).memory().total;
         plan::enough_memory(memory, options.stack.max_connections, plan::SMALLER)?;
         let sink = Sink::open(&options.output, options.stats_interval)?;
-        let file = options.output.json.as_deref().map(sink::create).transpose()?;
         let desk = Desk::open(session::control_cpu(cores, online), Box::new(sink)).map_err(Failure::run)?;
         let eal = Eal::init(eal_words).map_err(Failure::run)?;
         let session = Session::open(&eal, &options.stack)?;
         let ways = Ways::of(&session, options)?;
         banner::print(&banner(&session, options, &ways)?);
-        Ok(Started { options, desk, file, eal, session, ways, clock: Cycles::start() })
+        Ok(Started { options, desk, eal, session, ways, clock: Cycles::start() })
     }
 
     /// Shows and writes what came out, and gives everything back.
@@ -121,8 +117,8 @@ impl<'a> Started<'a> {
         };
         super::say(&format!("{}\n", results.text));
         self.session.close(self.eal)?;
-        if let Some(file) = self.file {
-            json::write(&document, file).map_err(Failure::run)?;
+        if let Some(path) = &self.options.output.json {
+            json::write(&document, sink::create(path)?).map_err(Failure::run)?;
         }
         self.desk.finished()?;
         if results.good { verdict::held(&document.runs) } else { Ok(ExitCode::FAILURE) }

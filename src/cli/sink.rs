@@ -1,6 +1,6 @@
 //! Where a measurement goes second by second: the terminal, a CSV file, an HdrHistogram log.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, IsTerminal};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -29,20 +29,31 @@ pub struct Sink {
 }
 
 /// Makes a file of results.
+///
+/// # Errors
+/// It cannot be made.
 pub fn create(path: &Path) -> Result<BufWriter<File>, Failure> {
-    let file = File::create(path).map_err(|error| {
-        Failure::run(format!("{} cannot be written: {error}; name another file", path.display()))
-    })?;
-    Ok(BufWriter::new(file))
+    File::create(path).map(BufWriter::new).map_err(|error| unwritable(path, &error))
+}
+
+/// A file that is written when all is over can be made then; what it holds until then stays.
+fn check(path: &Path) -> Result<(), Failure> {
+    let opened = OpenOptions::new().append(true).create(true).open(path);
+    opened.map(drop).map_err(|error| unwritable(path, &error))
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    Failure::run(format!("{} cannot be written: {error}; name another file", path.display()))
 }
 
 impl Sink {
-    /// Makes the files. `live` is the time between what is shown on the terminal, of the last second each; nothing is
+    /// Makes the files, but for the JSON's, of which it only finds out that it can be made. `live` is the time between what is shown on the terminal, of the last second each; nothing is
     /// without it. More often than once a second there is nothing new.
     ///
     /// # Errors
     /// One cannot be made.
     pub fn open(output: &Output, live: Option<Duration>) -> Result<Sink, Failure> {
+        output.json.as_deref().map(check).transpose()?;
         let csv = output.csv.as_deref().map(create).transpose()?.map(Table::new);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let opened = Instant::now();

@@ -113,3 +113,21 @@ fn where_not_even_the_lowest_rate_holds_the_status_says_so() {
     let runs = document["runs"].as_array().unwrap();
     assert_eq!((runs.len(), &runs[0]["trial"]["held"]), (1, &false.into()));
 }
+
+#[test]
+fn results_that_cannot_be_written_are_told_before_the_run_and_those_of_before_stay_until_its_end() {
+    let run_time = RunTime::new();
+    let json = run_time.path().join("results.json");
+    std::fs::write(&json, "of before").unwrap();
+    // The log has no place: nothing is run, for an hour or at all.
+    let words =
+        format!("bench --link memory --duration 1h --json {} --hdr-log /nowhere/at/all", json.display());
+    let ended = end(start(&split(&words), &run_time), &run_time);
+    assert_eq!(ended.status, Some(1), "{}", ended.out);
+    assert!(ended.err.contains("/nowhere/at/all cannot be written"), "{}", ended.err);
+    assert_eq!(std::fs::read_to_string(&json).unwrap(), "of before");
+    let ended =
+        end(start(&split("bench --link memory --duration 1h --json /nowhere/x"), &run_time), &run_time);
+    assert_eq!(ended.status, Some(1), "{}", ended.out);
+    assert!(ended.err.contains("/nowhere/x cannot be written"), "{}", ended.err);
+}
