@@ -12,10 +12,19 @@ use crate::wire::ethernet::{self, ETHERTYPE_ARP, ETHERTYPE_IPV4, Mac};
 use crate::wire::ipv4::{self, Ipv4Packet};
 use crate::wire::tcp::{self, Segment};
 
+/// A TCP segment for one of our addresses, its checksum verified.
+#[cfg_attr(test, derive(PartialEq, Debug))]
+pub(super) struct Received {
+    pub key: Key,
+    pub segment: Segment,
+    /// Where its text begins in the frame.
+    pub text_at: u16,
+}
+
 /// What a frame is.
 pub(super) enum Class<'a> {
-    /// A TCP segment for one of our addresses, its checksum verified.
-    Tcp { key: Key, segment: Segment, text_at: usize, text_len: usize },
+    /// A segment.
+    Tcp(Received),
     /// An ARP packet.
     Arp(ArpPacket),
     /// Another IPv4 packet for one of our addresses.
@@ -32,8 +41,8 @@ pub(super) struct Ingress<'a> {
     pub locals: &'a Locals,
 }
 
-/// Classifies one frame.
-#[inline]
+/// Classifies one frame. Most frames need not come here: see [`super::usual`].
+#[cold]
 pub(super) fn classify<'a>(
     frame: &'a [u8],
     verdicts: RxChecksums,
@@ -67,7 +76,6 @@ pub(super) fn whole<'a>(packet: &'a [u8], ingress: Ingress<'_>) -> Result<Class<
     ipv4_packet(packet, packet, verdicts, ingress)
 }
 
-#[inline]
 fn ipv4_packet<'a>(
     frame: &'a [u8],
     payload: &'a [u8],
@@ -84,10 +92,8 @@ fn ipv4_packet<'a>(
         return Err(DropReason::IpGroupDestination);
     }
     //= IP4-3
-    let local = ingress.locals.find_v4(packet.destination).ok_or(DropReason::IpNotOurs)?;
-    if ingress.locals.get(local).interface != ingress.interface {
-        return Err(DropReason::IpNotOurs);
-    }
+    let local =
+        ingress.locals.find_v4_at(ingress.interface, packet.destination).ok_or(DropReason::IpNotOurs)?;
     if ingress.locals.is_directed_broadcast(packet.source) {
         //= MUST-63
         //= PRE-5
@@ -104,6 +110,12 @@ fn ipv4_packet<'a>(
     tcp_segment(frame, &packet, local, verdicts, ingress.locals)
 }
 
+/// The name of the connection that a segment belongs to.
+#[inline]
+pub(super) fn key(source: [u8; 4], ports: tcp::Ports, local: LocalIdx) -> Key {
+    Key { remote: u32::from_be_bytes(source), remote_port: ports.0, local_port: ports.1, local }
+}
+
 fn pseudo_sum(packet: &Ipv4Packet<'_>) -> Sum {
     let len = packet.payload.len() as u16;
     checksum::pseudo_v4(packet.source, packet.destination, ipv4::PROTOCOL_TCP, len)
@@ -117,7 +129,6 @@ fn wrong_checksum(packet: &Ipv4Packet<'_>) -> DropReason {
     if partial { DropReason::TcpChecksumPartial } else { DropReason::TcpChecksum }
 }
 
-#[inline]
 fn tcp_segment<'a>(
     frame: &'a [u8],
     packet: &Ipv4Packet<'a>,
@@ -147,15 +158,6 @@ fn tcp_segment<'a>(
     }
     segment.congested = packet.tos & 0b11 == 0b11;
     let payload_at = packet.payload.as_ptr() as usize - frame.as_ptr() as usize;
-    Ok(Class::Tcp {
-        key: Key {
-            remote: u32::from_be_bytes(packet.source),
-            remote_port: ports.0,
-            local_port: ports.1,
-            local,
-        },
-        segment,
-        text_at: payload_at + text_in_payload,
-        text_len: usize::from(segment.text_len),
-    })
+    let key = key(packet.source, ports, local);
+    Ok(Class::Tcp(Received { key, segment, text_at: (payload_at + text_in_payload) as u16 }))
 }

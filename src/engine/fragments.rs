@@ -2,7 +2,7 @@
 //! the packet that it completes is processed as if it had come in one frame. Joins `inet::reassembly` with the loop.
 
 use super::api::App;
-use super::classify::{self, Class, Ingress};
+use super::classify::{self, Class, Ingress, Received};
 use super::host::Host;
 use super::limits::EXPIRE_MAX;
 use super::port::Port;
@@ -53,11 +53,10 @@ impl Fragments {
         let whole = self.whole.get(..len).unwrap_or_default();
         match classify::whole(whole, ingress) {
             Err(reason) => join.shard.drop_one(reason),
-            Ok(Class::Tcp { key, segment, text_at, text_len }) => {
+            Ok(Class::Tcp(Received { key, segment, text_at })) => {
                 join.shard.count(Counter::RxSegments);
                 let arrived = Arrived { key, hash: join.shard.hash(&key), hint: None, segment };
-                let text = whole.get(text_at..text_at + text_len).unwrap_or_default();
-                join.shard.segment_arrives(join.app, &arrived, text);
+                join.shard.segment_arrives(join.app, &arrived, arrived.text(whole, text_at));
             }
             Ok(Class::Ipv4 { local, packet }) => {
                 if let Some(reported) = join.host.ipv4_arrives(join.ports, join.shard, local, &packet) {

@@ -26,5 +26,6 @@ mod process;
 mod recoveries;
 pub mod shard;
 mod slot;
+mod usual;
 pub mod wheel;
 pub mod worker;

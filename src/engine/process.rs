@@ -27,6 +27,14 @@ pub(super) struct Arrived {
     pub segment: Segment,
 }
 
+impl Arrived {
+    /// The segment's text, which begins here in its frame.
+    pub fn text<'a>(&self, frame: &'a [u8], at: u16) -> &'a [u8] {
+        let at = usize::from(at);
+        frame.get(at..at + usize::from(self.segment.text_len)).unwrap_or_default()
+    }
+}
+
 impl Shard {
     /// Processes one segment with its text.
     pub(super) fn segment_arrives<A: App>(&mut self, app: &mut A, arrived: &Arrived, text: &[u8]) {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::api::{Api, App};
-use super::classify::{self, Class};
+use super::classify::{self, Class, Received};
 use super::control::{Control, Drain};
 use super::errors::Reported;
 use super::fragments::{Fragments, Join};
@@ -15,10 +15,10 @@ use super::pay::Way;
 use super::port::Port;
 use super::process::Arrived;
 use super::shard::Shard;
+use super::usual::usual;
 use crate::base::burst::Burst;
 use crate::base::drop_reason::DropReason;
 use crate::base::time::Instant;
-use crate::flow::key::Key;
 pub use crate::inet::neighbour::Resolution;
 use crate::link::{Frame, QueuePair};
 use crate::stats::counters::Counter;
@@ -35,12 +35,12 @@ pub enum Pass {
 
 /// What a burst holds for connections, in the order of arrival.
 enum InBurst {
-    /// A segment, and the frame that holds its text.
-    Segment { frame: usize, text_at: usize, text_len: usize, arrived: Arrived },
+    /// A segment, the number of its frame, and where its text begins there.
+    Segment { frame: u16, text_at: u16, arrived: Arrived },
     /// An ICMP error.
     Error(Reported),
-    /// The frame of a fragment.
-    Fragment { frame: usize },
+    /// The number of a fragment's frame.
+    Fragment { frame: u16 },
 }
 
 /// One core's loop: its ports, its connections, its application.
@@ -186,7 +186,7 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         }
         self.burst.clear();
         for (number, frame) in frames.iter().enumerate() {
-            self.classify(interface, number, frame, meter);
+            self.classify(interface, number as u16, frame, meter);
         }
         meter.lap(Stage::Classify);
         for entry in &mut self.burst {
@@ -197,14 +197,13 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         meter.lap(Stage::Lookup);
         for entry in &self.burst {
             match entry {
-                InBurst::Segment { frame, text_at, text_len, arrived } => {
-                    let bytes = frames.get(*frame).map(Frame::bytes).unwrap_or_default();
-                    let text = bytes.get(*text_at..*text_at + *text_len).unwrap_or_default();
-                    self.shard.segment_arrives(&mut self.app, arrived, text);
+                InBurst::Segment { frame, text_at, arrived } => {
+                    let bytes = frames.get(usize::from(*frame)).map(Frame::bytes).unwrap_or_default();
+                    self.shard.segment_arrives(&mut self.app, arrived, arrived.text(bytes, *text_at));
                 }
                 InBurst::Error(reported) => self.shard.icmp_arrives(&mut self.app, reported),
                 InBurst::Fragment { frame } => {
-                    let bytes = frames.get(*frame).map(Frame::bytes).unwrap_or_default();
+                    let bytes = frames.get(usize::from(*frame)).map(Frame::bytes).unwrap_or_default();
                     let join = Join {
                         ports: &mut self.ports,
                         host: &mut self.host,
@@ -224,24 +223,44 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         count
     }
 
-    /// Classifies one frame; what is not TCP is answered on the spot.
-    fn classify(&mut self, interface: usize, number: usize, frame: &Q::Frame, meter: &mut impl Meter) {
+    /// Classifies one frame. By itself, so that it has all of the machine's registers.
+    #[inline(never)]
+    fn classify(&mut self, interface: usize, number: u16, frame: &Q::Frame, meter: &mut impl Meter) {
+        let Some(port) = self.ports.get(interface) else { return };
+        let ingress =
+            classify::Ingress { interface: interface as u8, mac: port.mac(), locals: &self.shard.locals };
+        match usual(frame.bytes(), frame.rx_checksums(), ingress) {
+            Some(received) => self.received(number, received),
+            None => self.unusual(interface, number, frame, meter),
+        }
+    }
+
+    /// A segment has arrived, and waits for its turn.
+    #[inline(always)]
+    fn received(&mut self, frame: u16, received: Received) {
+        let Received { key, segment, text_at } = received;
+        if !self.host.is_ours(key.local) {
+            return self.shard.drop_one(DropReason::IpNotOurs);
+        }
+        self.shard.count(Counter::RxSegments);
+        let hash = self.shard.hash(&key);
+        self.shard.table.prefetch(hash);
+        let arrived = Arrived { key, hash, hint: None, segment };
+        self.burst.push(InBurst::Segment { frame, text_at, arrived });
+    }
+
+    /// Classifies any frame; what is not TCP is answered on the spot.
+    #[cold]
+    #[inline(never)]
+    fn unusual(&mut self, interface: usize, number: u16, frame: &Q::Frame, meter: &mut impl Meter) {
         let Some(port) = self.ports.get(interface) else { return };
         let ingress =
             classify::Ingress { interface: interface as u8, mac: port.mac(), locals: &self.shard.locals };
         match classify::classify(frame.bytes(), frame.rx_checksums(), ingress) {
             Err(reason) => self.shard.drop_one(reason),
-            Ok(Class::Tcp { key: Key { local, .. }, .. } | Class::Fragment { local })
-                if !self.host.is_ours(local) =>
-            {
+            Ok(Class::Tcp(received)) => self.received(number, received),
+            Ok(Class::Fragment { local }) if !self.host.is_ours(local) => {
                 self.shard.drop_one(DropReason::IpNotOurs);
-            }
-            Ok(Class::Tcp { key, segment, text_at, text_len }) => {
-                self.shard.count(Counter::RxSegments);
-                let hash = self.shard.hash(&key);
-                self.shard.table.prefetch(hash);
-                let arrived = Arrived { key, hash, hint: None, segment };
-                self.burst.push(InBurst::Segment { frame: number, text_at, text_len, arrived });
             }
             Ok(Class::Fragment { .. }) => self.burst.push(InBurst::Fragment { frame: number }),
             Ok(Class::Arp(packet)) => {

@@ -104,12 +104,18 @@ impl Entry {
     }
 }
 
-/// All addresses of a shard: single ones, and ranges, of which there should be few. What is looked for is looked for
-/// in each entry, not at each address.
+/// All addresses of a shard: single ones, and ranges. What is looked for is looked for among entries, not at each
+/// address.
 #[derive(Clone, Debug, Default)]
 pub struct Locals {
     /// In the order of their numbers.
     entries: Vec<Entry>,
+    /// The same in the order of their addresses.
+    by_address: Vec<Entry>,
+    /// The broadcast addresses of all subnets, in order.
+    broadcasts: Vec<u32>,
+    /// The complement of the bits that all broadcast addresses have.
+    not_in_broadcasts: u32,
     len: usize,
 }
 
@@ -184,15 +190,36 @@ impl Locals {
             return Err(LocalError::TooMany(LOCALS_MAX));
         }
         self.entries.push(entry);
+        let at = self.by_address.partition_point(|other| other.first < entry.first);
+        self.by_address.insert(at, entry);
+        if let Some(broadcast) = entry.at(0).directed_broadcast()
+            && let Err(at) = self.broadcasts.binary_search(&broadcast)
+        {
+            self.broadcasts.insert(at, broadcast);
+            self.not_in_broadcasts |= !broadcast;
+        }
         self.len = len;
         Ok(())
     }
 
     /// The number of an address.
+    #[inline]
     pub fn find_v4(&self, address: [u8; 4]) -> Option<LocalIdx> {
+        self.find(address).map(|(number, _)| number)
+    }
+
+    /// The number of an address that belongs to this interface.
+    #[inline]
+    pub fn find_v4_at(&self, interface: u8, address: [u8; 4]) -> Option<LocalIdx> {
+        self.find(address).filter(|(_, entry)| entry.interface == interface).map(|(number, _)| number)
+    }
+
+    #[inline]
+    fn find(&self, address: [u8; 4]) -> Option<(LocalIdx, &Entry)> {
         let wanted = u32::from_be_bytes(address);
-        let found = |entry: &Entry| Some(LocalIdx(entry.number + entry.offset_of(wanted)? as u16));
-        self.entries.iter().find_map(found)
+        let behind = self.by_address.partition_point(|entry| entry.first <= wanted);
+        let entry = self.by_address.get(behind.checked_sub(1)?)?;
+        Some((LocalIdx(entry.number + entry.offset_of(wanted)? as u16), entry))
     }
 
     /// The address behind a number.
@@ -216,9 +243,10 @@ impl Locals {
     }
 
     /// The broadcast address of one of our subnets.
+    #[inline]
     pub fn is_directed_broadcast(&self, address: [u8; 4]) -> bool {
         let wanted = u32::from_be_bytes(address);
-        self.subnets().any(|local| local.directed_broadcast() == Some(wanted))
+        wanted | self.not_in_broadcasts == u32::MAX && self.broadcasts.binary_search(&wanted).is_ok()
     }
 }
 
@@ -287,6 +315,15 @@ mod tests {
         assert_eq!(locals.get(LocalIdx(1_282)), NOBODY);
         assert!(locals.primary().map(|(number, _)| number).eq([one, other]));
         assert_eq!(locals.subnets().count(), 4);
+        for wanted in (0..=0x3ffff).map(|low| 0xc612_0000 | low).chain(0xcb00_7000..0xcb00_7300) {
+            let of = |entry: &Entry| Some(LocalIdx(entry.number + entry.offset_of(wanted)? as u16));
+            let (found, at_1) =
+                (locals.find_v4(wanted.to_be_bytes()), locals.find_v4_at(1, wanted.to_be_bytes()));
+            assert_eq!(found, locals.entries.iter().find_map(of), "{wanted:x}");
+            assert_eq!(at_1, found.filter(|number| locals.get(*number).interface == 1), "{wanted:x}");
+            let broadcast = locals.subnets().any(|local| local.directed_broadcast() == Some(wanted));
+            assert_eq!(locals.is_directed_broadcast(wanted.to_be_bytes()), broadcast, "{wanted:x}");
+        }
         assert!(
             locals.is_directed_broadcast([198, 19, 255, 255])
                 && !locals.is_directed_broadcast([203, 0, 113, 255])

@@ -22,6 +22,7 @@ impl Mac {
     pub const BROADCAST: Mac = Mac([0xff; 6]);
 
     /// Broadcast or multicast.
+    #[inline]
     pub const fn is_group(self) -> bool {
         self.0[0] & 1 == 1
     }
@@ -71,6 +72,7 @@ pub struct Header {
 }
 
 /// Splits a frame into its header and the rest.
+#[inline]
 pub fn parse(frame: &[u8]) -> Option<(Header, &[u8])> {
     let (header, rest) = frame.split_first_chunk::<HEADER_LEN>()?;
     let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, t0, t1] = *header;
@@ -80,6 +82,15 @@ pub fn parse(frame: &[u8]) -> Option<(Header, &[u8])> {
         ethertype: u16::from_be_bytes([t0, t1]),
     };
     Some((header, rest))
+}
+
+/// The header of an IPv4 packet for this station, which is no group.
+#[inline]
+pub fn is_ipv4_for(header: &[u8; HEADER_LEN], station: Mac) -> bool {
+    let [d0, d1, d2, d3, d4, d5, .., t0, t1] = *header;
+    [d0, d1, d2, d3, d4, d5] == station.0
+        && !station.is_group()
+        && u16::from_be_bytes([t0, t1]) == ETHERTYPE_IPV4
 }
 
 /// Writes a header.

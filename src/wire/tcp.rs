@@ -138,7 +138,6 @@ pub fn header_len(payload: &[u8]) -> Option<usize> {
 ///
 /// # Errors
 /// The header does not fit (PRE-2), a port is 0 (PRE-7), or a SYN's options cannot be walked (OPT-4).
-#[inline]
 pub fn parse(payload: &[u8]) -> Result<(Ports, Segment, usize), DropReason> {
     let header: &[u8; HEADER_LEN] = payload.first_chunk().ok_or(DropReason::TcpMalformed)?;
     let header_len = usize::from(header[12] >> 4) * 4;
@@ -150,22 +149,41 @@ pub fn parse(payload: &[u8]) -> Result<(Ports, Segment, usize), DropReason> {
     if ports.0 == 0 || ports.1 == 0 {
         return Err(DropReason::TcpPortZero);
     }
-    let flags = Flags(header[13]);
     let options = tcp_options::parse(option_bytes);
-    if options.broken && flags.has(Flags::SYN) {
+    if options.broken && Flags(header[FLAGS_AT]).has(Flags::SYN) {
         return Err(DropReason::TcpBadOptions);
     }
-    let segment = Segment {
+    let text_len = u16::try_from(text.len()).map_err(|_| DropReason::TcpMalformed)?;
+    Ok((ports, segment(header, options, text_len), header_len))
+}
+
+/// The usual segment at once: this header, and behind it options that can be read a word at a time and then text.
+/// `None` says nothing of what is there; otherwise it is what [`parse`] returns.
+#[inline(always)]
+pub fn usual(header: &[u8; HEADER_LEN], behind: &[u8]) -> Option<(Ports, Segment, usize)> {
+    let header_len = usize::from(header[12] >> 4) * 4;
+    let (option_bytes, text) = behind.split_at_checked(header_len.checked_sub(HEADER_LEN)?)?;
+    let ports = (be16(header, 0), be16(header, 2));
+    if ports.0 == 0 || ports.1 == 0 {
+        return None;
+    }
+    let options = tcp_options::usual(option_bytes)?;
+    Some((ports, segment(header, options, u16::try_from(text.len()).ok()?), header_len))
+}
+
+#[inline(always)]
+fn segment(header: &[u8; HEADER_LEN], options: Options, text_len: u16) -> Segment {
+    let flags = Flags(header[FLAGS_AT]);
+    Segment {
         seq: Seq(be32(header, 4)),
         ack: Seq(if flags.has(Flags::ACK) { be32(header, 8) } else { 0 }),
         flags,
         wnd: be16(header, 14),
         up: if flags.has(Flags::URG) { be16(header, 18) } else { 0 },
-        text_len: u16::try_from(text.len()).map_err(|_| DropReason::TcpMalformed)?,
+        text_len,
         congested: false,
         options,
-    };
-    Ok((ports, segment, header_len))
+    }
 }
 
 /// The fixed part of a header to be written. Reserved bits are zero.

@@ -88,14 +88,47 @@ pub struct Options {
 /// Reads the options between the fixed header and the text.
 #[inline]
 pub fn parse(bytes: &[u8]) -> Options {
-    // What nearly all segments carry, laid out as RFC 7323 recommends.
-    if let [NOP, NOP, TIMESTAMPS, 10, value @ ..] = bytes
-        && let [a, b, c, d, e, f, g, h] = *value
+    usual(bytes).unwrap_or_else(|| walk(bytes))
+}
+
+/// What nearly all segments carry, padded to words as [`words`] and other hosts write it; `None` says nothing of what
+/// is there. Blocks are left to the walk.
+#[inline]
+pub fn usual(bytes: &[u8]) -> Option<Options> {
+    const TIMED: u32 = head(NOP, NOP, TIMESTAMPS, 10);
+    const PERMITTED_TIMED: u32 = head(SACK_PERMITTED, 2, TIMESTAMPS, 10);
+    const PERMITTED: u32 = head(NOP, NOP, SACK_PERMITTED, 2);
+    const SCALE: u32 = head(NOP, WINDOW_SCALE, 3, 0);
+    const SIZE: u32 = head(MSS, 4, 0, 0);
+    let mut options = Options::default();
+    let (mut rest, []) = bytes.as_chunks::<4>() else { return None };
+    if let [first, val, ecr] = rest
+        && u32::from_be_bytes(*first) == TIMED
     {
-        let [val, ecr] = [[a, b, c, d], [e, f, g, h]].map(u32::from_be_bytes);
-        return Options { timestamps: Some(Timestamps { val, ecr }), ..Options::default() };
+        // Alone, as RFC 7323 recommends.
+        let [val, ecr] = [val, ecr].map(|word| u32::from_be_bytes(*word));
+        return Some(Options { timestamps: Some(Timestamps { val, ecr }), ..options });
     }
-    walk(bytes)
+    while let Some((word, behind)) = rest.split_first() {
+        let word = u32::from_be_bytes(*word);
+        rest = behind;
+        if matches!(word, TIMED | PERMITTED_TIMED) {
+            let ([val, ecr], behind) = rest.split_first_chunk()?;
+            let [val, ecr] = [val, ecr].map(|word| u32::from_be_bytes(*word));
+            options.timestamps = options.timestamps.or(Some(Timestamps { val, ecr }));
+            options.sack_permitted |= word == PERMITTED_TIMED;
+            rest = behind;
+        } else if word & 0xffff_0000 == SIZE {
+            options.mss = options.mss.or(Some(word as u16));
+        } else if word & 0xffff_ff00 == SCALE {
+            options.window_scale = options.window_scale.or(Some(word as u8));
+        } else if word == PERMITTED {
+            options.sack_permitted = true;
+        } else {
+            return None;
+        }
+    }
+    Some(options)
 }
 
 fn walk(bytes: &[u8]) -> Options {
@@ -268,7 +301,46 @@ mod tests {
         ];
         for (name, bytes, expected) in rows {
             assert_eq!(parse(bytes), *expected, "{name}");
+            assert_eq!(walk(bytes), *expected, "{name}");
         }
+    }
+
+    /// Whole options, parts of them and their neighbours, in any order.
+    #[test]
+    fn the_usual_options_are_what_the_walk_finds() {
+        const PIECES: [&[u8]; 14] = [
+            &[1, 1, 8, 10, 0, 0, 3, 0xe8, 1, 1, 4, 2],
+            &[4, 2, 8, 10, 2, 4, 5, 0xb4, 0, 0, 0, 7],
+            &[1, 1, 8, 10],
+            &[2, 4, 5, 0xb4],
+            &[2, 4, 0, 1],
+            &[1, 3, 3, 7],
+            &[1, 3, 3, 15],
+            &[1, 1, 4, 2],
+            &[1, 1, 1, 1],
+            &[1, 1, 5, 10, 0, 0, 0, 1, 0, 0, 0, 2],
+            &[3, 3, 7, 0],
+            &[2, 3, 5, 0xb4],
+            &[0, 0, 0, 0],
+            &[1],
+        ];
+        let mut rng = crate::base::rng::Rng::new(3);
+        let (mut taken, mut left) = (0, 0);
+        for _ in 0..20_000 {
+            let mut bytes = Vec::new();
+            for _ in 0..rng.below(5) {
+                bytes.extend(PIECES[rng.below(PIECES.len() as u32) as usize]);
+            }
+            bytes.truncate(if rng.below(8) == 0 { rng.below(41) as usize } else { LEN_MAX });
+            match usual(&bytes) {
+                Some(options) => {
+                    assert_eq!(options, walk(&bytes), "{bytes:?}");
+                    taken += 1;
+                }
+                None => left += 1,
+            }
+        }
+        assert!(taken > 1_000 && left > 1_000, "{taken} {left}");
     }
 
     #[test]
