@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use crate::{Ended, RunTime, is_refused, run, split};
 
-/// A short bench between two loops in memory.
+/// A short bench between two loops in memory; not so short that it is over before anything is measured.
 fn bench(options: &str) -> Ended {
-    let line = "bench --link memory --cores 1 --profile crr --connections 300 --concurrency 8 --ramp 0 --duration 1m \
+    let line = "bench --link memory --cores 1 --profile crr --connections 10000 --concurrency 8 --ramp 0 --duration 1m \
                 --time-wait 1ms --stats-interval 0 ";
     run(&split(&format!("{line}{options}")))
 }
@@ -20,7 +20,7 @@ fn the_exit_status_says_whether_all_held_that_was_expected() {
     let json = run_time.path().join("run.json");
     let held = bench(&format!("--json {} --expect established>=100% p99.syn<1m", json.display()));
     assert_eq!((held.status, held.err.as_str()), (Some(0), ""), "{}", held.out);
-    assert!(held.out.contains("expected established>=100%  (100% (300 of 300)): held"), "{}", held.out);
+    assert!(held.out.contains("expected established>=100%  (100% (10,000 of 10,000)): held"), "{}", held.out);
     let document: Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
     let expected = document["runs"][0]["expected"].as_array().unwrap();
     assert_eq!(
@@ -28,9 +28,10 @@ fn the_exit_status_says_whether_all_held_that_was_expected() {
         (Some("established>=100%"), Some(true))
     );
 
-    let failed = bench(&format!("--repeats 2 --json {} --expect established<300", json.display()));
+    let failed = bench(&format!("--repeats 2 --json {} --expect established<10k", json.display()));
     assert_eq!(failed.status, Some(1), "{}", failed.out);
-    let sentence = "2 of 2 expectations did not hold: of crr, 8 at a time, repeat 1: established<300 (300)";
+    let sentence =
+        "2 of 2 expectations did not hold: of crr, 8 at a time, repeat 1: established<10k (10,000)";
     assert_eq!(failed.err, format!("dpdk-tcp: {sentence}\n"));
     assert_eq!(failed.out.matches(": failed\n").count(), 2, "{}", failed.out);
     assert!(json.exists(), "the results are written all the same");

@@ -51,8 +51,10 @@ impl Case {
         let tally = self.lab.quiet(peer);
         assert_eq!((tally.attempted, place.of(&tally)), (self.attempts, 1), "{place:?}: {tally:?}");
         let all = tally.failed_all() + tally.closed_all() + tally.broken_all();
-        // What else there is ended as planned.
-        let planned = tally.closed_all() + u64::from(!matches!(place, Place::Closed(_)));
+        // What else there is ended as planned, or, where the end waits for nobody, was cut.
+        let cut = tally.failed[Failed::Cut as usize] + tally.broken[Broken::Cut as usize];
+        let cut = if place == Place::Failed(Failed::Late) { cut } else { 0 };
+        let planned = tally.closed_all() + cut + u64::from(!matches!(place, Place::Closed(_)));
         assert_eq!((all, planned), (self.attempts, self.attempts), "{place:?}: {tally:?}");
     }
 }
