@@ -38,7 +38,26 @@ pub(super) fn segment<F: Frame>(
     text: impl Fn(usize, &mut [u8]),
     mut more: impl FnMut() -> Option<F>,
 ) -> bool {
-    let options = tcp_options::words(&segment.options);
+    match tcp_options::timestamps_alone(&segment.options) {
+        Some(options) => segment_with(frame, caps, to, segment, &options, text, &mut more),
+        None => {
+            segment_with(frame, caps, to, segment, &tcp_options::words(&segment.options), text, &mut more)
+        }
+    }
+}
+
+/// As [`segment`], with the options in words. It is put in place for each kind of them, so that those whose number is
+/// known take no loop.
+#[inline(always)]
+fn segment_with<F: Frame>(
+    frame: &mut F,
+    caps: &Caps,
+    to: &Addressing,
+    segment: &SegmentOut,
+    options: &[u32],
+    text: impl Fn(usize, &mut [u8]),
+    more: &mut impl FnMut() -> Option<F>,
+) -> bool {
     let header_len = tcp::HEADER_LEN + 4 * options.len();
     let headers_len = ethernet::HEADER_LEN + ipv4::HEADER_LEN + header_len;
     frame.reset();
@@ -48,7 +67,7 @@ pub(super) fn segment<F: Frame>(
         return false;
     }
     frame.set_len(headers_len + first);
-    if write(frame.bytes_mut(), caps, to, segment, &options, |place| text(0, place)).is_none() {
+    if write(frame.bytes_mut(), caps, to, segment, options, |place| text(0, place)).is_none() {
         return false;
     }
     if segment.cut > 0 {
@@ -74,12 +93,13 @@ pub(super) fn segment<F: Frame>(
 
 /// Writes headers and text into the bytes of a frame that has room for exactly those; `None` when it has too little for
 /// the headers.
+#[inline(always)]
 fn write(
     bytes: &mut [u8],
     caps: &Caps,
     to: &Addressing,
     segment: &SegmentOut,
-    options: &tcp_options::Words,
+    options: &[u32],
     text: impl FnOnce(&mut [u8]),
 ) -> Option<()> {
     let header_len = tcp::HEADER_LEN + 4 * options.len();

@@ -4,6 +4,7 @@ use super::shard::Shard;
 use super::slot::Owner;
 use crate::base::bytes::CHUNK;
 use crate::base::drop_reason::DropReason;
+use crate::base::slab::Slab;
 use crate::stats::counters::Counter;
 use crate::tcp::Ctx;
 use crate::tcp::reassembly::Reassembly;
@@ -90,14 +91,13 @@ impl Shard {
             held.clear(&mut self.pool);
         }
     }
+}
 
-    /// The blocks that a connection's acknowledgments report.
-    pub(super) fn held_blocks(&self, index: u32) -> SackBlocks {
-        let mut blocks = SackBlocks::default();
-        let place = self.slots.get(index).and_then(|slot| slot.held);
-        if let Some(held) = place.and_then(|place| self.reassemblies.get(place)) {
-            held.blocks(&mut blocks);
-        }
-        blocks
+/// The blocks that the acknowledgments of a connection report whose text is kept in this place.
+pub(super) fn held_blocks(reassemblies: &Slab<Reassembly>, place: u32) -> SackBlocks {
+    let mut blocks = SackBlocks::NONE;
+    if let Some(held) = reassemblies.get(place) {
+        held.blocks(&mut blocks);
     }
+    blocks
 }

@@ -371,7 +371,7 @@ impl<F: Frame> Host<F> {
         remote: u32,
         mut frame: F,
     ) {
-        let hop = self.next_hop(shard, interface, remote, (NeighbourIdx(0), false));
+        let hop = self.next_hop(&shard.locals, shard.now, interface, remote, (NeighbourIdx(0), false));
         match (hop, ports.get_mut(interface)) {
             (NextHop::Known(_, mac), Some(port)) => {
                 emit::set_destination(&mut frame, mac);
@@ -383,20 +383,22 @@ impl<F: Frame> Host<F> {
 
     /// Where packets towards `remote` go. `memory`: where the neighbour was found the last time, and that a connection
     /// through it got forward within the last minute.
+    #[inline(always)]
     pub(super) fn next_hop(
         &mut self,
-        shard: &Shard,
+        locals: &Locals,
+        now: Instant,
         interface: usize,
         remote: u32,
         (hint, progress): (NeighbourIdx, bool),
     ) -> NextHop {
         let remote = IpAddr::V4(remote.into());
-        let Some(hop) = self.routes.next_hop(&shard.locals, interface as u8, remote) else {
+        let Some(hop) = self.routes.next_hop(locals, interface as u8, remote) else {
             return NextHop::NoRoute;
         };
         // Most new connections, which remember nothing, go where somebody went just now.
         let hint = if hint == NeighbourIdx::default() { self.latest } else { hint };
-        let found = self.neighbours.lookup(hint, interface as u8, hop, progress, shard.now);
+        let found = self.neighbours.lookup(hint, interface as u8, hop, progress, now);
         self.latest = found.map_or(self.latest, |(place, _)| place);
         found.map_or(NextHop::Unknown(hop), |(place, mac)| NextHop::Known(place, mac))
     }

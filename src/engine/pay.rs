@@ -3,6 +3,7 @@
 
 use super::api::Unsent;
 use super::emit::{self, Addressing};
+use super::held::held_blocks;
 use super::host::{Host, NextHop};
 use super::limits::{CUTS_MAX, PAY_MAX};
 use super::port::Port;
@@ -20,6 +21,8 @@ use crate::tcp::output::Budget;
 use crate::tcp::segment::SegmentOut;
 use crate::tcp::settings::ForIp;
 use crate::wire::ethernet::Mac;
+use crate::wire::seq::Seq;
+use crate::wire::tcp_options::SackBlocks;
 
 /// A connection that got forward within this time confirms its neighbour (ARP-8).
 const PROGRESS_MS: u32 = 60_000;
@@ -46,6 +49,7 @@ impl<Q: QueuePair> Way<'_, Q> {
         }
     }
 
+    #[inline(never)]
     fn answer(&mut self, reply: &Reply) {
         let local = self.shard.locals.get(reply.key.local);
         let interface = usize::from(local.interface);
@@ -59,15 +63,15 @@ impl<Q: QueuePair> Way<'_, Q> {
 
     /// One connection pays. False when there was no room; it stays on the list then.
     fn pay_one(&mut self, index: u32, segments: &mut Burst<SegmentOut>) -> bool {
-        let held = self.shard.held_blocks(index);
-        let Some(slot) = self.shard.slots.get_mut(index) else { return true };
+        let Some(slot) = self.shard.slots.get(index) else { return true };
         if slot.recovery.is_none() && slot.tcb.wants_recovery() {
             self.shard.lend_recovery(index);
         }
-        let Some(slot) = self.shard.slots.get_mut(index) else { return true };
-        let local = self.shard.locals.get(slot.key.local);
+        let Shard { slots, locals, reassemblies, recoveries, counters, cfg, now, .. } = &mut *self.shard;
+        let Some(slot) = slots.get_mut(index) else { return true };
+        let local = locals.get(slot.key.local);
         let Some(port) = self.ports.get_mut(usize::from(local.interface)) else { return true };
-        let budget = match port.budget(&self.shard.counters) {
+        let budget = match port.budget(counters) {
             Ok(budget) => budget,
             Err(why) => {
                 slot.note_syn(Syn::Kept(why));
@@ -79,11 +83,12 @@ impl<Q: QueuePair> Way<'_, Q> {
         let budget = Budget { text_max, ..budget };
         let una = slot.tcb.snd.una;
         segments.clear();
-        let ctx = Ctx { now: self.shard.now, cfg: &self.shard.cfg };
-        let record = self.shard.recoveries.get_mut(slot.recovery);
-        slot.tcb.output(record, ctx, budget, &held, segments);
+        let held = slot.held.map(|place| held_blocks(reassemblies, place));
+        let held = held.as_ref().unwrap_or(&SackBlocks::NONE);
+        let record = recoveries.get_mut(slot.recovery);
+        slot.tcb.output(record, Ctx { now: *now, cfg }, budget, held, segments);
         if let Some(number) = slot.recovery {
-            self.shard.recoveries.set_idle(number, slot.tcb.flight() == 0);
+            recoveries.set_idle(number, slot.tcb.flight() == 0);
         }
         if !segments.is_empty() {
             self.send(index, &local, una, segments);
@@ -93,12 +98,13 @@ impl<Q: QueuePair> Way<'_, Q> {
     }
 
     /// Sends segments of one connection, whose send queue begins at `una`.
-    fn send(&mut self, index: u32, local: &Local, una: crate::wire::seq::Seq, segments: &Burst<SegmentOut>) {
+    fn send(&mut self, index: u32, local: &Local, una: Seq, segments: &Burst<SegmentOut>) {
         let interface = usize::from(local.interface);
         let Some(slot) = self.shard.slots.get(index) else { return };
         let (key, ip, queue, opens) = (slot.key, slot.tcb.settings().ip, slot.outgoing, slot.opens());
-        let memory = (slot.neighbour, slot.tcb.progressed_within(PROGRESS_MS, self.shard.ctx()));
-        let hop = self.host.next_hop(self.shard, interface, key.remote, memory);
+        let neighbour = slot.neighbour;
+        let memory = (neighbour, slot.tcb.progressed_within(PROGRESS_MS, self.shard.ctx()));
+        let hop = self.host.next_hop(&self.shard.locals, self.shard.now, interface, key.remote, memory);
         let Some(port) = self.ports.get_mut(interface) else { return };
         let to = addressing(&key, local, port.mac(), hop.mac(), ip);
         let mut first = Syn::Due;
@@ -108,7 +114,7 @@ impl<Q: QueuePair> Way<'_, Q> {
             let syn = match build(port, self.shard, &to, segment, &text) {
                 None => Syn::Kept(Unsent::NoFrame),
                 Some(frame) if matches!(hop, NextHop::Known(..)) => {
-                    port.send(frame, &self.shard.counters);
+                    port.send_segment(frame, segment.flags, &self.shard.counters);
                     Syn::Queued(number)
                 }
                 Some(frame) => {
@@ -118,12 +124,14 @@ impl<Q: QueuePair> Way<'_, Q> {
             };
             first = if first == Syn::Due { syn } else { first };
         }
-        let Some(slot) = self.shard.slots.get_mut(index) else { return };
-        if opens {
-            slot.note_syn(first);
-        }
-        if let NextHop::Known(place, _) = hop {
+        let place = if let NextHop::Known(place, _) = hop { place } else { neighbour };
+        if (opens || place != neighbour)
+            && let Some(slot) = self.shard.slots.get_mut(index)
+        {
             slot.neighbour = place;
+            if opens {
+                slot.note_syn(first);
+            }
         }
     }
 }
@@ -140,6 +148,7 @@ fn addressing(key: &Key, local: &Local, source_mac: Mac, next_hop: Mac, ip: ForI
 }
 
 /// Builds a segment's frame, with text from a send queue at an offset.
+#[inline(always)]
 fn build<Q: QueuePair>(
     port: &mut Port<Q>,
     shard: &Shard,

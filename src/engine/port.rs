@@ -4,7 +4,7 @@ use super::api::Unsent;
 use super::emit;
 use crate::base::burst::{BURST_MAX, Burst};
 use crate::base::drop_reason::DropReason;
-use crate::link::{Caps, Frame, QueuePair};
+use crate::link::{Caps, Frame, QueuePair, Tso};
 use crate::stats::counters::{Counter, Counters};
 use crate::tcp::output::Budget;
 use crate::wire::ethernet::Mac;
@@ -21,6 +21,10 @@ pub(super) struct Port<Q: QueuePair> {
     tx: Burst<Q::Frame>,
     /// Frames that were put into `tx` since the start; wraps.
     put: u32,
+    /// What `tx` holds, in numbers.
+    waiting: Tally,
+    /// How the port cuts segments, where that takes no more frames than a burst has.
+    tso: Option<Tso>,
     /// Fresh frames, so that it is known before a debt is paid whether it can be.
     spare: Burst<Q::Frame>,
 }
@@ -35,23 +39,27 @@ struct Tally {
 }
 
 impl Tally {
+    /// With one more frame, whose control bits are these if it is a segment.
+    fn with<F: Frame>(self, frame: &F, flags: Option<Flags>) -> Tally {
+        Tally {
+            frames: self.frames + 1,
+            bytes: self.bytes + frame.total_len() as u64,
+            segments: self.segments + u64::from(flags.is_some()),
+            resets: self.resets + u64::from(flags.is_some_and(|flags| flags.has(Flags::RST))),
+        }
+    }
+
     fn of<F: Frame>(waiting: &[F]) -> Tally {
-        waiting.iter().fold(Tally::default(), |sum, frame| {
-            let flags = emit::tcp_flags(frame.bytes());
-            Tally {
-                frames: sum.frames + 1,
-                bytes: sum.bytes + frame.total_len() as u64,
-                segments: sum.segments + u64::from(flags.is_some()),
-                resets: sum.resets + u64::from(flags.is_some_and(|flags| flags.has(Flags::RST))),
-            }
-        })
+        waiting.iter().fold(Tally::default(), |sum, frame| sum.with(frame, emit::tcp_flags(frame.bytes())))
     }
 }
 
 impl<Q: QueuePair> Port<Q> {
     pub fn new(queue: Q, burst: usize, tx_burst: usize) -> Self {
         let caps = queue.caps();
-        Port { queue, caps, burst, tx_burst, tx: Burst::new(), put: 0, spare: Burst::new() }
+        let (tx, spare) = (Burst::new(), Burst::new());
+        let tso = caps.tso.filter(|tso| (1..=BURST_MAX).contains(&tso.frames));
+        Port { queue, caps, burst, tx_burst, tx, put: 0, waiting: Tally::default(), tso, spare }
     }
 
     pub fn mac(&self) -> Mac {
@@ -90,11 +98,10 @@ impl<Q: QueuePair> Port<Q> {
         if room == 0 {
             return Err(Unsent::TxFull);
         }
-        let tso = self.caps.tso.filter(|tso| (1..=BURST_MAX).contains(&tso.frames));
+        let tso = self.tso;
         let wanted = room.min(self.burst).max(tso.map_or(0, |tso| tso.frames));
-        while self.spare.len() < wanted {
-            let Some(frame) = self.queue.alloc() else { break };
-            self.spare.push(frame);
+        if self.spare.len() < wanted {
+            self.stock(wanted);
         }
         if self.spare.is_empty() {
             return Err(Unsent::NoFrame);
@@ -105,6 +112,15 @@ impl<Q: QueuePair> Port<Q> {
         Ok(large.filter(|large| large.segments > 0).unwrap_or(small))
     }
 
+    /// Gets spare frames up to this number, as far as there are any.
+    #[inline(never)]
+    fn stock(&mut self, wanted: usize) {
+        while self.spare.len() < wanted {
+            let Some(frame) = self.queue.alloc() else { break };
+            self.spare.push(frame);
+        }
+    }
+
     /// A fresh frame.
     pub fn alloc(&mut self) -> Option<Q::Frame> {
         self.spare.pop().or_else(|| self.queue.alloc())
@@ -112,16 +128,32 @@ impl<Q: QueuePair> Port<Q> {
 
     /// Queues a complete frame. One that finds no room is lost, as on any wire.
     pub fn send(&mut self, frame: Q::Frame, counters: &Counters) {
+        let flags = emit::tcp_flags(frame.bytes());
+        self.queue_up(frame, flags, counters);
+    }
+
+    /// As [`Port::send`], for a segment with these control bits.
+    #[inline]
+    pub fn send_segment(&mut self, frame: Q::Frame, flags: Flags, counters: &Counters) {
+        self.queue_up(frame, Some(flags), counters);
+    }
+
+    #[inline(always)]
+    fn queue_up(&mut self, frame: Q::Frame, flags: Option<Flags>, counters: &Counters) {
         if self.tx.len() >= self.tx_burst {
             self.transmit(counters);
         }
+        let waiting = self.waiting.with(&frame, flags);
         match self.tx.try_push(frame) {
-            Ok(()) => self.put = self.put.wrapping_add(1),
-            Err(refused) => {
-                counters.drop_one(DropReason::TxFull);
-                self.queue.recycle(refused.element());
-            }
+            Ok(()) => (self.put, self.waiting) = (self.put.wrapping_add(1), waiting),
+            Err(refused) => self.refuse(refused.element(), counters),
         }
+    }
+
+    #[cold]
+    fn refuse(&mut self, frame: Q::Frame, counters: &Counters) {
+        counters.drop_one(DropReason::TxFull);
+        self.queue.recycle(frame);
     }
 
     /// The number of the next frame that is queued, and of how many frames before it the device has taken; both wrap.
@@ -134,9 +166,10 @@ impl<Q: QueuePair> Port<Q> {
         if self.tx.is_empty() {
             return 0;
         }
-        let before = Tally::of(&self.tx);
+        let before = self.waiting;
         self.queue.tx_burst(&mut self.tx);
         let left = Tally::of(&self.tx);
+        self.waiting = left;
         counters.add(Counter::TxBursts, u64::from(left.frames < before.frames));
         counters.add(Counter::TxFrames, before.frames - left.frames);
         counters.add(Counter::TxBytes, before.bytes - left.bytes);

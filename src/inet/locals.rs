@@ -33,10 +33,12 @@ impl Local {
 
     /// `other` is in this address's subnet.
     pub fn is_on_link(&self, other: IpAddr) -> bool {
-        match (self.addr, other) {
-            (IpAddr::V4(own), IpAddr::V4(other)) => (u32::from(own) ^ u32::from(other)) & self.mask() == 0,
-            _ => false,
-        }
+        matches!(other, IpAddr::V4(other) if self.shares_subnet(other.into()))
+    }
+
+    fn shares_subnet(&self, other: u32) -> bool {
+        let behind_prefix = 32 - u32::from(self.prefix.min(32));
+        matches!(self.addr, IpAddr::V4(own) if u64::from(u32::from(own) ^ other) >> behind_prefix == 0)
     }
 
     /// It stands for its subnet as a whole.
@@ -240,6 +242,13 @@ impl Locals {
     /// One address of each entry, which stands for its subnet and its interface.
     pub fn subnets(&self) -> impl Iterator<Item = Local> + Clone {
         self.entries.iter().map(|entry| entry.at(0))
+    }
+
+    /// `address` is in a subnet of an address on this interface.
+    #[inline]
+    pub fn is_on_link(&self, interface: u8, address: u32) -> bool {
+        let leads_there = |entry: &Entry| entry.interface == interface && entry.at(0).shares_subnet(address);
+        self.entries.iter().any(leads_there)
     }
 
     /// The broadcast address of one of our subnets.

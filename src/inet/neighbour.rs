@@ -120,6 +120,7 @@ impl<F> Neighbours<F> {
 
     /// The MAC address of a neighbour, and its place for the next time. `progress`: a connection with it got
     /// forward within the last minute, which confirms it as well as an answer would (ARP-8).
+    #[inline]
     pub fn lookup(
         &mut self,
         hint: NeighbourIdx,

@@ -45,9 +45,9 @@ impl Routes {
     }
 
     /// The next hop for a packet that leaves through `interface`.
+    #[inline]
     pub fn next_hop(&self, locals: &Locals, interface: u8, destination: IpAddr) -> Option<IpAddr> {
-        let mut own = locals.subnets().filter(|local| local.interface == interface);
-        if own.any(|local| local.is_on_link(destination)) {
+        if matches!(destination, IpAddr::V4(v4) if locals.is_on_link(interface, v4.into())) {
             return Some(destination);
         }
         self.gateway.filter(|(_, at)| *at == interface).map(|(gateway, _)| gateway)

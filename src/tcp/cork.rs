@@ -39,6 +39,9 @@ impl Tcb {
 
     /// What could leave has left: the cork begins to count for the rest, or starts anew where there is none.
     pub(super) fn mind_cork(&mut self, ctx: Ctx<'_>) {
+        if self.cork == Cork::Off {
+            return;
+        }
         self.cork = match (self.cork, self.unsent() > 0) {
             (Cork::On, true) => Cork::Holding(Tick::after_ms(ctx.now, ctx.cfg.override_ms)),
             (Cork::Holding(_) | Cork::Over, false) => Cork::On,

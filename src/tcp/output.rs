@@ -112,7 +112,8 @@ impl Tcb {
             }
         }
         while out.len() < limit {
-            let next = self.next_span(rec.as_deref(), ctx);
+            let done = rec.is_none() && self.has_sent_all();
+            let next = if done { None } else { self.next_span(rec.as_deref(), ctx) };
             let Some(span) = next else {
                 if rec.as_deref_mut().is_some_and(|rec| rec.stop_holding_back(self.snd.nxt)) {
                     continue;
@@ -133,8 +134,13 @@ impl Tcb {
     /// After an idle time the window is no measure of the path any more (RFC 5681 4.1).
     fn restart_after_idle(&mut self, rec: Option<&mut Recovery>, ctx: Ctx<'_>) {
         //= CC-13
-        let is_idle = || ctx.now.since_us(self.sent_at) / 1_000 > u64::from(self.rto_ms(ctx));
-        if self.flight() > 0 || !is_idle() {
+        let idle_us = ctx.now.since_us(self.sent_at);
+        // RTO is never below the smaller of these two.
+        let rto_least_ms = ctx.cfg.rto_min_ms.min(ctx.cfg.rto_initial_ms);
+        if self.flight() > 0 || idle_us <= 1_000 * u64::from(rto_least_ms) {
+            return;
+        }
+        if idle_us / 1_000 <= u64::from(self.rto_ms(ctx)) {
             return;
         }
         let mss = u32::from(self.mss);
@@ -267,17 +273,18 @@ impl Tcb {
         //= DSACK-1
         //= DSACK-2
         //= OPT-9
-        let mut blocks = SackBlocks::default();
-        if !self.facts.has(fact::SACK) {
-            return blocks;
+        let nothing = self.duplicate.is_none() && held.is_empty();
+        if nothing || !self.facts.has(fact::SACK) {
+            return SackBlocks::NONE;
         }
+        let mut blocks = SackBlocks::NONE;
         if let Some((left, right)) = self.duplicate {
             blocks.push(left, right);
         }
         held.as_slice().iter().for_each(|(left, right)| blocks.push(*left, *right));
         let blocks = blocks.first(if self.facts.has(fact::TIMESTAMPS) { 3 } else { SackBlocks::MAX });
         if usize::from(text_len) + blocks.option_len() > usize::from(self.mss) {
-            return SackBlocks::default();
+            return SackBlocks::NONE;
         }
         self.duplicate = None;
         blocks
@@ -385,6 +392,11 @@ impl Tcb {
         if self.snd.nxt.before(window_edge) { window_edge.since(self.snd.nxt) } else { 0 }
     }
 
+    /// Nothing is left that could go, be it again or for the first time, as far as that can be told without a record.
+    fn has_sent_all(&self) -> bool {
+        !self.facts.has(fact::RESENDING) && self.unsent() == 0 && !self.fin_pending()
+    }
+
     /// What goes next: what must go again, a probe of the path, new text.
     fn next_span(&mut self, rec: Option<&Recovery>, ctx: Ctx<'_>) -> Option<Span> {
         let again = self.next_repeated(rec);
@@ -395,9 +407,11 @@ impl Tcb {
     /// full segments behind it, so that its loss shows at once.
     fn next_path_probe(&mut self, rec: Option<&Recovery>, ctx: Ctx<'_>) -> Option<Span> {
         //= PLPMTUD-3
-        if self.unsent() <= 3 * u32::from(self.mss) {
-            return None;
-        }
+        if self.unsent() <= 3 * u32::from(self.mss) { None } else { self.path_probe(rec, ctx) }
+    }
+
+    #[inline(never)]
+    fn path_probe(&mut self, rec: Option<&Recovery>, ctx: Ctx<'_>) -> Option<Span> {
         let text_len = self.path_mtu.probe_text(ctx.now, ctx.cfg)?;
         let all = u32::from(text_len) + 3 * u32::from(self.mss);
         let healthy = !self.facts.has(fact::RESENDING)

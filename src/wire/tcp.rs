@@ -206,7 +206,7 @@ pub struct Header {
 impl Header {
     /// Writes the fixed part with a checksum of zero, and returns the sum of what it wrote. `header_len` is the length
     /// with options, in bytes: a multiple of 4 from 20 to 60.
-    #[inline]
+    #[inline(always)]
     pub fn emit(&self, to: &mut [u8; HEADER_LEN], header_len: usize) -> Sum {
         let offset = (header_len as u32 / 4) << 28;
         let words = [

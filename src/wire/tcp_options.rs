@@ -32,6 +32,9 @@ pub struct SackBlocks {
 }
 
 impl SackBlocks {
+    /// No block.
+    pub const NONE: SackBlocks = SackBlocks { blocks: [(Seq(0), Seq(0)); 4], len: 0 };
+
     /// Most blocks in one header.
     pub const MAX: usize = 4;
 
@@ -185,6 +188,25 @@ fn take(options: &mut Options, kind: u8, value: &[u8]) {
 /// Options as they stand in a header: 32-bit words in memory's order, since all are padded to four bytes.
 pub type Words = arrayvec::ArrayVec<u32, { LEN_MAX / 4 }>;
 
+/// The words of options that are timestamps alone, as nearly all segments have them; `None` for any others. They are
+/// those of [`words`], but a loop over them has no end to look for.
+#[inline]
+pub fn timestamps_alone(options: &Options) -> Option<[u32; 3]> {
+    let Options {
+        mss: None,
+        window_scale: None,
+        sack_permitted: false,
+        timestamps: Some(timestamps),
+        sack,
+        ..
+    } = options
+    else {
+        return None;
+    };
+    sack.is_empty()
+        .then_some([head(NOP, NOP, TIMESTAMPS, 10), timestamps.val, timestamps.ecr].map(u32::to_be))
+}
+
 /// Options in the order of OPT-7 (with SYN) or OPT-8 (without). `options.broken` is not looked at.
 #[inline]
 pub fn words(options: &Options) -> Words {
@@ -231,7 +253,7 @@ fn sack(blocks: &SackBlocks, out: &mut Words) {
 
 /// Writes words in their place.
 #[inline]
-pub fn put(to: &mut [u8], words: &Words) {
+pub fn put(to: &mut [u8], words: &[u32]) {
     super::put_words(to, words);
 }
 
@@ -248,6 +270,37 @@ mod tests {
 
     fn mss(mss: u16) -> Options {
         Options { mss: Some(mss), ..Options::default() }
+    }
+
+    #[test]
+    fn timestamps_alone_are_laid_out_as_among_others_and_nothing_else_is() {
+        let mut rng = crate::base::rng::Rng::new(3);
+        let mut alone = 0;
+        for _ in 0..20_000 {
+            let mut some = |one_in: u32| (rng.below(one_in) == 0).then(|| rng.next_u64() as u32);
+            let timestamps = some(2).map(|val| Timestamps { val, ecr: val.rotate_left(9) });
+            let mut options = Options {
+                mss: some(4).map(|mss| mss as u16),
+                window_scale: some(4).map(|shift| (shift % 15) as u8),
+                sack_permitted: some(4).is_some(),
+                timestamps,
+                ..Options::default()
+            };
+            if let Some(left) = some(4) {
+                options.sack.push(Seq(left), Seq(left) + 9);
+            }
+            let words = words(&options);
+            let expected = timestamps.is_some()
+                && words.len() == 3
+                && words[0] == head(NOP, NOP, TIMESTAMPS, 10).to_be();
+            let found = timestamps_alone(&options);
+            assert_eq!(found.is_some(), expected, "{options:?}");
+            if let Some(found) = found {
+                assert_eq!(words.as_slice(), found, "{options:?}");
+                alone += 1;
+            }
+        }
+        assert!(alone > 1_000);
     }
 
     fn sack(blocks: &[(u32, u32)]) -> Options {
