@@ -153,6 +153,9 @@ fn connect(ours: &[&str]) -> Left {
 fn against(service: Service, ours: &[&str]) -> (Left, Vec<Seen>) {
     let server = Server::start(&[PORT], service);
     let left = connect(&[&[TARGET], ours].concat());
+    // A connection that says nothing may be over for us before the server's program takes it.
+    let established = left.account().established;
+    lab::wait_until("the server takes what was opened", || server.accepted() >= established);
     let accepted = server.accepted();
     let seen = server.stop(0);
     assert_eq!(accepted, seen.len() as u64);
