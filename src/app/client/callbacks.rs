@@ -30,12 +30,15 @@ impl App for Client {
     }
 
     fn on_due(&mut self, conn: &mut Conn<'_>) {
+        let tick = self.tick;
         let Some((_, dialog)) = self.dialog(conn) else { return };
-        let (stage, is_due) = (dialog.stage, dialog.deadline.is_due(self.tick));
+        let (stage, is_due) = (dialog.stage, dialog.deadline.is_due(tick));
+        // Who has sent something has our ACK, whatever we owe for it since.
+        let heard = dialog.heard;
         match (self.ending, stage) {
             (Ending::Cutting { .. }, _) => self.give_up(conn, Broken::Cut),
             (_, Stage::Called) => self.start(conn),
-            (_, Stage::Acknowledged) if conn.owes() => self.await_acknowledgment(conn.id().index),
+            (_, Stage::Acknowledged) if conn.owes() && !heard => self.await_acknowledgment(conn.id().index),
             (_, Stage::Acknowledged) => self.take_turn(conn),
             (Ending::Releasing { .. } | Ending::Waiting { .. }, Stage::Holding) => self.close(conn),
             _ if !is_due => {}

@@ -13,11 +13,11 @@ use dpdk_tcp::sim::faults::Spells;
 use dpdk_tcp::stats::account::{Broken, Failed, Way};
 
 use super::hostile::{ACK, Answers, FIN, OK, RST, SYN, answers_with, polite, say};
-use super::lab::{Lab, Place, Scripted, back, setup, tuples};
+use super::lab::{ISS, Lab, Place, Scripted, back, setup, tuples};
 use super::{HTTP, plan};
 use crate::expect::Sent;
 use crate::icmp_errors::{Quote, error_with};
-use crate::reach::{PEERS, PORT, Setup};
+use crate::reach::{PEERS, PORT, Seg, Setup};
 
 /// Always.
 const ON: Spells = Spells { every_us: u32::MAX, for_us: u32::MAX };
@@ -232,4 +232,27 @@ fn a_request_that_found_no_memory_is_sent_when_there_is_some() {
     lab.run(&mut peer, 60_000);
     let tally = lab.quiet(peer);
     assert_eq!((tally.closed[Way::Fin as usize], tally.octets_sent), (120, 120 * 20_000), "{tally:?}");
+}
+
+#[test]
+fn a_peer_that_talks_without_end_does_not_keep_a_silent_connection_open() {
+    // An acknowledgment draws the next two segments, so that one is owed again whenever the client looks.
+    let sent_so_far = Cell::new(0u32);
+    let mut peer = Scripted::new(move |sent: &Sent, answers: &mut Answers| {
+        if sent.segment.flags.has(SYN) {
+            sent_so_far.set(0);
+            return say(answers, &back(sent, SYN | ACK));
+        }
+        if !sent.segment.flags.has(RST) {
+            let segment = back(sent, ACK);
+            for _ in 0..2 {
+                let seq = ISS + 1 + 500 * sent_so_far.replace(sent_so_far.get() + 1);
+                say(answers, &Seg { seq, text: vec![b'x'; 500], ..segment.clone() });
+            }
+        }
+    });
+    let mut lab = Lab::new(plan(Talk::SILENT, Close::Rst, 1, 3));
+    lab.run(&mut peer, 2_000);
+    let tally = lab.quiet(peer);
+    assert_eq!((tally.attempted, tally.closed[Way::Rst as usize]), (3, 3), "{tally:?}");
 }
