@@ -74,6 +74,20 @@ impl Queue {
         self.len - self.lent_len
     }
 
+    /// The queue's only piece, and whether it is lent; `None` when there is none, or another one.
+    pub fn only_piece(&self) -> Option<(u32, bool)> {
+        let one = self.head == self.tail && self.head != NONE;
+        let lent = self.lent_len > 0;
+        let all = !lent || (self.lent, self.lent_len) == (1, self.len);
+        (one && all).then_some((self.head, lent))
+    }
+
+    /// A queue of `len` bytes whose only piece is this one, as [`Queue::only_piece`] told.
+    pub fn of_piece(piece: u32, lent: bool, len: u32) -> Queue {
+        let lent_len = if lent { len } else { 0 };
+        Queue { head: piece, tail: piece, len, lent_len, lent: u16::from(lent) }
+    }
+
     /// There is nothing in the queue.
     pub fn is_empty(&self) -> bool {
         self.len == 0

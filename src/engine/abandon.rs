@@ -27,7 +27,7 @@ impl Conn<'_> {
 impl Shard {
     /// An abandoned connection becomes a record that answers nothing.
     pub(super) fn vanish<A: App>(&mut self, app: &mut A, index: u32) {
-        let Some(key) = self.slots.get(index).map(|slot| slot.key) else { return };
+        let Some(key) = self.slots.key(index) else { return };
         let deadline = Tick::after_ms(self.now, self.cfg.time_wait_ms);
         self.record(index, &key, TimeWait::MUTE, deadline);
         self.release(app, index, End::Abandoned);

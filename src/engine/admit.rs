@@ -214,10 +214,11 @@ impl Shard {
             abandoned: false,
             neighbour: NeighbourIdx::default(),
             syn: Syn::Due,
+            index: 0,
         };
-        let index = self.slots.insert(slot).ok()?;
+        let index = self.slots.insert(slot)?;
         if self.table.insert(hash, Place::Connection(index)).is_err() {
-            self.slots.remove(index);
+            self.slots.free(index);
             return None;
         }
         let id = ConnId { index, generation: self.next_generation };

@@ -178,7 +178,7 @@ pub struct Conn<'a> {
 
 impl Conn<'_> {
     fn slot(&self) -> Option<&Slot> {
-        self.shard.slots.get(self.index)
+        self.shard.slots.awake(self.index)
     }
 
     /// The connection's name.

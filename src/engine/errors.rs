@@ -55,7 +55,7 @@ impl Shard {
         let Some(Place::Connection(index)) = self.find(&reported.key) else {
             return self.drop_one(DropReason::IcmpNoConnection);
         };
-        if self.slots.get(index).is_some_and(|slot| slot.tcb.wants_recovery_on_timeout()) {
+        if self.slots.get_mut(index).is_some_and(|slot| slot.tcb.wants_recovery_on_timeout()) {
             // What is in flight may have to go again in more pieces than it was.
             self.lend_recovery(index);
         }

@@ -4,8 +4,8 @@
 use arrayvec::ArrayVec;
 
 use super::api::App;
-use super::limits::{CLOSING_MS, EXPIRE_BURST, EXPIRE_MAX, FEED_MAX, MOVES_MAX};
-use super::shard::Shard;
+use super::limits::{CLOSING_MS, EXPIRE_BURST, EXPIRE_MAX, FEED_MAX, MOVES_MAX, TIDY_MAX};
+use super::shard::{AWAKE_RESERVE, Shard};
 use super::slot::Owner;
 use crate::base::bytes::CHUNK;
 use crate::base::time::Tick;
@@ -27,7 +27,22 @@ impl Shard {
         }
         count += self.expire_records(now);
         self.offer_waiting(app);
-        count + self.feed(app) + self.thin_out(app)
+        count + self.feed(app) + self.thin_out(app) + self.make_room_to_wake(app)
+    }
+
+    /// Where too many are awake, those that need not be are laid down; and one of those that must is reset, since any
+    /// connection that there is may have to wake.
+    fn make_room_to_wake<A: App>(&mut self, app: &mut A) -> usize {
+        if self.slots.awake_left() >= AWAKE_RESERVE || self.slots.all_may_wake() {
+            return 0;
+        }
+        let Some(index) = self.slots.tidy(TIDY_MAX) else { return 0 };
+        if self.slots.awake_left() >= AWAKE_RESERVE {
+            return 0;
+        }
+        self.count(Counter::AwakeReset);
+        self.abort(app, index);
+        1
     }
 
     /// Records whose time is over leave, a burst at a time: their places in the index are asked for first, since
@@ -64,7 +79,7 @@ impl Shard {
             && let Some(id) = app.next_due(self.now)
         {
             count += 1;
-            if self.slots.get(id.index).is_some_and(|slot| slot.generation == id.generation) {
+            if self.slots.generation(id.index) == Some(id.generation) {
                 app.on_due(&mut self.conn(id.index));
                 self.after_callbacks(app, id.index);
             }
@@ -86,7 +101,7 @@ impl Shard {
         let mut count = 0;
         while count < surplus
             && let Some(index) = self.closing.front()
-            && !self.slots.get(index).is_some_and(|slot| slot.tcb.progressed_within(CLOSING_MS, self.ctx()))
+            && !self.slots.seen(index).is_some_and(|slot| slot.tcb.progressed_within(CLOSING_MS, self.ctx()))
         {
             count += 1;
             self.count(Counter::ClosingReset);
@@ -104,7 +119,7 @@ impl Shard {
                 break;
             }
             let Some(index) = self.starved.pop_front() else { break };
-            let Some(queued) = self.slots.get(index).map(|slot| slot.outgoing.copied()) else { continue };
+            let Some(queued) = self.slots.get_mut(index).map(|slot| slot.outgoing.copied()) else { continue };
             if self.share_left(queued) < CHUNK {
                 self.starved.push_back(index);
                 continue;
@@ -169,7 +184,7 @@ impl Shard {
         for _ in 0..limit {
             let index = self.slots.next_used(at)?;
             at = index + 1;
-            if let Some(owner) = self.slots.get(index).map(|slot| slot.owner) {
+            if let Some(owner) = self.slots.owner(index) {
                 each(self, index, owner);
             }
         }

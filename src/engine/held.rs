@@ -28,7 +28,7 @@ impl Shard {
         //= SACK-7
         // What is kept, and so reported, stays until its turn comes or the connection ends.
         let spare = self.pool.room() > self.pool.chunks() as usize / 2 * CHUNK + text.len();
-        let wanted = spare && self.slots.get(index).is_some_and(|slot| slot.owner != Owner::Finished);
+        let wanted = spare && self.slots.get_mut(index).is_some_and(|slot| slot.owner != Owner::Finished);
         let place = if wanted { self.place_for_held(index) } else { None };
         let Some(held) = place.and_then(|place| self.reassemblies.get_mut(place)) else {
             return self.drop_one(DropReason::OutOfOrder);

@@ -34,9 +34,9 @@ impl Shard {
     /// # Errors
     /// The first rule that does not hold.
     pub fn check_invariants(&self) -> Result<(), Broken> {
-        let slots = || (0..self.slots()).filter_map(|index| self.slots.get(index).map(|slot| (index, slot)));
+        let slots = || (0..self.slots()).filter_map(|index| self.slots.seen(index).map(|slot| (index, slot)));
         for (index, slot) in slots() {
-            self.check_slot(index, slot)?;
+            self.check_slot(index, &slot)?;
         }
         let count = |wanted: fn(&Slot) -> bool| slots().filter(|(_, slot)| wanted(slot)).count();
         let held = |slot: &Slot| slot.held.and_then(|place| self.reassemblies.get(place));
@@ -57,7 +57,7 @@ impl Shard {
             ),
             (
                 (0..self.slots()).all(|index| {
-                    self.slots.get(index).is_some()
+                    self.slots.key(index).is_some()
                         || ![&self.owing, &self.starved, &self.closing]
                             .iter()
                             .any(|list| list.contains(index))
@@ -65,14 +65,14 @@ impl Shard {
                 "only connections are on lists",
             ),
             (
-                slots().map(|(_, slot)| pieces(slot)).sum::<u32>()
+                slots().map(|(_, slot)| pieces(&slot)).sum::<u32>()
                     == self.pool.chunks() - self.pool.free_chunks(),
                 "every chunk in use belongs to a queue",
             ),
             (
                 count(|slot| slot.held.is_some()) == self.reassemblies.len() as usize
                     && slots()
-                        .all(|(_, slot)| slot.held.is_none() || held(slot).is_some_and(|h| !h.is_empty())),
+                        .all(|(_, slot)| slot.held.is_none() || held(&slot).is_some_and(|h| !h.is_empty())),
                 "each place for held text belongs to a connection with a hole",
             ),
             (
@@ -131,7 +131,7 @@ impl Shard {
     fn check_listeners(&self) -> Result<(), Broken> {
         for (number, listening) in self.listening.iter().enumerate() {
             let count = |owner| {
-                let mine = (0..self.slots()).filter_map(|index| self.slots.get(index));
+                let mine = (0..self.slots()).filter_map(|index| self.slots.seen(index));
                 let through = Origin::Listener(ListenerId(number as u16));
                 mine.filter(|slot| slot.origin == through && slot.owner == owner).count()
             };

@@ -2,7 +2,7 @@
 
 use super::api::ConnId;
 use super::recoveries::Recoveries;
-use super::slot::Slot;
+use super::slots::Slots;
 use super::wheel::Wheel;
 use crate::base::burst::BURST_MAX;
 use crate::base::bytes::Pool;
@@ -32,6 +32,8 @@ pub(super) const EXPIRE_BURST: usize = 16;
 /// Connections that are offered to applications again in one pass (LIM-13).
 pub(super) const OFFERS_MAX: usize = 256;
 
+/// Places for connections that are awake that are looked at, once a millisecond and where they are short.
+pub(super) const TIDY_MAX: u32 = 64;
 /// Connections without memory that try again in one pass: few, since most of them will fail again.
 pub(super) const FEED_MAX: usize = 8;
 
@@ -169,7 +171,8 @@ impl Limits {
     pub fn memory(&self) -> MemoryPlan {
         let index = Table::memory(self.table_entries());
         let index_entry = index / self.table_entries().max(1) as usize;
-        let slot = Slab::<Slot>::slot_bytes() + Wheel::node_bytes() + 3 * IndexList::link_bytes();
+        let slots = Slots::memory(self.slots());
+        let slot = slots / self.slots().max(1) as usize + Wheel::node_bytes() + 3 * IndexList::link_bytes();
         let record = TimeWaitRing::<TimeWait>::record_bytes();
         let buffers = Pool::memory(self.buffers);
         let held = self.reassemblies() as usize * Slab::<Reassembly>::slot_bytes();

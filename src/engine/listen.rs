@@ -3,10 +3,11 @@
 
 use std::net::IpAddr;
 
-use super::api::{Accept, Api, App, ListenerId};
+use super::api::{Accept, Api, App, ConnId, ListenerId};
 use super::limits::OFFERS_MAX;
 use super::shard::{Listening, Shard};
-use super::slot::{Origin, Owner, Slot};
+use super::slot::{Origin, Owner};
+use super::slots::Slots;
 use crate::base::ids::LocalIdx;
 use crate::flow::listeners::ListenError;
 use crate::tcp::arrives::listen::Listener;
@@ -92,10 +93,10 @@ impl Shard {
         while let Some(id) = self.listening.get(number).and_then(|l| l.waiting.front().copied()) {
             let Some(rest) = left.checked_sub(1) else { return false };
             *left = rest;
-            if is_waiting(self.slots.get(id.index), id.generation) {
+            if is_waiting(&self.slots, id) {
                 let answer = self.offer(app, id.index, listener);
                 self.after_callbacks(app, id.index);
-                if answer == Accept::Later && is_waiting(self.slots.get(id.index), id.generation) {
+                if answer == Accept::Later && is_waiting(&self.slots, id) {
                     break;
                 }
             }
@@ -108,7 +109,7 @@ impl Shard {
 
     /// A connection that came through a listener is ESTABLISHED: its address has one more.
     pub(super) fn count_address(&mut self, index: u32) {
-        if let Some(slot) = self.slots.get(index)
+        if let Some(slot) = self.slots.get_mut(index)
             && matches!(slot.origin, Origin::Listener(_))
             && slot.owner != Owner::Nobody
         {
@@ -150,6 +151,6 @@ impl Api<'_> {
 }
 
 /// The connection waits in its accept queue.
-pub(super) fn is_waiting(slot: Option<&Slot>, generation: u32) -> bool {
-    slot.is_some_and(|slot| slot.generation == generation && slot.owner == Owner::Waiting)
+pub(super) fn is_waiting(slots: &Slots, id: ConnId) -> bool {
+    slots.generation(id.index) == Some(id.generation) && slots.owner(id.index) == Some(Owner::Waiting)
 }

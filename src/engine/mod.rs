@@ -26,6 +26,7 @@ mod process;
 mod recoveries;
 pub mod shard;
 mod slot;
+mod slots;
 mod usual;
 pub mod wheel;
 pub mod worker;

@@ -63,7 +63,7 @@ impl<Q: QueuePair> Way<'_, Q> {
 
     /// One connection pays. False when there was no room; it stays on the list then.
     fn pay_one(&mut self, index: u32, segments: &mut Burst<SegmentOut>) -> bool {
-        let Some(slot) = self.shard.slots.get(index) else { return true };
+        let Some(slot) = self.shard.slots.get_mut(index) else { return true };
         if slot.recovery.is_none() && slot.tcb.wants_recovery() {
             self.shard.lend_recovery(index);
         }
@@ -100,7 +100,7 @@ impl<Q: QueuePair> Way<'_, Q> {
     /// Sends segments of one connection, whose send queue begins at `una`.
     fn send(&mut self, index: u32, local: &Local, una: Seq, segments: &Burst<SegmentOut>) {
         let interface = usize::from(local.interface);
-        let Some(slot) = self.shard.slots.get(index) else { return };
+        let Some(slot) = self.shard.slots.awake(index) else { return };
         let (key, ip, queue, opens) = (slot.key, slot.tcb.settings().ip, slot.outgoing, slot.opens());
         let neighbour = slot.neighbour;
         let memory = (neighbour, slot.tcb.progressed_within(PROGRESS_MS, self.shard.ctx()));

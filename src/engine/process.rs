@@ -5,7 +5,7 @@ use super::admit::Verdict;
 use super::api::{Accept, App, ListenerId};
 use super::listen::is_waiting;
 use super::shard::{Doubt, SCRATCH, Shard};
-use super::slot::{Origin, Owner, Slot, Syn};
+use super::slot::{Origin, Owner, Syn};
 use crate::base::bytes::CHUNK;
 use crate::flow::key::Key;
 use crate::flow::table::Place;
@@ -63,7 +63,7 @@ impl Shard {
     }
 
     pub(super) fn for_connection<A: App>(&mut self, app: &mut A, index: u32, arrived: &Arrived, text: &[u8]) {
-        let Some(slot) = self.slots.get(index) else { return };
+        let Some(slot) = self.slots.get_mut(index) else { return };
         if slot.tcb.state() == State::TimeWait {
             return self.in_time_wait_with_slot(app, index, arrived);
         }
@@ -75,7 +75,8 @@ impl Shard {
             }
             _ => false,
         };
-        let octets = u32::try_from(self.receive_room(slot)).unwrap_or(u32::MAX);
+        let unread = slot.incoming.len();
+        let octets = u32::try_from(self.receive_room(unread)).unwrap_or(u32::MAX);
         let ctx = crate::tcp::Ctx { now: self.now, cfg: &self.cfg };
         let Some(slot) = self.slots.get_mut(index) else { return };
         let room = Room { accept_full, octets };
@@ -98,16 +99,16 @@ impl Shard {
     /// Octets of in-order text for which there will be memory if the application takes none of it. A quarter of
     /// all is for sending only: what was read can then always be answered, and so be forgotten. A connection
     /// whose application leaves text lying may keep no more than a share of what is still free, so that many of
-    /// them cannot starve the rest (ATK-12).
-    fn receive_room(&self, slot: &Slot) -> usize {
+    /// them cannot starve the rest (ATK-12): `unread` octets lie.
+    fn receive_room(&self, unread: u32) -> usize {
         //= ATK-12
         //= LIM-6
         let free = self.pool.room().saturating_sub(self.pool.chunks() as usize / 4 * CHUNK);
-        if slot.incoming.is_empty() {
+        if unread == 0 {
             return free;
         }
         let all = self.pool.chunks() as usize * CHUNK;
-        share(free, all).min(free).saturating_sub(slot.incoming.len() as usize)
+        share(free, all).min(free).saturating_sub(unread as usize)
     }
 
     /// Does what an event's outcome says, in the order in which an application should learn of it.
@@ -124,7 +125,7 @@ impl Shard {
             self.note_path(&key, news);
         }
         if let Some(segment) = out.reply {
-            let ip = self.slots.get(index).map_or(self.cfg.settings.ip, |slot| slot.tcb.settings().ip);
+            let ip = self.slots.get_mut(index).map_or(self.cfg.settings.ip, |slot| slot.tcb.settings().ip);
             self.reply(key, segment, ip);
         }
         if let Some(end) = out.end {
@@ -177,7 +178,7 @@ impl Shard {
         id: super::api::ConnId,
         call: impl FnOnce(&mut super::api::Conn<'_>),
     ) -> bool {
-        let there = self.slots.get(id.index).is_some_and(|slot| slot.generation == id.generation);
+        let there = self.slots.generation(id.index) == Some(id.generation);
         if there {
             call(&mut self.conn(id.index));
             self.after_callbacks(app, id.index);
@@ -189,7 +190,7 @@ impl Shard {
     pub(super) fn after_callbacks<A: App>(&mut self, app: &mut A, index: u32) {
         self.offer_again(app, index);
         self.tell_peer_close(app, index);
-        if let Some(slot) = self.slots.get(index)
+        if let Some(slot) = self.slots.get_mut(index)
             && slot.tcb.state() == State::Closed
         {
             match slot.unread {
@@ -271,8 +272,8 @@ impl Shard {
     }
 
     /// The application has the connection and has not ended it.
-    fn hears(&self, index: u32) -> bool {
-        self.slots.get(index).is_some_and(Slot::hears)
+    fn hears(&mut self, index: u32) -> bool {
+        self.slots.get_mut(index).is_some_and(|slot| slot.hears())
     }
 
     /// Tells the application of a soft error, if it has the connection or opens it and wants to know; and, beyond R1,
@@ -281,7 +282,7 @@ impl Shard {
         //= MUST-47
         //= SHLD-9
         //= SHLD-20
-        let Some(slot) = self.slots.get(index) else { return };
+        let Some(slot) = self.slots.get_mut(index) else { return };
         if trouble == Soft::Retransmitting && !self.doubts.is_full() {
             let interface = self.locals.get(slot.key.local).interface;
             self.doubts.push(Doubt { interface, remote: slot.key.remote, neighbour: slot.neighbour });
@@ -296,7 +297,7 @@ impl Shard {
         self.count(Counter::Established);
         let Some(slot) = self.slots.get_mut(index) else { return };
         slot.syn = Syn::Due;
-        let id = slot.id(index);
+        let id = slot.id();
         let listener = match slot.origin {
             // The application may have ended it for good after the SYNs had crossed.
             Origin::Active if slot.tcb.is_forsaken() => {
@@ -354,7 +355,7 @@ impl Shard {
         let Some(listening) = self.listening.get_mut(usize::from(listener.0)) else { return };
         if listening.waiting.len() == listening.waiting.capacity() {
             let slots = &self.slots;
-            listening.waiting.retain(|id| is_waiting(slots.get(id.index), id.generation));
+            listening.waiting.retain(|id| is_waiting(slots, *id));
         }
         if listening.waiting.len() < listening.waiting.capacity() {
             listening.waiting.push_back(id);
@@ -375,7 +376,7 @@ impl Shard {
 
     /// New in-order bytes: to the application if nothing waits before them, else behind what waits.
     fn deliver<A: App>(&mut self, app: &mut A, index: u32, text: &[u8]) {
-        let Some(slot) = self.slots.get(index) else { return };
+        let Some(slot) = self.slots.get_mut(index) else { return };
         let behind = !slot.incoming.is_empty();
         let mut taken = 0;
         if slot.hears() && !behind {
@@ -464,7 +465,7 @@ impl Shard {
 
     /// A segment for a connection in TIME-WAIT that its application still reads from.
     fn in_time_wait_with_slot<A: App>(&mut self, app: &mut A, index: u32, arrived: &Arrived) {
-        let Some(old) = self.slots.get(index).map(|slot| slot.tcb.time_wait()) else { return };
+        let Some(old) = self.slots.get_mut(index).map(|slot| slot.tcb.time_wait()) else { return };
         match old.segment_arrives(&arrived.segment, &self.cfg) {
             time_wait::Disposition::Reopen => {
                 let verdict = self.listen_verdict(arrived);

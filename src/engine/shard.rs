@@ -8,7 +8,8 @@ use std::sync::Arc;
 use super::api::{App, CloseReason, Conn, ConnId};
 use super::limits::{Limits, REPLIES_MAX};
 use super::recoveries::Recoveries;
-use super::slot::{Origin, Owner, Slot};
+use super::slot::{Origin, Owner};
+use super::slots::Slots;
 use super::wheel::Wheel;
 use crate::base::burst::Burst;
 use crate::base::bytes::Pool;
@@ -41,6 +42,9 @@ use crate::tcp::state::State;
 use crate::tcp::time_wait::TimeWait;
 use crate::wire::tcp::Flags;
 
+/// So many must be able to wake in a pass at any time: those of its bursts, its timers and its launches.
+pub(super) const AWAKE_RESERVE: u32 = 4_096;
+
 /// Bytes that are offered to an application at once of what it did not take before.
 pub(super) const SCRATCH: usize = 16 * 1024;
 
@@ -71,7 +75,7 @@ pub(super) struct Listening {
 
 /// One core's connections.
 pub struct Shard {
-    pub(super) slots: Slab<Slot>,
+    pub(super) slots: Slots,
     pub(super) table: Table,
     pub(super) wheel: Wheel,
     pub(super) time_wait: TimeWaitRing<TimeWait>,
@@ -131,7 +135,7 @@ impl Shard {
     ) -> Self {
         let seed = u64::from_le_bytes(secrets.table[..8].try_into().unwrap_or([0; 8]));
         Shard {
-            slots: Slab::new(limits.slots()),
+            slots: Slots::new(limits.slots(), &cfg, now),
             table: Table::new(limits.table_entries()),
             wheel: Wheel::new(limits.slots(), now.tick()),
             time_wait: TimeWaitRing::new(limits.time_wait_max),
@@ -216,7 +220,7 @@ impl Shard {
     pub fn state_of(&self, local: SocketAddr, remote: SocketAddr) -> Option<State> {
         let key = self.key_of(local, remote)?;
         match self.find(&key)? {
-            Place::Connection(index) => self.slots.get(index).map(|slot| slot.tcb.state()),
+            Place::Connection(index) => self.slots.seen(index).map(|slot| slot.tcb.state()),
             Place::TimeWait(_) => Some(State::TimeWait),
         }
     }
@@ -265,7 +269,7 @@ impl Shard {
     /// Law 4: the key in the connection's own line decides.
     pub(super) fn confirm(&self, place: Place, key: &Key) -> bool {
         match place {
-            Place::Connection(index) => self.slots.get(index).is_some_and(|slot| slot.key == *key),
+            Place::Connection(index) => self.slots.key(index) == Some(*key),
             Place::TimeWait(index) => self.time_wait.get(index).is_some_and(|record| record.key == *key),
         }
     }
@@ -303,14 +307,20 @@ impl Shard {
         allowed
     }
 
-    /// After any event: whoever owes is listed, whoever waits is on the wheel.
+    /// After any event: whoever owes is listed, whoever waits is on the wheel, and who does neither more nor less than
+    /// what is usual is laid down.
     pub(super) fn settle(&mut self, index: u32) {
         let Some(slot) = self.slots.get_mut(index) else { return };
-        if slot.tcb.owes() {
+        let (owes, deadline) = (slot.tcb.owes(), slot.tcb.deadline());
+        if owes {
             self.owing.push_back(index);
         }
-        if let Some(at) = slot.tcb.deadline() {
+        if let Some(at) = deadline {
             self.wheel.arm(index, at);
+        }
+        // Who owes is worked on again at the end of the pass.
+        if !owes || self.slots.awake_left() < AWAKE_RESERVE {
+            self.slots.lay_down(index);
         }
     }
 
@@ -354,7 +364,7 @@ impl Shard {
     /// take it out would fetch the lines of both its neighbours.
     pub(super) fn finish<A: App>(&mut self, app: &mut A, index: u32, end: End) {
         //= TRN-12
-        let Some(key) = self.slots.get(index).map(|slot| slot.key) else { return };
+        let Some(key) = self.slots.key(index) else { return };
         let hash = self.hash(&key);
         self.table.remove(hash, Place::Connection(index));
         self.release(app, index, end);
@@ -369,7 +379,7 @@ impl Shard {
         self.recoveries.give_back(slot.recovery);
         self.unread -= u32::from(slot.unread);
         let (owner, origin, held, remote) = (slot.owner, slot.origin, slot.held, slot.key.remote);
-        let (id, reason) = (slot.id(index), close_reason(end, slot.soft_error()));
+        let (id, reason) = (slot.id(), close_reason(end, slot.soft_error()));
         self.slots.free(index);
         self.forget_held(held);
         self.owing.remove(index);
@@ -426,7 +436,7 @@ impl Shard {
     /// A connection in TIME-WAIT whose application has taken everything becomes a record.
     pub(super) fn compact<A: App>(&mut self, app: &mut A, index: u32) {
         //= TW-2
-        let Some(slot) = self.slots.get(index) else { return };
+        let Some(slot) = self.slots.get_mut(index) else { return };
         let done = slot.incoming.is_empty() && !slot.peer_closed && slot.owner != Owner::Waiting;
         if slot.tcb.state() != State::TimeWait || !done {
             return;
@@ -486,12 +496,14 @@ impl Shard {
 
     /// A connection in the application's hands.
     pub(super) fn conn(&mut self, index: u32) -> Conn<'_> {
+        // What is asked and done in a callback is asked and done of one that is awake.
+        let _ = self.slots.get_mut(index);
         Conn { shard: self, index }
     }
 
     /// When the next timer is due; for those who drive the loop in virtual time.
     pub fn next_deadline(&self) -> Option<Tick> {
-        let timers = (0..self.slots()).filter_map(|i| self.slots.get(i).and_then(|s| s.tcb.deadline()));
+        let timers = (0..self.slots()).filter_map(|index| self.slots.deadline(index));
         timers.fold(self.time_wait.deadline(), |a, b| Tick::earliest(a, Some(b)))
     }
 }

@@ -1,5 +1,5 @@
-//! What a shard keeps per connection: the key and the hot part of the TCB on the first cache line, the rest
-//! behind it.
+//! A connection that is awake: the key and the hot part of the TCB on the first cache line, the rest behind it. How it
+//! is kept between events stands in `slots`.
 
 use super::api::{ConnId, ListenerId, Unreachable, Unsent};
 use crate::base::bytes::Queue;
@@ -9,6 +9,7 @@ use crate::tcp::tcb::{HOT_BYTES, Tcb};
 
 /// Where a connection stands with its application.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
 pub(super) enum Owner {
     /// Not ESTABLISHED yet: the application knows nothing of it.
     Nobody,
@@ -45,7 +46,7 @@ pub(super) enum Syn {
 }
 
 /// One connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[repr(C, align(64))]
 pub(super) struct Slot {
     pub key: Key,
@@ -73,13 +74,15 @@ pub(super) struct Slot {
     /// Where the neighbour's MAC address was found last.
     pub neighbour: crate::base::ids::NeighbourIdx,
     pub syn: Syn,
+    /// The connection's number.
+    pub index: u32,
 }
 
 const _: () = assert!(std::mem::offset_of!(Slot, tcb) + HOT_BYTES == 64);
 
 impl Slot {
-    pub fn id(&self, index: u32) -> ConnId {
-        ConnId { index, generation: self.generation }
+    pub fn id(&self) -> ConnId {
+        ConnId { index: self.index, generation: self.generation }
     }
 
     /// The application has the connection and has not ended it.

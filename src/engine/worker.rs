@@ -10,6 +10,7 @@ use super::control::{Control, Drain};
 use super::errors::Reported;
 use super::fragments::{Fragments, Join};
 use super::host::Host;
+use super::limits::TIDY_MAX;
 use super::meter::{Meter, Stage};
 use super::pay::Way;
 use super::port::Port;
@@ -150,6 +151,7 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
     /// As [`Worker::pass`]; `meter` is told of the end of each stage.
     pub fn pass_with(&mut self, now: Instant, meter: &mut impl Meter) -> Pass {
         self.shard.now = now;
+        self.shard.slots.now = now;
         let mut work = 0;
         for interface in 0..self.ports.len() {
             work += self.receive(interface, meter);
@@ -290,6 +292,7 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         if self.host.is_ready() && !self.host.has_lost() {
             self.control.set_ready();
         }
+        self.shard.slots.tidy(TIDY_MAX);
         let work = self.drain.step(&self.control, &mut self.shard, &mut self.app);
         // After the drain's step, since the last one may be the loop's end.
         self.control.publish(&self.shard);

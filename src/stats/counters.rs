@@ -66,6 +66,7 @@ counters! {
     Aborted = "aborted", "Established connections that we aborted.";
     Abandoned = "abandoned", "Established connections that we left without a word.";
     TimedOut = "timed_out", "Established connections given up after the user timeout.";
+    AwakeReset = "awake_reset", "Connections reset because of too many more has to be remembered than of an idle one.";
     ClosingReset = "closing_reset", "Connections that nobody waited for any more, reset to make room (LIM-8).";
     Silent = "silent", "Connections whose peers answered no keep-alive probe.";
     FinWait2TimedOut = "fin_wait_2_timed_out", "Connections closed for good whose peer never closed its side.";

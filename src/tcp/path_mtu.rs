@@ -78,6 +78,16 @@ pub enum Change {
     BlackHole,
 }
 
+/// A path that was never in doubt.
+#[derive(Clone, Copy)]
+pub(in crate::tcp) struct Brief {
+    pub ceiling: u16,
+    pub max_sent: u16,
+    pub max_acked: u16,
+    /// A packet of the largest size ends at SND.NXT and waits for its acknowledgment.
+    pub marked: bool,
+}
+
 //= TS-16
 /// The state of path MTU discovery.
 #[derive(Clone, Copy, Debug)]
@@ -131,6 +141,34 @@ impl PathMtu {
         if self.current < self.ceiling {
             self.rest(now, cfg);
         }
+    }
+
+    /// All that a connection knows that has never had a reason to doubt its path: what it sent and got through, in few
+    /// bytes. `None` when there is more to remember.
+    pub(in crate::tcp) fn brief(&self, nxt: Seq) -> Option<Brief> {
+        let plain = self.current == self.ceiling
+            && self.high == self.ceiling
+            && self.held.is_none()
+            && self.search == Search::Over
+            && !self.creeps;
+        let mark = NonZeroU16::new(self.max_sent).map(|len| Mark { end: nxt, len });
+        let marked = self.mark.is_some();
+        let brief =
+            Brief { ceiling: self.ceiling, max_sent: self.max_sent, max_acked: self.max_acked, marked };
+        (plain && (!marked || self.mark == mark)).then_some(brief)
+    }
+
+    /// What [`PathMtu::brief`] told; `overhead` bytes of a packet are no text.
+    pub(in crate::tcp) fn from_brief(brief: Brief, overhead: u16, nxt: Seq, now: Instant) -> PathMtu {
+        let Brief { ceiling, max_sent, max_acked, marked } = brief;
+        let mark = NonZeroU16::new(max_sent).filter(|_| marked).map(|len| Mark { end: nxt, len });
+        let fresh = PathMtu::new(ceiling, ceiling, overhead, now);
+        PathMtu { max_sent, max_acked, mark, ..fresh }
+    }
+
+    /// Bytes of a packet that are no text.
+    pub(in crate::tcp) const fn overhead(&self) -> u16 {
+        self.overhead
     }
 
     /// The path's MTU now.

@@ -5,26 +5,37 @@ use super::config::Config;
 /// The timer's granularity G: one tick of the wheel, in microseconds (RTO-14).
 const GRANULARITY_US: u32 = 1_000;
 
-/// Smoothed round-trip time and its variation.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+/// In the place of RTTVAR before the first sample.
+const UNSAMPLED: u32 = u32::MAX;
+
+/// Smoothed round-trip time and its variation, in eight bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RttEstimator {
+    /// SRTT; before the first sample the least RTO in milliseconds, where it is not the configured one.
     srtt_times_8_us: u32,
     rttvar_times_4_us: u32,
-    sampled: bool,
-    /// RTO before the first sample, where it is not the configured one.
-    start_ms: u32,
+}
+
+impl Default for RttEstimator {
+    fn default() -> Self {
+        RttEstimator::starting_at(0)
+    }
 }
 
 impl RttEstimator {
     /// An estimator without samples whose RTO starts at `ms` milliseconds (RTO-10).
-    pub fn starting_at(ms: u32) -> Self {
-        RttEstimator { start_ms: ms, ..RttEstimator::default() }
+    pub const fn starting_at(ms: u32) -> Self {
+        RttEstimator { srtt_times_8_us: ms, rttvar_times_4_us: UNSAMPLED }
+    }
+
+    const fn sampled(&self) -> bool {
+        self.rttvar_times_4_us != UNSAMPLED
     }
 
     /// Takes one measured round trip, in microseconds (at most 60 s counts).
     pub fn sample(&mut self, rtt_us: u32) {
         let rtt = rtt_us.min(60_000_000);
-        if self.sampled {
+        if self.sampled() {
             //= RTO-3
             let srtt = self.srtt_times_8_us / 8;
             let error = srtt.abs_diff(rtt);
@@ -34,13 +45,12 @@ impl RttEstimator {
             //= RTO-2
             self.srtt_times_8_us = rtt * 8;
             self.rttvar_times_4_us = rtt * 2;
-            self.sampled = true;
         }
     }
 
     /// The smoothed round-trip time in microseconds, once there was a sample.
     pub fn srtt_us(&self) -> Option<u32> {
-        self.sampled.then_some(self.srtt_times_8_us / 8)
+        self.sampled().then_some(self.srtt_times_8_us / 8)
     }
 
     /// SRTT + max(G, 4 * RTTVAR) in microseconds, without the bounds.
@@ -51,11 +61,11 @@ impl RttEstimator {
 
     /// The timer's length in milliseconds within the bounds, before any back-off.
     pub fn rto_ms(&self, cfg: &Config) -> u32 {
-        if self.sampled {
+        if self.sampled() {
             //= ATK-37
             self.rto_us().div_ceil(1_000).clamp(cfg.rto_min_ms, cfg.rto_max_ms)
         } else {
-            cfg.rto_initial_ms.max(self.start_ms)
+            cfg.rto_initial_ms.max(self.srtt_times_8_us)
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The transmission control block: everything the protocol remembers of one connection. Only `Tcb::enter`
 //! writes the state (law 1).
 
+pub mod brief;
 mod open;
 
 use super::Ctx;

@@ -66,6 +66,16 @@ impl Congestion {
         Congestion { cwnd, ssthresh: CWND_MAX, credit: 0, used: true }
     }
 
+    /// The window, and whether it was used, where that is all there is to know.
+    pub(in crate::tcp) fn brief(&self) -> Option<(u32, bool)> {
+        (self.credit == 0 && self.in_first_slow_start()).then_some((self.cwnd, self.used))
+    }
+
+    /// What [`Congestion::brief`] told.
+    pub(in crate::tcp) const fn from_brief(cwnd: u32, used: bool) -> Self {
+        Congestion { cwnd, ssthresh: CWND_MAX, credit: 0, used }
+    }
+
     /// No loss has been seen: SSTHRESH is still where it started.
     pub fn in_first_slow_start(&self) -> bool {
         self.ssthresh == CWND_MAX

@@ -1,0 +1,372 @@
+//! A connection in brief: what has to be kept of a TCB in which nothing unusual is going on, in 100 bytes. It says the
+//! same in fewer words: what follows from something else is left out, and a TCB of which more would have to be said is
+//! not told in brief at all. Events work on the TCB; between them most connections are kept like this.
+
+use super::{Facts, Owed, ReceiveSpace, SendSpace, Shifts, Tcb, Timers, Waiting, fact};
+use crate::base::time::{Instant, Tick};
+use crate::tcp::congestion::Congestion;
+use crate::tcp::cork::Cork;
+use crate::tcp::path::Path;
+use crate::tcp::path_mtu::{self, PathMtu};
+use crate::tcp::rto::RttEstimator;
+use crate::tcp::settings::Settings;
+use crate::tcp::state::State;
+use crate::tcp::{Ctx, config, mss, output, window};
+use crate::wire::seq::Seq;
+
+/// A TCB in brief.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Brief {
+    una: Seq,
+    nxt: Seq,
+    wnd: u32,
+    wl1: Seq,
+    end: Seq,
+    rcv_nxt: Seq,
+    edge: Seq,
+    ts_recent: u32,
+    ts_offset: u32,
+    retransmit_at: Tick,
+    /// The one other timer that runs, by its bit.
+    other_at: Tick,
+    /// When text or FIN left last: the lower bits of its microseconds.
+    sent_at: u32,
+    heard_at: Tick,
+    rtt: RttEstimator,
+    cwnd: u32,
+    ack_floor: Seq,
+    max_snd_wnd: u32,
+    opened_at: Tick,
+    progress_at: Tick,
+    facts: Facts,
+    /// Before the peer's SYN has come: the path's MTU.
+    mss: u16,
+    /// Octets received since the last acknowledgment was sent.
+    unacked: u16,
+    /// When TS.Recent was taken, in units of 2^32 microseconds.
+    ts_recent_at: u16,
+    mss_sent: u16,
+    max_sent: u16,
+    max_acked: u16,
+    state: State,
+    owed: Owed,
+    shifts: Shifts,
+    expiries: u8,
+    bits: Bits,
+    /// Acknowledgments to be sent at once, and above them segments that wait for one.
+    acks: u8,
+    path: Path,
+}
+
+#[cfg(not(debug_assertions))]
+const _: () = assert!(size_of::<Brief>() == 100);
+
+/// Where the count of unacknowledged segments begins in [`Brief::acks`].
+const UNACKED: u8 = 5;
+
+/// What takes a bit or two. The lowest three say what the retransmission-like timer waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Bits(u8);
+
+impl Bits {
+    /// The delayed acknowledgment's timer runs.
+    const ACK_TIMER: u8 = 1 << 3;
+    /// The timer of the state runs.
+    const LIFE_TIMER: u8 = 1 << 4;
+    /// A packet of the largest size waits for its acknowledgment.
+    const MARKED: u8 = 1 << 5;
+    /// The last text was no full segment and ends at SND.NXT.
+    const SHORT: u8 = 1 << 6;
+    /// The congestion window is made use of.
+    const USED: u8 = 1 << 7;
+
+    const fn has(self, bit: u8) -> bool {
+        self.0 & bit != 0
+    }
+
+    const fn when(condition: bool, bit: u8) -> u8 {
+        if condition { bit } else { 0 }
+    }
+}
+
+/// The kinds of waiting that a connection without a record of what is in flight knows.
+const WAITING: [Waiting; 5] =
+    [Waiting::Nothing, Waiting::Retransmit, Waiting::Persist, Waiting::Override, Waiting::KeepAlive];
+
+/// Bytes of a packet that are no text.
+fn overhead(ip_header: u16, state: State, facts: Facts) -> u16 {
+    let options = if facts.has(fact::TIMESTAMPS) { output::TIMESTAMPS_LEN } else { 0 };
+    let agreed = if state == State::SynSent { 0 } else { mss::TCP_HEADER + options };
+    ip_header + agreed
+}
+
+/// Where the end of the last reduced flight stands while there was none.
+fn unreduced(una: Seq, state: State) -> Seq {
+    if matches!(state, State::SynSent | State::SynReceived) { una } else { una - 1 }
+}
+
+/// The moment not after `now` with these lower bits, in microseconds.
+fn moment(lower: u32, now: Instant) -> Instant {
+    Instant(now.0.saturating_sub(u64::from((now.0 as u32).wrapping_sub(lower))))
+}
+
+/// What of a TCB does not change by itself, and is not kept with each.
+#[derive(Clone, Copy, Debug)]
+pub struct Common<'a> {
+    /// What the application chose.
+    pub settings: &'a Settings,
+    /// Length of the fixed IP header: 20 or 40.
+    pub ip_header: u16,
+}
+
+impl Tcb {
+    /// The TCB in brief; `None` when it takes more to say.
+    pub fn brief(&self, common: Common<'_>, ctx: Ctx<'_>) -> Option<Brief> {
+        let path = self.path_mtu.brief(self.snd.nxt)?;
+        let (cwnd, used) = self.congestion.brief()?;
+        let (timer, other_at) = match (self.timers.ack_at, self.timers.life_at) {
+            (None, None) => (0, Tick(0)),
+            (Some(at), None) => (Bits::ACK_TIMER, at),
+            (None, Some(at)) => (Bits::LIFE_TIMER, at),
+            (Some(_), Some(_)) => return None,
+        };
+        let waiting = WAITING.iter().position(|waiting| *waiting == self.timers.waiting)?;
+        let short = self.short_end.after(self.snd.una);
+        let state = self.state();
+        let usual = self.follows(common, ctx)
+            && (!short || self.short_end == self.snd.nxt)
+            && path.ceiling == self.mtu_by_mss(common.ip_header)
+            && self.path_mtu.overhead() == overhead(common.ip_header, state, self.facts);
+        usual.then(|| Brief {
+            una: self.snd.una,
+            nxt: self.snd.nxt,
+            wnd: self.snd.wnd,
+            wl1: self.snd.wl1,
+            end: self.snd.end,
+            rcv_nxt: self.rcv.nxt,
+            edge: self.rcv.edge,
+            ts_recent: self.ts_recent,
+            ts_offset: self.ts_offset,
+            retransmit_at: self.timers.retransmit_at,
+            other_at,
+            sent_at: self.sent_at.0 as u32,
+            heard_at: self.heard_at,
+            rtt: self.rtt,
+            cwnd,
+            ack_floor: self.ack_floor,
+            max_snd_wnd: self.max_snd_wnd,
+            opened_at: self.opened_at,
+            progress_at: self.progress_at,
+            facts: self.facts,
+            mss: if state == State::SynSent { path.ceiling } else { self.mss },
+            unacked: self.rcv.nxt.since(self.rcv.acked) as u16,
+            ts_recent_at: (self.ts_recent_at.0 >> 32) as u16,
+            mss_sent: self.mss_sent,
+            max_sent: path.max_sent,
+            max_acked: path.max_acked,
+            state,
+            owed: self.owed,
+            shifts: self.shifts,
+            expiries: self.timers.expiries,
+            bits: Bits(
+                waiting as u8
+                    | timer
+                    | Bits::when(path.marked, Bits::MARKED)
+                    | Bits::when(short, Bits::SHORT)
+                    | Bits::when(used, Bits::USED),
+            ),
+            acks: self.quick_acks | self.unacked_segments << UNACKED,
+            path: self.path(),
+        })
+    }
+
+    /// The path's MTU that the segment size says.
+    fn mtu_by_mss(&self, ip_header: u16) -> u16 {
+        match self.state() {
+            State::SynSent => self.path_mtu.current(),
+            state => self.mss + overhead(ip_header, state, self.facts),
+        }
+    }
+
+    /// All that is left out follows from what is kept.
+    fn follows(&self, common: Common<'_>, ctx: Ctx<'_>) -> bool {
+        let now = ctx.now.tick();
+        let timers = &self.timers;
+        let timing = self.facts.has(fact::TIMING);
+        let nobody_asked =
+            self.challenges == 0 || now.since(self.challenges_since) >= config::CHALLENGE_WINDOW_MS;
+        let nothing_strange =
+            self.out_of_window_at.is_none_or(|at| now.since(at) >= ctx.cfg.out_of_window_ms);
+        self.state() != State::Closed
+            && self.settings == *common.settings
+            && self.receive_buffer == window_of(self.state(), self.facts, self.shifts, common, ctx)
+            && self.snd.wl2 == self.snd.una
+            && !self.facts.has(fact::RESENDING | fact::URGENT)
+            && (!self.facts.has(fact::ECN) || !self.cwr_end.after(unreduced(self.snd.una, self.state())))
+            && (!timing || (self.timed_end == self.snd.nxt && self.timed_at == self.sent_at))
+            && self.rcv.nxt.since(self.rcv.acked) <= u32::from(u16::MAX)
+            && (timers.waiting == Waiting::Nothing || timers.rto_at == timers.retransmit_at)
+            && timers.pace_at.is_none()
+            && timers.kept == 0
+            && self.quick_acks < 1 << UNACKED
+            && self.unacked_segments < 1 << (8 - UNACKED)
+            && self.duplicates_owed == 0
+            && self.soft_error.is_none()
+            && self.duplicate.is_none()
+            && self.held == 0
+            && self.urgent_out.is_none()
+            && self.cork == Cork::Off
+            && nobody_asked
+            && nothing_strange
+    }
+}
+
+/// The receive buffer as it is after the handshake, or before it.
+fn window_of(state: State, facts: Facts, shifts: Shifts, common: Common<'_>, ctx: Ctx<'_>) -> u32 {
+    let wanted = common.settings.receive_buffer(ctx.cfg);
+    let shift = if facts.has(fact::SCALED) { shifts.rcv() } else { 0 };
+    if state == State::SynSent { wanted } else { window::within(wanted, shift) }
+}
+
+impl Brief {
+    /// Of no connection.
+    pub const NONE: Brief = Brief {
+        una: Seq(0),
+        nxt: Seq(0),
+        wnd: 0,
+        wl1: Seq(0),
+        end: Seq(0),
+        rcv_nxt: Seq(0),
+        edge: Seq(0),
+        ts_recent: 0,
+        ts_offset: 0,
+        retransmit_at: Tick(0),
+        other_at: Tick(0),
+        sent_at: 0,
+        heard_at: Tick(0),
+        rtt: RttEstimator::starting_at(0),
+        cwnd: 0,
+        ack_floor: Seq(0),
+        max_snd_wnd: 0,
+        opened_at: Tick(0),
+        progress_at: Tick(0),
+        facts: Facts(0),
+        mss: 0,
+        unacked: 0,
+        ts_recent_at: 0,
+        mss_sent: 0,
+        max_sent: 0,
+        max_acked: 0,
+        state: State::Closed,
+        owed: Owed(0),
+        shifts: Shifts(0),
+        expiries: 0,
+        bits: Bits(0),
+        acks: 0,
+        path: Path::from(State::Closed),
+    };
+
+    /// The state.
+    pub const fn state(&self) -> State {
+        self.state
+    }
+
+    /// The connection has something to say.
+    pub const fn owes(&self) -> bool {
+        self.owed.0 != 0
+    }
+
+    /// Octets queued and not acknowledged, the FIN not counted.
+    pub fn queued(&self) -> u32 {
+        if self.una.after(self.end) { 0 } else { self.end.since(self.una) }
+    }
+
+    /// The earliest moment at which a timer has something to do.
+    pub fn deadline(&self) -> Option<Tick> {
+        let retransmit = (self.bits.0 % 8 != 0).then_some(self.retransmit_at);
+        let other = self.bits.has(Bits::ACK_TIMER | Bits::LIFE_TIMER).then_some(self.other_at);
+        Tick::earliest(retransmit, other)
+    }
+
+    fn send_space(&self) -> SendSpace {
+        let Brief { una, nxt, wnd, wl1, end, .. } = *self;
+        SendSpace { una, nxt, wnd, wl1, wl2: una, end }
+    }
+
+    fn receive_space(&self) -> ReceiveSpace {
+        let acked = self.rcv_nxt - u32::from(self.unacked);
+        ReceiveSpace { nxt: self.rcv_nxt, edge: self.edge, acked }
+    }
+
+    fn timers(&self) -> Timers {
+        let timer = |bit| self.bits.has(bit).then_some(self.other_at);
+        Timers {
+            waiting: WAITING.get(usize::from(self.bits.0 % 8)).copied().unwrap_or(Waiting::Nothing),
+            retransmit_at: self.retransmit_at,
+            rto_at: self.retransmit_at,
+            ack_at: timer(Bits::ACK_TIMER),
+            life_at: timer(Bits::LIFE_TIMER),
+            pace_at: None,
+            expiries: self.expiries,
+            kept: 0,
+        }
+    }
+
+    /// The whole TCB again.
+    pub fn tcb(&self, common: Common<'_>, ctx: Ctx<'_>) -> Tcb {
+        let (bits, now) = (self.bits, ctx.now);
+        let overhead = overhead(common.ip_header, self.state, self.facts);
+        let opens = self.state == State::SynSent;
+        let path = path_mtu::Brief {
+            ceiling: if opens { self.mss } else { self.mss + overhead },
+            max_sent: self.max_sent,
+            max_acked: self.max_acked,
+            marked: bits.has(Bits::MARKED),
+        };
+        let sent_at = moment(self.sent_at, now);
+        Tcb {
+            snd: self.send_space(),
+            rcv: self.receive_space(),
+            ts_recent: self.ts_recent,
+            facts: self.facts,
+            mss: if opens { 0 } else { self.mss },
+            state: self.state,
+            owed: self.owed,
+            duplicates_owed: 0,
+            shifts: self.shifts,
+            mss_sent: self.mss_sent,
+            path_mtu: PathMtu::from_brief(path, overhead, self.nxt, now),
+            soft_error: None,
+            urgent_end: self.rcv_nxt,
+            ts_recent_at: Instant(u64::from(self.ts_recent_at) << 32),
+            ts_offset: self.ts_offset,
+            ack_floor: self.ack_floor,
+            max_snd_wnd: self.max_snd_wnd,
+            short_end: if bits.has(Bits::SHORT) { self.nxt } else { self.una },
+            resend: self.una,
+            cwr_end: unreduced(self.una, self.state),
+            timed_end: self.nxt,
+            timed_at: if self.facts.has(fact::TIMING) { sent_at } else { Instant::ZERO },
+            sent_at,
+            rtt: self.rtt,
+            congestion: Congestion::from_brief(self.cwnd, bits.has(Bits::USED)),
+            timers: self.timers(),
+            opened_at: self.opened_at,
+            progress_at: self.progress_at,
+            duplicate: None,
+            unacked_segments: self.acks >> UNACKED,
+            quick_acks: self.acks % (1 << UNACKED),
+            challenges: 0,
+            challenges_since: now.tick(),
+            out_of_window_at: None,
+            held: 0,
+            receive_buffer: window_of(self.state, self.facts, self.shifts, common, ctx),
+            urgent_out: None,
+            heard_at: self.heard_at,
+            cork: Cork::Off,
+            settings: *common.settings,
+            path: self.path,
+        }
+    }
+}
