@@ -3,6 +3,7 @@
 
 pub mod brief;
 mod open;
+pub mod quick;
 
 use super::Ctx;
 use super::congestion::Congestion;

@@ -9,7 +9,7 @@ pub mod rack;
 pub mod scoreboard;
 mod sending;
 mod spurious;
-mod tail_probe;
+pub(in crate::tcp) mod tail_probe;
 mod timeout;
 
 use pacing::Pace;

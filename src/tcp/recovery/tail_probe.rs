@@ -25,7 +25,7 @@ pub(super) struct Probe {
 }
 
 /// The probe's timeout in milliseconds; `alone`: at most one segment is in flight.
-fn timeout_ms(srtt_us: Option<u32>, alone: bool) -> u32 {
+pub(in crate::tcp) fn timeout_ms(srtt_us: Option<u32>, alone: bool) -> u32 {
     //= TLP-2
     let Some(srtt_us) = srtt_us else { return PTO_WITHOUT_SRTT_MS };
     let two = srtt_us.saturating_mul(2).div_ceil(1_000).max(PTO_MIN_MS);

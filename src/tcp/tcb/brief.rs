@@ -18,71 +18,94 @@ use crate::wire::seq::Seq;
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Brief {
-    una: Seq,
-    nxt: Seq,
-    wnd: u32,
-    wl1: Seq,
-    end: Seq,
-    rcv_nxt: Seq,
-    edge: Seq,
-    ts_recent: u32,
-    ts_offset: u32,
-    retransmit_at: Tick,
+    pub(super) una: Seq,
+    pub(super) nxt: Seq,
+    pub(super) wnd: u32,
+    pub(super) wl1: Seq,
+    pub(super) end: Seq,
+    pub(super) rcv_nxt: Seq,
+    pub(super) edge: Seq,
+    pub(super) ts_recent: u32,
+    pub(super) ts_offset: u32,
+    pub(super) retransmit_at: Tick,
     /// The one other timer that runs, by its bit.
-    other_at: Tick,
+    pub(super) other_at: Tick,
     /// When text or FIN left last: the lower bits of its microseconds.
-    sent_at: u32,
-    heard_at: Tick,
-    rtt: RttEstimator,
-    cwnd: u32,
-    ack_floor: Seq,
-    max_snd_wnd: u32,
-    opened_at: Tick,
-    progress_at: Tick,
-    facts: Facts,
+    pub(super) sent_at: u32,
+    pub(super) heard_at: Tick,
+    pub(super) rtt: RttEstimator,
+    pub(super) cwnd: u32,
+    pub(super) ack_floor: Seq,
+    pub(super) max_snd_wnd: u32,
+    pub(super) opened_at: Tick,
+    pub(super) progress_at: Tick,
+    pub(super) facts: Facts,
     /// Before the peer's SYN has come: the path's MTU.
-    mss: u16,
+    pub(super) mss: u16,
     /// Octets received since the last acknowledgment was sent.
-    unacked: u16,
+    pub(super) unacked: u16,
     /// When TS.Recent was taken, in units of 2^32 microseconds.
-    ts_recent_at: u16,
-    mss_sent: u16,
-    max_sent: u16,
-    max_acked: u16,
-    state: State,
-    owed: Owed,
-    shifts: Shifts,
-    expiries: u8,
-    bits: Bits,
+    pub(super) ts_recent_at: u16,
+    pub(super) mss_sent: u16,
+    pub(super) max_sent: u16,
+    pub(super) max_acked: u16,
+    pub(super) state: State,
+    pub(super) owed: Owed,
+    pub(super) shifts: Shifts,
+    pub(super) expiries: u8,
+    pub(super) bits: Bits,
     /// Acknowledgments to be sent at once, and above them segments that wait for one.
-    acks: u8,
-    path: Path,
+    pub(super) acks: u8,
+    pub(super) path: Path,
 }
 
 #[cfg(not(debug_assertions))]
 const _: () = assert!(size_of::<Brief>() == 100);
 
 /// Where the count of unacknowledged segments begins in [`Brief::acks`].
-const UNACKED: u8 = 5;
+pub(super) const UNACKED: u8 = 5;
 
 /// What takes a bit or two. The lowest three say what the retransmission-like timer waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-struct Bits(u8);
+pub(super) struct Bits(u8);
 
 impl Bits {
-    /// The delayed acknowledgment's timer runs.
-    const ACK_TIMER: u8 = 1 << 3;
-    /// The timer of the state runs.
-    const LIFE_TIMER: u8 = 1 << 4;
+    pub(super) const WAITING: u8 = 7;
+    /// The numbers of two of [`WAITING`].
+    pub(super) const RETRANSMIT: u8 = 1;
+    pub(super) const TAIL_PROBE: u8 = 5;
+    /// The one other timer is that of the delayed acknowledgment.
+    pub(super) const ACK_TIMER: u8 = 1 << 3;
+    /// It is that of the state.
+    pub(super) const LIFE_TIMER: u8 = 2 << 3;
+    /// It is the retransmission timer, before which a tail loss probe comes.
+    pub(super) const RTO: u8 = 3 << 3;
+    pub(super) const OTHER: u8 = 3 << 3;
     /// A packet of the largest size waits for its acknowledgment.
-    const MARKED: u8 = 1 << 5;
+    pub(super) const MARKED: u8 = 1 << 5;
     /// The last text was no full segment and ends at SND.NXT.
-    const SHORT: u8 = 1 << 6;
+    pub(super) const SHORT: u8 = 1 << 6;
     /// The congestion window is made use of.
-    const USED: u8 = 1 << 7;
+    pub(super) const USED: u8 = 1 << 7;
 
-    const fn has(self, bit: u8) -> bool {
+    pub(super) const fn has(self, bit: u8) -> bool {
         self.0 & bit != 0
+    }
+
+    pub(super) const fn set(&mut self, bits: u8) {
+        self.0 |= bits;
+    }
+
+    pub(super) const fn clear(&mut self, bits: u8) {
+        self.0 &= !bits;
+    }
+
+    pub(super) const fn other(self) -> u8 {
+        self.0 & Self::OTHER
+    }
+
+    pub(super) fn waiting(self) -> Waiting {
+        WAITING.get(usize::from(self.0 & Self::WAITING)).copied().unwrap_or(Waiting::Nothing)
     }
 
     const fn when(condition: bool, bit: u8) -> u8 {
@@ -91,11 +114,17 @@ impl Bits {
 }
 
 /// The kinds of waiting that a connection without a record of what is in flight knows.
-const WAITING: [Waiting; 5] =
-    [Waiting::Nothing, Waiting::Retransmit, Waiting::Persist, Waiting::Override, Waiting::KeepAlive];
+const WAITING: [Waiting; 6] = [
+    Waiting::Nothing,
+    Waiting::Retransmit,
+    Waiting::Persist,
+    Waiting::Override,
+    Waiting::KeepAlive,
+    Waiting::TailProbe,
+];
 
 /// Bytes of a packet that are no text.
-fn overhead(ip_header: u16, state: State, facts: Facts) -> u16 {
+pub(super) fn overhead(ip_header: u16, state: State, facts: Facts) -> u16 {
     let options = if facts.has(fact::TIMESTAMPS) { output::TIMESTAMPS_LEN } else { 0 };
     let agreed = if state == State::SynSent { 0 } else { mss::TCP_HEADER + options };
     ip_header + agreed
@@ -125,11 +154,13 @@ impl Tcb {
     pub fn brief(&self, common: Common<'_>, ctx: Ctx<'_>) -> Option<Brief> {
         let path = self.path_mtu.brief(self.snd.nxt)?;
         let (cwnd, used) = self.congestion.brief()?;
-        let (timer, other_at) = match (self.timers.ack_at, self.timers.life_at) {
-            (None, None) => (0, Tick(0)),
-            (Some(at), None) => (Bits::ACK_TIMER, at),
-            (None, Some(at)) => (Bits::LIFE_TIMER, at),
-            (Some(_), Some(_)) => return None,
+        let probes = self.timers.waiting == Waiting::TailProbe;
+        let (timer, other_at) = match (self.timers.ack_at, self.timers.life_at, probes) {
+            (None, None, false) => (0, Tick(0)),
+            (Some(at), None, false) => (Bits::ACK_TIMER, at),
+            (None, Some(at), false) => (Bits::LIFE_TIMER, at),
+            (None, None, true) => (Bits::RTO, self.timers.rto_at),
+            _ => return None,
         };
         let waiting = WAITING.iter().position(|waiting| *waiting == self.timers.waiting)?;
         let short = self.short_end.after(self.snd.una);
@@ -206,7 +237,8 @@ impl Tcb {
             && (!self.facts.has(fact::ECN) || !self.cwr_end.after(unreduced(self.snd.una, self.state())))
             && (!timing || (self.timed_end == self.snd.nxt && self.timed_at == self.sent_at))
             && self.rcv.nxt.since(self.rcv.acked) <= u32::from(u16::MAX)
-            && (timers.waiting == Waiting::Nothing || timers.rto_at == timers.retransmit_at)
+            && (matches!(timers.waiting, Waiting::Nothing | Waiting::TailProbe)
+                || timers.rto_at == timers.retransmit_at)
             && timers.pace_at.is_none()
             && timers.kept == 0
             && self.quick_acks < 1 << UNACKED
@@ -223,7 +255,7 @@ impl Tcb {
 }
 
 /// The receive buffer as it is after the handshake, or before it.
-fn window_of(state: State, facts: Facts, shifts: Shifts, common: Common<'_>, ctx: Ctx<'_>) -> u32 {
+pub(super) fn window_of(state: State, facts: Facts, shifts: Shifts, common: Common<'_>, ctx: Ctx<'_>) -> u32 {
     let wanted = common.settings.receive_buffer(ctx.cfg);
     let shift = if facts.has(fact::SCALED) { shifts.rcv() } else { 0 };
     if state == State::SynSent { wanted } else { window::within(wanted, shift) }
@@ -284,9 +316,11 @@ impl Brief {
 
     /// The earliest moment at which a timer has something to do.
     pub fn deadline(&self) -> Option<Tick> {
-        let retransmit = (self.bits.0 % 8 != 0).then_some(self.retransmit_at);
-        let other = self.bits.has(Bits::ACK_TIMER | Bits::LIFE_TIMER).then_some(self.other_at);
-        Tick::earliest(retransmit, other)
+        let retransmit = self.bits.has(Bits::WAITING).then_some(self.retransmit_at);
+        match self.bits.other() {
+            Bits::ACK_TIMER | Bits::LIFE_TIMER => Tick::earliest(retransmit, Some(self.other_at)),
+            _ => retransmit,
+        }
     }
 
     fn send_space(&self) -> SendSpace {
@@ -300,11 +334,11 @@ impl Brief {
     }
 
     fn timers(&self) -> Timers {
-        let timer = |bit| self.bits.has(bit).then_some(self.other_at);
+        let timer = |which| (self.bits.other() == which).then_some(self.other_at);
         Timers {
-            waiting: WAITING.get(usize::from(self.bits.0 % 8)).copied().unwrap_or(Waiting::Nothing),
+            waiting: self.bits.waiting(),
             retransmit_at: self.retransmit_at,
-            rto_at: self.retransmit_at,
+            rto_at: timer(Bits::RTO).unwrap_or(self.retransmit_at),
             ack_at: timer(Bits::ACK_TIMER),
             life_at: timer(Bits::LIFE_TIMER),
             pace_at: None,

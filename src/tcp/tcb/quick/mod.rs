@@ -1,0 +1,116 @@
+//! The usual way of a connection that is kept in brief: the segments, calls and answers of which nearly all handshakes
+//! and teardowns consist, done on the few words that there are. Each function either does exactly what the whole
+//! machine would do to the whole TCB, or says `None` and has changed nothing; tests compare the two.
+
+mod arrives;
+mod calls;
+mod output;
+#[cfg(test)]
+mod tests;
+
+pub use arrives::Quick;
+pub use output::Paid;
+
+use super::brief::{Bits, Brief, Common};
+use super::{Waiting, fact};
+use crate::base::time::Tick;
+use crate::tcp::Ctx;
+use crate::tcp::recovery::tail_probe;
+use crate::tcp::state::State;
+use crate::tcp::{rto, settings::Settings};
+use crate::wire::seq::Seq;
+
+impl Brief {
+    /// Octets queued and not yet sent once.
+    fn unsent(&self) -> u32 {
+        if self.nxt.after(self.end) { 0 } else { self.end.since(self.nxt) }
+    }
+
+    /// A FIN is queued and has not left.
+    fn fin_pending(&self) -> bool {
+        self.facts.has(fact::FIN_QUEUED) && !self.facts.has(fact::FIN_SENT)
+    }
+
+    /// Sequence numbers in flight.
+    fn flight(&self) -> u32 {
+        self.nxt.since(self.una)
+    }
+
+    /// Octets that the peer may still send.
+    fn rcv_wnd(&self) -> u32 {
+        self.edge.since(self.rcv_nxt)
+    }
+
+    /// Waits for nothing any more.
+    fn stop_waiting(&mut self) {
+        self.bits.clear(Bits::WAITING);
+        self.stop_other(Bits::RTO);
+    }
+
+    /// The one other timer does not run any more, if it is this one.
+    fn stop_other(&mut self, which: u8) {
+        if self.bits.other() == which {
+            self.bits.clear(Bits::OTHER);
+            self.other_at = Tick(0);
+        }
+    }
+
+    /// As [`super::Tcb::arm`] where nothing is in flight and nothing waits, or something is in flight and the peer's
+    /// window is open.
+    fn arm(&mut self, fresh: bool, common: Common<'_>, ctx: Ctx<'_>) {
+        if self.flight() == 0 {
+            return self.stop_waiting();
+        }
+        let before = self.bits.waiting();
+        let probes = before == Waiting::TailProbe;
+        if !before.is_for_flight() {
+            self.progress_at = ctx.now.tick();
+        }
+        let rto_at = match before {
+            Waiting::TailProbe => self.other_at,
+            Waiting::Retransmit => self.retransmit_at,
+            _ => self.within_r2(Tick::after_ms(ctx.now, self.rto_ms(ctx)), common.settings, ctx),
+        };
+        self.stop_waiting();
+        if !self.facts.has(fact::SACK) {
+            self.retransmit_at = rto_at;
+            return self.bits.set(Bits::RETRANSMIT);
+        }
+        let alone = self.flight() <= u32::from(self.mss);
+        let at = match probes && !fresh {
+            true => self.retransmit_at,
+            false => Tick::after_ms(ctx.now, tail_probe::timeout_ms(self.rtt.srtt_us(), alone)),
+        };
+        //= TLP-2
+        self.retransmit_at = if rto_at.before(at) { rto_at } else { at };
+        self.other_at = rto_at;
+        self.bits.set(Bits::TAIL_PROBE | Bits::RTO);
+    }
+
+    /// The timer can be set as [`Brief::arm`] sets it. `una` is what will be acknowledged.
+    fn may_arm(&self, una: Seq) -> bool {
+        let in_flight = una != self.nxt;
+        let waits = self.unsent() > 0 || self.fin_pending();
+        let one_timer = matches!(self.bits.other(), 0 | Bits::RTO);
+        matches!(self.bits.waiting(), Waiting::Nothing | Waiting::Retransmit | Waiting::TailProbe)
+            && if in_flight { one_timer } else { !waits }
+    }
+
+    fn rto_ms(&self, ctx: Ctx<'_>) -> u32 {
+        rto::backed_off_ms(self.rtt.rto_ms(ctx.cfg), self.expiries, ctx.cfg.rto_max_ms)
+    }
+
+    fn within_r2(&self, at: Tick, settings: &Settings, ctx: Ctx<'_>) -> Tick {
+        match settings.user_timeout_ms(ctx.cfg).map(|ms| self.progress_at.plus(ms + 1)) {
+            Some(until) if self.state.is_synchronized() && until.before(at) => until,
+            _ => at,
+        }
+    }
+
+    /// Goes to another state.
+    fn enter(&mut self, next: State) {
+        debug_assert!(self.state.may_become(next), "{} -> {}", self.state.name(), next.name());
+        self.state = next;
+        self.path.enter(next);
+    }
+}
