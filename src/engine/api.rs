@@ -7,8 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 pub use super::active::OpenError;
+use super::entry::Form;
 use super::shard::Shard;
-use super::slot::{Origin, Owner, Slot};
+use super::slot::{Origin, Owner};
 use crate::base::time::Instant;
 use crate::tcp::Ctx;
 use crate::tcp::calls::{AfterClose, CallError};
@@ -177,13 +178,9 @@ pub struct Conn<'a> {
 }
 
 impl Conn<'_> {
-    fn slot(&self) -> Option<&Slot> {
-        self.shard.slots.awake(self.index)
-    }
-
     /// The connection's name.
     pub fn id(&self) -> ConnId {
-        let generation = self.slot().map_or(0, |slot| slot.generation);
+        let generation = self.shard.slots.generation(self.index).unwrap_or(0);
         ConnId { index: self.index, generation }
     }
 
@@ -194,7 +191,7 @@ impl Conn<'_> {
 
     /// The listener that the connection came through; `None` if the application opened it.
     pub fn listener(&self) -> Option<ListenerId> {
-        match self.slot()?.origin {
+        match self.shard.slots.origin(self.index)? {
             Origin::Listener(listener) => Some(listener),
             Origin::Active => None,
         }
@@ -202,20 +199,21 @@ impl Conn<'_> {
 
     /// The connection's state (the STATUS call, CALL-7).
     pub fn state(&self) -> State {
-        self.slot().map_or(State::Closed, |slot| slot.tcb.state())
+        self.shard.slots.state(self.index).unwrap_or(State::Closed)
     }
 
     /// The local address and port.
     pub fn local(&self) -> SocketAddr {
-        let (ip, port) = self.slot().map_or((IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0), |slot| {
-            (self.shard.local_addr(slot.key.local), slot.key.local_port)
+        let key = self.shard.slots.key(self.index);
+        let (ip, port) = key.map_or((IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0), |key| {
+            (self.shard.local_addr(key.local), key.local_port)
         });
         SocketAddr::new(ip, port)
     }
 
     /// The remote address and port.
     pub fn remote(&self) -> SocketAddr {
-        let (ip, port) = self.slot().map_or((0, 0), |slot| (slot.key.remote, slot.key.remote_port));
+        let (ip, port) = self.shard.slots.key(self.index).map_or((0, 0), |key| (key.remote, key.remote_port));
         SocketAddr::new(IpAddr::V4(ip.into()), port)
     }
 
@@ -255,6 +253,11 @@ impl Conn<'_> {
     pub fn send_static(&mut self, data: &'static [u8]) -> bool {
         let Ok(len) = u32::try_from(data.len()) else { return false };
         let shard = &mut *self.shard;
+        if let Some((entry, ..)) = shard.slots.resting(self.index)
+            && entry.queue_static(&mut shard.pool, data)
+        {
+            return true;
+        }
         let Some(slot) = shard.slots.get_mut(self.index) else { return false };
         if !slot.tcb.may_send(len) {
             return false;
@@ -294,32 +297,35 @@ impl Conn<'_> {
     /// True when the peer's FIN has arrived in order: nothing will be added to what the application has not
     /// taken yet.
     pub fn peer_closed(&self) -> bool {
-        self.slot().is_some_and(|slot| slot.tcb.peer_closed())
+        self.shard.slots.peer_closed(self.index)
     }
 
     /// Octets that [`Conn::send`] would take now.
     pub fn room(&self) -> usize {
         //= LIM-5
         //= ATK-12
-        let queued = self.slot().map_or(0, |slot| slot.outgoing.copied());
+        let queued = self.shard.slots.outgoing(self.index).copied();
         self.own_room().min(self.shard.share_left(queued))
     }
 
     /// What the connection's own limits leave.
     fn own_room(&self) -> usize {
-        let Some(slot) = self.slot().filter(|slot| slot.tcb.may_send(1)) else { return 0 };
-        let limit = slot.tcb.settings().send_buffer.unwrap_or(self.shard.limits.send_buffer);
-        limit.saturating_sub(slot.outgoing.len()) as usize
+        let slots = &self.shard.slots;
+        if !slots.may_send(self.index) {
+            return 0;
+        }
+        let limit = slots.settings(self.index).send_buffer.unwrap_or(self.shard.limits.send_buffer);
+        limit.saturating_sub(slots.outgoing(self.index).len()) as usize
     }
 
     /// Octets queued and not yet acknowledged.
     pub fn unacknowledged(&self) -> usize {
-        self.slot().map_or(0, |slot| slot.outgoing.len() as usize)
+        self.shard.slots.outgoing(self.index).len() as usize
     }
 
     /// Octets that were offered and not taken.
     pub fn unread(&self) -> usize {
-        self.slot().map_or(0, |slot| slot.incoming.len() as usize)
+        self.shard.slots.unread(self.index) as usize
     }
 
     /// Closes our direction: a FIN after what is queued. The peer may go on sending (half-close).
@@ -338,7 +344,7 @@ impl Conn<'_> {
     /// is answered by a reset, so that the peer knows it was lost (RFC 9293 3.6.1, SHLD-3).
     pub fn close(&mut self) {
         //= SHLD-3
-        if self.slot().is_some_and(|slot| !slot.incoming.is_empty()) {
+        if self.shard.slots.unread(self.index) > 0 {
             return self.abort();
         }
         self.close_with(AfterClose::Reset);
@@ -346,6 +352,15 @@ impl Conn<'_> {
 
     fn close_with(&mut self, after: AfterClose) {
         let shard = &mut *self.shard;
+        if let Some((entry, ..)) = shard.slots.resting(self.index)
+            && entry.brief.close(after)
+        {
+            if after != AfterClose::Deliver && entry.bits.owner() == Owner::Taken {
+                Form::Rests(entry).set_owner(Owner::Finished);
+                shard.closing.push_back(self.index);
+            }
+            return;
+        }
         let ctx = Ctx { now: shard.now, cfg: &shard.cfg };
         let Some(slot) = shard.slots.get_mut(self.index) else { return };
         // A second CLOSE is no error here (CALL-5): the application may not know that the peer was faster.
@@ -385,6 +400,6 @@ impl Conn<'_> {
     /// Octets up to the end of urgent data that the application has not read yet; `None` when there is none
     /// (MUST-33).
     pub fn urgent(&self) -> Option<u32> {
-        self.slot().and_then(|slot| slot.tcb.urgent())
+        self.shard.slots.awake(self.index).and_then(|slot| slot.tcb.urgent())
     }
 }

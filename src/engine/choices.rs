@@ -14,21 +14,21 @@ use crate::tcp::tcb::Tcb;
 impl Conn<'_> {
     /// The connection as it is now (the STATUS call); `None` when it is gone.
     pub fn status(&self) -> Option<Status> {
-        let slot = self.shard.slots.awake(self.index)?;
+        let slot = self.shard.slots.seen(self.index)?;
         Some(slot.tcb.status(self.shard.ctx()))
     }
 
     /// The last trouble on the way to the peer since something was acknowledged: what an ICMP error said, or that the
     /// next hop's MAC address was not found. `None` when there was none, or the connection is gone.
     pub fn soft_error(&self) -> Option<Unreachable> {
-        self.shard.slots.awake(self.index)?.soft_error()
+        self.shard.slots.seen(self.index)?.soft_error()
     }
 
     /// Why the SYN of a connection that is being opened has not left the host yet, once it should have. `None` when it
     /// has left, when it waits for the next hop's MAC address ([`Conn::soft_error`] says so), and for connections
     /// that are open or came through a listener.
     pub fn unsent(&self) -> Option<Unsent> {
-        let slot = self.shard.slots.awake(self.index)?;
+        let slot = self.shard.slots.seen(self.index)?;
         if slot.origin != Origin::Active || !slot.opens() {
             return None;
         }
@@ -47,7 +47,7 @@ impl Conn<'_> {
     /// Something that it owes its peer, an ACK perhaps, has not been built yet: it is paid at the end of a pass, in which
     /// there may be no room for all.
     pub fn owes(&self) -> bool {
-        self.shard.slots.awake(self.index).is_some_and(|slot| slot.tcb.owes())
+        self.shard.slots.owes(self.index)
     }
 
     fn set(&mut self, set: impl FnOnce(&mut Tcb, Ctx<'_>)) {

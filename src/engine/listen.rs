@@ -109,11 +109,12 @@ impl Shard {
 
     /// A connection that came through a listener is ESTABLISHED: its address has one more.
     pub(super) fn count_address(&mut self, index: u32) {
-        if let Some(slot) = self.slots.get_mut(index)
-            && matches!(slot.origin, Origin::Listener(_))
-            && slot.owner != Owner::Nobody
+        if let Some(form) = self.slots.form(index)
+            && matches!(form.origin(), Origin::Listener(_))
+            && form.owner() != Owner::Nobody
+            && let Some(key) = self.slots.key(index)
         {
-            self.per_address.add(slot.key.remote);
+            self.per_address.add(key.remote);
         }
     }
 }

@@ -11,6 +11,7 @@ mod choices;
 mod classify;
 pub mod control;
 mod emit;
+mod entry;
 mod errors;
 mod expire;
 mod fragments;

@@ -12,6 +12,7 @@ use super::slot::Syn;
 use crate::base::burst::Burst;
 use crate::base::bytes::Queue;
 use crate::base::drop_reason::DropReason;
+use crate::base::ids::NeighbourIdx;
 use crate::flow::key::Key;
 use crate::inet::locals::Local;
 use crate::link::QueuePair;
@@ -20,6 +21,7 @@ use crate::tcp::Ctx;
 use crate::tcp::output::Budget;
 use crate::tcp::segment::SegmentOut;
 use crate::tcp::settings::ForIp;
+use crate::tcp::tcb::quick::Paid;
 use crate::wire::ethernet::Mac;
 use crate::wire::seq::Seq;
 use crate::wire::tcp_options::SackBlocks;
@@ -63,53 +65,99 @@ impl<Q: QueuePair> Way<'_, Q> {
 
     /// One connection pays. False when there was no room; it stays on the list then.
     fn pay_one(&mut self, index: u32, segments: &mut Burst<SegmentOut>) -> bool {
-        let Some(slot) = self.shard.slots.get_mut(index) else { return true };
-        if slot.recovery.is_none() && slot.tcb.wants_recovery() {
-            self.shard.lend_recovery(index);
-        }
-        let Shard { slots, locals, reassemblies, recoveries, counters, cfg, now, .. } = &mut *self.shard;
-        let Some(slot) = slots.get_mut(index) else { return true };
-        let local = locals.get(slot.key.local);
+        let Shard { slots, locals, counters, .. } = &mut *self.shard;
+        let Some(key) = slots.key(index) else { return true };
+        let local = locals.get(key.local);
         let Some(port) = self.ports.get_mut(usize::from(local.interface)) else { return true };
         let budget = match port.budget(counters) {
             Ok(budget) => budget,
             Err(why) => {
-                slot.note_syn(Syn::Kept(why));
+                if let Some(mut form) = slots.form(index) {
+                    form.note_syn(Syn::Kept(why));
+                }
                 return false;
             }
         };
-        // A device makes only so many packets of a segment.
-        let text_max = budget.text_max.min(slot.tcb.effective_mss().saturating_mul(CUTS_MAX));
-        let budget = Budget { text_max, ..budget };
-        let una = slot.tcb.snd.una;
         segments.clear();
-        let held = slot.held.map(|place| held_blocks(reassemblies, place));
-        let held = held.as_ref().unwrap_or(&SackBlocks::NONE);
-        let record = recoveries.get_mut(slot.recovery);
-        slot.tcb.output(record, Ctx { now: *now, cfg }, budget, held, segments);
-        if let Some(number) = slot.recovery {
-            recoveries.set_idle(number, slot.tcb.flight() == 0);
-        }
-        if !segments.is_empty() {
-            self.send(index, &local, una, segments);
+        let Some((entry, common, ctx)) = slots.resting(index) else {
+            return self.pay_awake(index, &key, &local, budget, segments);
+        };
+        let mut segment = SegmentOut::default();
+        let Some(paid) = entry.brief.output(common, ctx, &mut segment) else {
+            return self.pay_awake(index, &key, &local, budget, segments);
+        };
+        if paid == Paid::One {
+            let sender = Sender {
+                key,
+                ip: common.settings.ip,
+                queue: entry.outgoing(),
+                una: entry.brief.una(),
+                opens: entry.opens(),
+                neighbour: entry.neighbour,
+                recent: entry.brief.progressed_within(PROGRESS_MS, ctx),
+            };
+            segments.push(segment);
+            self.send(index, &local, &sender, segments);
         }
         self.shard.settle(index);
         true
     }
 
-    /// Sends segments of one connection, whose send queue begins at `una`.
-    fn send(&mut self, index: u32, local: &Local, una: Seq, segments: &Burst<SegmentOut>) {
+    /// As [`Way::pay_one`] for one that is awake, or has to wake for it.
+    #[inline(never)]
+    fn pay_awake(
+        &mut self,
+        index: u32,
+        key: &Key,
+        local: &Local,
+        budget: Budget,
+        segments: &mut Burst<SegmentOut>,
+    ) -> bool {
+        let Some(slot) = self.shard.slots.get_mut(index) else { return true };
+        if slot.recovery.is_none() && slot.tcb.wants_recovery() {
+            self.shard.lend_recovery(index);
+        }
+        let Shard { slots, reassemblies, recoveries, cfg, now, .. } = &mut *self.shard;
+        let Some(slot) = slots.get_mut(index) else { return true };
+        // A device makes only so many packets of a segment.
+        let text_max = budget.text_max.min(slot.tcb.effective_mss().saturating_mul(CUTS_MAX));
+        let budget = Budget { text_max, ..budget };
+        let una = slot.tcb.snd.una;
+        let held = slot.held.map(|place| held_blocks(reassemblies, place));
+        let held = held.as_ref().unwrap_or(&SackBlocks::NONE);
+        let record = recoveries.get_mut(slot.recovery);
+        let ctx = Ctx { now: *now, cfg };
+        slot.tcb.output(record, ctx, budget, held, segments);
+        if let Some(number) = slot.recovery {
+            recoveries.set_idle(number, slot.tcb.flight() == 0);
+        }
+        if !segments.is_empty() {
+            let sender = Sender {
+                key: *key,
+                ip: slot.tcb.settings().ip,
+                queue: slot.outgoing,
+                una,
+                opens: slot.opens(),
+                neighbour: slot.neighbour,
+                recent: slot.tcb.progressed_within(PROGRESS_MS, ctx),
+            };
+            self.send(index, local, &sender, segments);
+        }
+        self.shard.settle(index);
+        true
+    }
+
+    /// Sends segments of one connection.
+    fn send(&mut self, index: u32, local: &Local, sender: &Sender, segments: &Burst<SegmentOut>) {
         let interface = usize::from(local.interface);
-        let Some(slot) = self.shard.slots.awake(index) else { return };
-        let (key, ip, queue, opens) = (slot.key, slot.tcb.settings().ip, slot.outgoing, slot.opens());
-        let neighbour = slot.neighbour;
-        let memory = (neighbour, slot.tcb.progressed_within(PROGRESS_MS, self.shard.ctx()));
+        let Sender { key, opens, neighbour, .. } = *sender;
+        let memory = (neighbour, sender.recent);
         let hop = self.host.next_hop(&self.shard.locals, self.shard.now, interface, key.remote, memory);
         let Some(port) = self.ports.get_mut(interface) else { return };
-        let to = addressing(&key, local, port.mac(), hop.mac(), ip);
+        let to = addressing(&key, local, port.mac(), hop.mac(), sender.ip);
         let mut first = Syn::Due;
         for segment in segments {
-            let text = (queue, segment.seq.since(una));
+            let text = (sender.queue, segment.seq.since(sender.una));
             let number = port.numbers().0;
             let syn = match build(port, self.shard, &to, segment, &text) {
                 None => Syn::Kept(Unsent::NoFrame),
@@ -126,14 +174,29 @@ impl<Q: QueuePair> Way<'_, Q> {
         }
         let place = if let NextHop::Known(place, _) = hop { place } else { neighbour };
         if (opens || place != neighbour)
-            && let Some(slot) = self.shard.slots.get_mut(index)
+            && let Some(mut form) = self.shard.slots.form(index)
         {
-            slot.neighbour = place;
+            form.set_neighbour(place);
             if opens {
-                slot.note_syn(first);
+                form.note_syn(first);
             }
         }
     }
+}
+
+/// Who sends segments: what of a connection stands in their headers or decides on their way.
+struct Sender {
+    key: Key,
+    ip: ForIp,
+    /// The send queue, which begins at `una`.
+    queue: Queue,
+    una: Seq,
+    /// Our SYN was neither acknowledged nor refused.
+    opens: bool,
+    /// Where the neighbour's MAC address was found last.
+    neighbour: NeighbourIdx,
+    /// The connection got forward not long ago.
+    recent: bool,
 }
 
 fn addressing(key: &Key, local: &Local, source_mac: Mac, next_hop: Mac, ip: ForIp) -> Addressing {

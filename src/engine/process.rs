@@ -2,10 +2,11 @@
 //! application is told.
 
 use super::admit::Verdict;
-use super::api::{Accept, App, ListenerId};
+use super::api::{Accept, App, ConnId, ListenerId};
+use super::entry::Form;
 use super::listen::is_waiting;
 use super::shard::{Doubt, SCRATCH, Shard};
-use super::slot::{Origin, Owner, Syn};
+use super::slot::{Origin, Owner};
 use crate::base::bytes::CHUNK;
 use crate::flow::key::Key;
 use crate::flow::table::Place;
@@ -41,6 +42,7 @@ impl Shard {
         let confirmed = arrived.hint.filter(|place| self.confirm(*place, &arrived.key));
         // The burst's look-up may be older than a connection made by a segment before this one.
         match confirmed.or_else(|| self.find_hashed(&arrived.key, arrived.hash)) {
+            Some(Place::Connection(index)) if self.usual_segment(app, index, arrived, text) => {}
             Some(Place::Connection(index)) => self.for_connection(app, index, arrived, text),
             Some(Place::TimeWait(index)) => self.for_record(app, index, arrived),
             None => {
@@ -60,6 +62,52 @@ impl Shard {
             None => {}
         }
         hint
+    }
+
+    /// The usual segment for a connection at rest is done where it is. False, with nothing done, for any other.
+    fn usual_segment<A: App>(&mut self, app: &mut A, index: u32, arrived: &Arrived, text: &[u8]) -> bool {
+        let octets = u32::try_from(self.receive_room(0)).unwrap_or(u32::MAX);
+        let Some((entry, common, ctx)) = self.slots.resting(index) else { return false };
+        let accept_full = match (entry.brief.state(), entry.origin()) {
+            (State::SynReceived, Origin::Listener(listener)) => {
+                //= LIM-3
+                self.per_address.is_full(entry.key.remote)
+                    || self.listening.get(usize::from(listener.0)).is_none_or(|l| l.queues.is_full())
+            }
+            _ => false,
+        };
+        let room = Room { accept_full, octets };
+        let Some(quick) = entry.brief.segment_arrives(&arrived.segment, room, common, ctx) else {
+            return false;
+        };
+        self.counters.add(Counter::OctetsAcked, u64::from(quick.acked));
+        if quick.finished {
+            entry.pop(&mut self.pool, quick.acked);
+            self.end(app, index, End::Finished);
+            return true;
+        }
+        if quick.opened {
+            self.opened(app, index);
+        }
+        if quick.acked > 0 {
+            self.acknowledged(app, index, quick.acked);
+        }
+        if !text.is_empty() {
+            self.counters.add(Counter::OctetsReceived, text.len() as u64);
+            self.deliver(app, index, text);
+        }
+        if quick.peer_closed {
+            self.note_peer_close(index);
+        }
+        self.after_callbacks(app, index);
+        true
+    }
+
+    fn note_peer_close(&mut self, index: u32) {
+        if let Some(mut form) = self.slots.form(index) {
+            form.set_peer_closed(true);
+            form.set_resume(true);
+        }
     }
 
     pub(super) fn for_connection<A: App>(&mut self, app: &mut A, index: u32, arrived: &Arrived, text: &[u8]) {
@@ -162,11 +210,8 @@ impl Shard {
         if let Some(trouble) = out.soft {
             self.report(app, index, trouble);
         }
-        if out.peer_closed
-            && let Some(slot) = self.slots.get_mut(index)
-        {
-            slot.peer_closed = true;
-            slot.resume = true;
+        if out.peer_closed {
+            self.note_peer_close(index);
         }
         self.after_callbacks(app, index);
     }
@@ -190,7 +235,7 @@ impl Shard {
     pub(super) fn after_callbacks<A: App>(&mut self, app: &mut A, index: u32) {
         self.offer_again(app, index);
         self.tell_peer_close(app, index);
-        if let Some(slot) = self.slots.get_mut(index)
+        if let Some(Form::Awake(slot)) = self.slots.form(index)
             && slot.tcb.state() == State::Closed
         {
             match slot.unread {
@@ -273,7 +318,7 @@ impl Shard {
 
     /// The application has the connection and has not ended it.
     fn hears(&mut self, index: u32) -> bool {
-        self.slots.get_mut(index).is_some_and(|slot| slot.hears())
+        self.slots.form(index).is_some_and(|form| form.hears())
     }
 
     /// Tells the application of a soft error, if it has the connection or opens it and wants to know; and, beyond R1,
@@ -295,22 +340,19 @@ impl Shard {
     /// The handshake is complete: the application that opened is told, or is offered the connection.
     fn opened<A: App>(&mut self, app: &mut A, index: u32) {
         self.count(Counter::Established);
-        let Some(slot) = self.slots.get_mut(index) else { return };
-        slot.syn = Syn::Due;
-        let id = slot.id();
-        let listener = match slot.origin {
+        let Some(mut form) = self.slots.form(index) else { return };
+        form.forget_syn();
+        let generation = form.generation();
+        let listener = match form.origin() {
             // The application may have ended it for good after the SYNs had crossed.
-            Origin::Active if slot.tcb.is_forsaken() => {
-                slot.owner = Owner::Finished;
-                return;
-            }
+            Origin::Active if form.is_forsaken() => return form.set_owner(Owner::Finished),
             Origin::Active => {
-                slot.owner = Owner::Taken;
+                form.set_owner(Owner::Taken);
                 return app.on_connected(&mut self.conn(index));
             }
             Origin::Listener(listener) => listener,
         };
-        slot.owner = Owner::Waiting;
+        form.set_owner(Owner::Waiting);
         self.half_open -= 1;
         self.count_address(index);
         let Some(listening) = self.listening.get_mut(usize::from(listener.0)) else { return };
@@ -318,7 +360,7 @@ impl Shard {
         listening.queues.waiting += 1;
         let first = listening.waiting.is_empty();
         if !first || self.offer(app, index, listener) == Accept::Later {
-            self.enqueue(listener, id);
+            self.enqueue(listener, ConnId { index, generation });
         }
     }
 
@@ -330,9 +372,9 @@ impl Shard {
         if answer == Accept::Later {
             self.hand_over(index, Owner::Taken, Owner::Waiting);
         } else {
-            if let Some(slot) = self.slots.get_mut(index) {
+            if let Some(mut form) = self.slots.form(index) {
                 // What arrived while the connection waited was never offered.
-                slot.resume = true;
+                form.set_resume(true);
             }
             if let Some(listening) = self.listening.get_mut(usize::from(listener.0)) {
                 listening.queues.waiting -= 1;
@@ -342,10 +384,10 @@ impl Shard {
     }
 
     fn hand_over(&mut self, index: u32, from: Owner, to: Owner) {
-        if let Some(slot) = self.slots.get_mut(index)
-            && slot.owner == from
+        if let Some(mut form) = self.slots.form(index)
+            && form.owner() == from
         {
-            slot.owner = to;
+            form.set_owner(to);
         }
     }
 
@@ -364,26 +406,29 @@ impl Shard {
 
     /// Data was acknowledged: it leaves the queue, and there is room again.
     fn acknowledged<A: App>(&mut self, app: &mut A, index: u32, octets: u32) {
-        let Some(slot) = self.slots.get_mut(index) else { return };
-        self.pool.pop(&mut slot.outgoing, octets);
-        if slot.hears() {
+        let Some(mut form) = self.slots.form(index) else { return };
+        form.pop(&mut self.pool, octets);
+        if form.hears() {
             app.on_writable(&mut self.conn(index));
-            if let Some(slot) = self.slots.get_mut(index) {
-                slot.resume = true;
+            if let Some(mut form) = self.slots.form(index) {
+                form.set_resume(true);
             }
         }
     }
 
     /// New in-order bytes: to the application if nothing waits before them, else behind what waits.
     fn deliver<A: App>(&mut self, app: &mut A, index: u32, text: &[u8]) {
-        let Some(slot) = self.slots.get_mut(index) else { return };
-        let behind = !slot.incoming.is_empty();
+        let Some(form) = self.slots.form(index) else { return };
+        let behind = matches!(&form, Form::Awake(slot) if !slot.incoming.is_empty());
         let mut taken = 0;
-        if slot.hears() && !behind {
+        if form.hears() && !behind {
             taken = app.on_data(&mut self.conn(index), text).min(text.len());
         }
+        if taken == text.len() {
+            return;
+        }
         let Some(slot) = self.slots.get_mut(index) else { return };
-        if slot.owner == Owner::Finished || slot.tcb.state() == State::Closed || taken == text.len() {
+        if slot.owner == Owner::Finished || slot.tcb.state() == State::Closed {
             return;
         }
         let rest = text.get(taken..).unwrap_or_default();
@@ -396,7 +441,12 @@ impl Shard {
     /// Offers what the application did not take before, as long as it takes some.
     fn offer_again<A: App>(&mut self, app: &mut A, index: u32) {
         loop {
-            let Some(slot) = self.slots.get_mut(index) else { return };
+            let slot = match self.slots.form(index) {
+                None => return,
+                // One at rest has nothing to offer.
+                Some(mut rests @ Form::Rests(_)) => return rests.set_resume(false),
+                Some(Form::Awake(slot)) => slot,
+            };
             let wanted = slot.resume && slot.hears() && !slot.incoming.is_empty();
             slot.resume = false;
             if !wanted {
@@ -428,13 +478,18 @@ impl Shard {
     /// takes nothing and has nothing under way that could change its mind.
     fn tell_peer_close<A: App>(&mut self, app: &mut A, index: u32) {
         //= MUST-12
-        let Some(slot) = self.slots.get_mut(index) else { return };
-        let more = !slot.incoming.is_empty() && (!slot.outgoing.is_empty() || self.starved.contains(index));
-        if !slot.peer_closed || more || slot.owner == Owner::Waiting {
+        let Some(mut form) = self.slots.form(index) else { return };
+        if !form.peer_closed() || form.owner() == Owner::Waiting {
             return;
         }
-        slot.peer_closed = false;
-        if slot.hears() {
+        if let Form::Awake(slot) = &form
+            && !slot.incoming.is_empty()
+            && (!slot.outgoing.is_empty() || self.starved.contains(index))
+        {
+            return;
+        }
+        form.set_peer_closed(false);
+        if form.hears() {
             app.on_peer_close(&mut self.conn(index));
         }
     }

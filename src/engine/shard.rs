@@ -6,9 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::api::{App, CloseReason, Conn, ConnId};
+use super::entry::{Entry, Form};
 use super::limits::{Limits, REPLIES_MAX};
 use super::recoveries::Recoveries;
-use super::slot::{Origin, Owner};
+use super::slot::{Origin, Owner, Slot};
 use super::slots::Slots;
 use super::wheel::Wheel;
 use crate::base::burst::Burst;
@@ -310,8 +311,11 @@ impl Shard {
     /// After any event: whoever owes is listed, whoever waits is on the wheel, and who does neither more nor less than
     /// what is usual is laid down.
     pub(super) fn settle(&mut self, index: u32) {
-        let Some(slot) = self.slots.get_mut(index) else { return };
-        let (owes, deadline) = (slot.tcb.owes(), slot.tcb.deadline());
+        let (owes, deadline, rests) = match self.slots.form(index) {
+            None => return,
+            Some(Form::Rests(entry)) => (entry.brief.owes(), entry.brief.deadline(), true),
+            Some(Form::Awake(slot)) => (slot.tcb.owes(), slot.tcb.deadline(), false),
+        };
         if owes {
             self.owing.push_back(index);
         }
@@ -319,7 +323,7 @@ impl Shard {
             self.wheel.arm(index, at);
         }
         // Who owes is worked on again at the end of the pass.
-        if !owes || self.slots.awake_left() < AWAKE_RESERVE {
+        if !rests && (!owes || self.slots.awake_left() < AWAKE_RESERVE) {
             self.slots.lay_down(index);
         }
     }
@@ -345,10 +349,14 @@ impl Shard {
     /// A connection has ended. One that finished in order keeps its slot, though not its name, until its
     /// application has read everything; what was reset or given up is forgotten with all that it holds.
     pub(super) fn end<A: App>(&mut self, app: &mut A, index: u32, end: End) {
-        let Some(slot) = self.slots.get_mut(index) else { return };
-        if end != End::Finished || !slot.has_more_to_tell() {
-            return self.finish(app, index, end);
-        }
+        let slot = match self.slots.form(index) {
+            None => return,
+            Some(form) if end != End::Finished || !form.has_more_to_tell() => {
+                return self.finish(app, index, end);
+            }
+            Some(_) => self.slots.get_mut(index),
+        };
+        let Some(slot) = slot else { return };
         slot.unread = true;
         // Everything in it was acknowledged.
         self.pool.clear(&mut slot.outgoing);
@@ -372,21 +380,33 @@ impl Shard {
 
     /// Frees the slot of a connection that is no longer in the index.
     pub(super) fn release<A: App>(&mut self, app: &mut A, index: u32, end: End) {
-        let Some(slot) = self.slots.get_mut(index) else { return };
-        self.transitions.add(slot.tcb.path());
-        self.pool.clear(&mut slot.outgoing);
-        self.pool.clear(&mut slot.incoming);
-        self.recoveries.give_back(slot.recovery);
-        self.unread -= u32::from(slot.unread);
-        let (owner, origin, held, remote) = (slot.owner, slot.origin, slot.held, slot.key.remote);
-        let (id, reason) = (slot.id(), close_reason(end, slot.soft_error()));
+        let Some(key) = self.slots.key(index) else { return };
+        let Some(mut form) = self.slots.form(index) else { return };
+        let (owner, origin) = (form.owner(), form.origin());
+        let id = ConnId { index, generation: form.generation() };
+        let reason = close_reason(end, form.soft_error());
+        let mut held = None;
+        match &mut form {
+            Form::Rests(entry) => {
+                self.transitions.add(entry.brief.path());
+                self.pool.clear(&mut entry.outgoing());
+            }
+            Form::Awake(slot) => {
+                self.transitions.add(slot.tcb.path());
+                self.pool.clear(&mut slot.outgoing);
+                self.pool.clear(&mut slot.incoming);
+                self.recoveries.give_back(slot.recovery);
+                self.unread -= u32::from(slot.unread);
+                held = slot.held;
+            }
+        }
         self.slots.free(index);
         self.forget_held(held);
         self.owing.remove(index);
         self.starved.remove(index);
         self.closing.remove(index);
         if matches!(origin, Origin::Listener(_)) && owner != Owner::Nobody {
-            self.per_address.remove(remote);
+            self.per_address.remove(key.remote);
         }
         self.count_end(end, owner);
         match owner {
@@ -436,15 +456,21 @@ impl Shard {
     /// A connection in TIME-WAIT whose application has taken everything becomes a record.
     pub(super) fn compact<A: App>(&mut self, app: &mut A, index: u32) {
         //= TW-2
-        let Some(slot) = self.slots.get_mut(index) else { return };
-        let done = slot.incoming.is_empty() && !slot.peer_closed && slot.owner != Owner::Waiting;
-        if slot.tcb.state() != State::TimeWait || !done {
+        let Some(form) = self.slots.form(index) else { return };
+        if form.state() != State::TimeWait || form.peer_closed() || form.owner() == Owner::Waiting {
             return;
         }
-        let (key, rest, owes) = (slot.key, slot.tcb.time_wait(), slot.tcb.owes());
-        let (ip, offset) = (slot.tcb.settings().ip, slot.tcb.timestamp_offset());
-        let deadline = slot.tcb.deadline().unwrap_or(self.now.tick());
-        self.record(index, &key, rest, deadline);
+        let (rest, owes, offset, deadline) = match form {
+            Form::Awake(slot) if !slot.incoming.is_empty() => return,
+            Form::Awake(Slot { tcb, .. }) => {
+                (tcb.time_wait(), tcb.owes(), tcb.timestamp_offset(), tcb.deadline())
+            }
+            Form::Rests(Entry { brief, .. }) => {
+                (brief.time_wait(), brief.owes(), brief.timestamp_offset(), brief.deadline())
+            }
+        };
+        let (Some(key), Some(ip)) = (self.slots.key(index), self.slots.for_ip(index)) else { return };
+        self.record(index, &key, rest, deadline.unwrap_or(self.now.tick()));
         if owes {
             self.reply(key, rest.ack(offset, self.ctx()), ip);
         }
@@ -496,8 +522,6 @@ impl Shard {
 
     /// A connection in the application's hands.
     pub(super) fn conn(&mut self, index: u32) -> Conn<'_> {
-        // What is asked and done in a callback is asked and done of one that is awake.
-        let _ = self.slots.get_mut(index);
         Conn { shard: self, index }
     }
 

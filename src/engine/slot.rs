@@ -1,7 +1,7 @@
 //! A connection that is awake: the key and the hot part of the TCB on the first cache line, the rest behind it. How it
 //! is kept between events stands in `slots`.
 
-use super::api::{ConnId, ListenerId, Unreachable, Unsent};
+use super::api::{ListenerId, Unreachable, Unsent};
 use crate::base::bytes::Queue;
 use crate::flow::key::Key;
 use crate::tcp::state::State;
@@ -81,10 +81,6 @@ pub(super) struct Slot {
 const _: () = assert!(std::mem::offset_of!(Slot, tcb) + HOT_BYTES == 64);
 
 impl Slot {
-    pub fn id(&self) -> ConnId {
-        ConnId { index: self.index, generation: self.generation }
-    }
-
     /// The application has the connection and has not ended it.
     pub fn hears(&self) -> bool {
         self.owner == Owner::Taken && (self.unread || self.tcb.state() != State::Closed)

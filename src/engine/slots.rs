@@ -2,8 +2,8 @@
 //! then a whole [`Slot`], and lays it down again when nothing unusual is left. Few are awake at a time, so that those
 //! places stay in the cache; those of which more has to be remembered stay awake.
 
-use super::api::{ListenerId, Unsent};
-use super::slot::{Origin, Owner, Slot, Syn};
+use super::entry::{Bits, Entry, Form, OPENED, syn_bits};
+use super::slot::{Origin, Owner, Slot};
 use crate::base::bytes::Queue;
 use crate::base::ids::NeighbourIdx;
 use crate::base::slab::Slab;
@@ -12,7 +12,8 @@ use crate::flow::key::Key;
 use crate::tcp::Ctx;
 use crate::tcp::config::Config;
 use crate::tcp::mss;
-use crate::tcp::settings::Settings;
+use crate::tcp::settings::{ForIp, Settings};
+use crate::tcp::state::State;
 use crate::tcp::tcb::brief::{Brief, Common};
 
 /// Different settings that connections at rest can have.
@@ -23,79 +24,6 @@ const AWAKE_LEAST: u32 = 65_536;
 
 /// Of more connections than that, one in so many.
 const AWAKE_SHARE: u32 = 32;
-
-/// What is kept of each connection. While it is awake only the key, the generation and the link count.
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(64))]
-struct Entry {
-    key: Key,
-    generation: u32,
-    brief: Brief,
-    /// The slot of one that is awake; before ESTABLISHED the number of the frame with our SYN; later the first and only
-    /// piece of what waits for an acknowledgment.
-    link: u32,
-    neighbour: NeighbourIdx,
-    /// The listener's number.
-    origin: u16,
-    bits: Bits,
-    settings: u8,
-}
-
-#[cfg(not(debug_assertions))]
-const _: () = assert!(Slab::<Entry>::slot_bytes() == 128);
-
-/// In the place of a listener's number where the application opened the connection.
-const OPENED: u16 = u16::MAX;
-
-/// What takes a few bits. The lowest three are the owner, the next three say what became of our SYN.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Bits(u16);
-
-impl Bits {
-    const AWAKE: u16 = 1 << 6;
-    const PEER_CLOSED: u16 = 1 << 7;
-    const RESUME: u16 = 1 << 8;
-    /// A piece waits for its acknowledgment.
-    const QUEUED: u16 = 1 << 9;
-    /// It is lent.
-    const LENT: u16 = 1 << 10;
-
-    const fn has(self, bit: u16) -> bool {
-        self.0 & bit != 0
-    }
-
-    const fn when(condition: bool, bit: u16) -> u16 {
-        if condition { bit } else { 0 }
-    }
-
-    fn owner(self) -> Owner {
-        const OWNERS: [Owner; 5] =
-            [Owner::Nobody, Owner::Opener, Owner::Waiting, Owner::Taken, Owner::Finished];
-        OWNERS.get(usize::from(self.0 % 8)).copied().unwrap_or(Owner::Finished)
-    }
-
-    fn syn(self, number: u32) -> Syn {
-        match self.0 / 8 % 8 {
-            0 => Syn::Due,
-            1 => Syn::Kept(Unsent::NoFrame),
-            2 => Syn::Kept(Unsent::TxFull),
-            3 => Syn::WithoutNeighbour,
-            _ => Syn::Queued(number),
-        }
-    }
-}
-
-/// The bits of a SYN, and the number that goes with them.
-fn syn_bits(syn: Syn) -> (u16, u32) {
-    let (kind, number) = match syn {
-        Syn::Due => (0, 0),
-        Syn::Kept(Unsent::NoFrame) => (1, 0),
-        Syn::Kept(Unsent::TxFull) => (2, 0),
-        Syn::WithoutNeighbour => (3, 0),
-        Syn::Queued(number) => (4, number),
-    };
-    (kind * 8, number)
-}
 
 /// The connections of a shard, by their numbers.
 pub(super) struct Slots {
@@ -167,26 +95,33 @@ impl Slots {
         self.entries.prefetch(index);
     }
 
-    /// A new connection, awake; `None` when there is no room.
-    pub fn insert(&mut self, slot: Slot) -> Option<u32> {
-        let (key, generation) = (slot.key, slot.generation);
-        let link = self.awake.insert(slot).ok()?;
+    /// A new connection; `None` when there is no room.
+    pub fn insert(&mut self, mut slot: Slot) -> Option<u32> {
+        let settings = self.known(slot.tcb.settings(), 0);
+        if let Some(entry) = settings.and_then(|settings| self.in_brief(&slot, settings)) {
+            return self.entries.insert(entry).ok();
+        }
         let entry = Entry {
-            key,
-            generation,
+            key: slot.key,
+            generation: slot.generation,
             brief: Brief::NONE,
-            link,
+            link: 0,
             neighbour: NeighbourIdx::default(),
             origin: OPENED,
             bits: Bits(Bits::AWAKE),
             settings: 0,
         };
-        let index = self.entries.insert(entry).ok();
-        match (index, self.awake.get_mut(link)) {
-            (Some(index), Some(slot)) => slot.index = index,
-            _ => _ = self.awake.free(link),
+        let index = self.entries.insert(entry).ok()?;
+        slot.index = index;
+        let link = self.awake.insert(slot).ok();
+        match (link, self.entries.get_mut(index)) {
+            (Some(link), Some(entry)) => entry.link = link,
+            _ => {
+                self.entries.free(index);
+                return None;
+            }
         }
-        index
+        Some(index)
     }
 
     /// Forgets a connection.
@@ -210,21 +145,96 @@ impl Slots {
         self.entries.get(index).map(|entry| entry.generation)
     }
 
+    /// What one of either kind says: what `rests` makes of one at rest, or `awake` of one that is not.
+    #[inline]
+    fn says<T>(
+        &self,
+        index: u32,
+        rests: impl FnOnce(&Entry) -> T,
+        awake: impl FnOnce(&Slot) -> T,
+    ) -> Option<T> {
+        let entry = self.entries.get(index)?;
+        if entry.bits.has(Bits::AWAKE) { self.awake.get(entry.link).map(awake) } else { Some(rests(entry)) }
+    }
+
     /// Where the connection stands with its application.
     pub fn owner(&self, index: u32) -> Option<Owner> {
-        let entry = self.entries.get(index)?;
-        match self.awake.get(entry.link).filter(|_| entry.bits.has(Bits::AWAKE)) {
-            Some(slot) => Some(slot.owner),
-            None => Some(entry.bits.owner()),
-        }
+        self.says(index, |entry| entry.bits.owner(), |slot| slot.owner)
+    }
+
+    /// Where the connection comes from.
+    pub fn origin(&self, index: u32) -> Option<Origin> {
+        self.says(index, Entry::origin, |slot| slot.origin)
+    }
+
+    /// The connection's state.
+    pub fn state(&self, index: u32) -> Option<State> {
+        self.says(index, |entry| entry.brief.state(), |slot| slot.tcb.state())
+    }
+
+    /// The peer's FIN was taken.
+    pub fn peer_closed(&self, index: u32) -> bool {
+        self.says(index, |entry| entry.brief.peer_closed(), |slot| slot.tcb.peer_closed()).unwrap_or(false)
+    }
+
+    /// What waits to be acknowledged.
+    pub fn outgoing(&self, index: u32) -> Queue {
+        self.says(index, Entry::outgoing, |slot| slot.outgoing).unwrap_or_default()
+    }
+
+    /// Octets that the application has not taken yet.
+    pub fn unread(&self, index: u32) -> u32 {
+        self.says(index, |_| 0, |slot| slot.incoming.len()).unwrap_or(0)
+    }
+
+    /// An octet more may be queued, as far as the protocol goes.
+    pub fn may_send(&self, index: u32) -> bool {
+        let may = self.says(index, |entry| entry.brief.may_queue(1), |slot| slot.tcb.may_send(1));
+        may.unwrap_or(false)
+    }
+
+    /// The connection has something to say.
+    pub fn owes(&self, index: u32) -> bool {
+        self.says(index, |entry| entry.brief.owes(), |slot| slot.tcb.owes()).unwrap_or(false)
+    }
+
+    /// What the application chose for the connection.
+    pub fn settings(&self, index: u32) -> Settings {
+        let rests = |entry: &Entry| *self.common(usize::from(entry.settings)).settings;
+        self.says(index, rests, |slot| *slot.tcb.settings()).unwrap_or(self.cfg.settings)
+    }
+
+    /// What the connection asks of IP.
+    pub fn for_ip(&self, index: u32) -> Option<ForIp> {
+        self.says(
+            index,
+            |entry| self.common(usize::from(entry.settings)).settings.ip,
+            |slot| slot.tcb.settings().ip,
+        )
     }
 
     /// The connection's earliest deadline.
     pub fn deadline(&self, index: u32) -> Option<Tick> {
-        let entry = self.entries.get(index)?;
-        match self.awake.get(entry.link).filter(|_| entry.bits.has(Bits::AWAKE)) {
-            Some(slot) => slot.tcb.deadline(),
-            None => entry.brief.deadline(),
+        self.says(index, |entry| entry.brief.deadline(), |slot| slot.tcb.deadline()).flatten()
+    }
+
+    /// A connection at rest, to be worked on where it is, with what its kind has in common.
+    #[inline]
+    pub fn resting(&mut self, index: u32) -> Option<(&mut Entry, Common<'_>, Ctx<'_>)> {
+        let Slots { entries, settings, cfg, now, .. } = self;
+        let entry = entries.get_mut(index).filter(|entry| !entry.bits.has(Bits::AWAKE))?;
+        let settings = settings.get(usize::from(entry.settings)).unwrap_or(&cfg.settings);
+        Some((entry, Common { settings, ip_header: mss::IPV4_HEADER }, Ctx { now: *now, cfg }))
+    }
+
+    /// A connection in the form that it has.
+    #[inline]
+    pub fn form(&mut self, index: u32) -> Option<Form<'_>> {
+        let entry = self.entries.get_mut(index)?;
+        if entry.bits.has(Bits::AWAKE) {
+            self.awake.get_mut(entry.link).map(Form::Awake)
+        } else {
+            Some(Form::Rests(entry))
         }
     }
 
@@ -340,19 +350,15 @@ impl Slots {
     /// The whole of a connection that is told in brief.
     fn whole(&self, index: u32, entry: &Entry) -> Slot {
         let Entry { bits, brief, link, .. } = *entry;
-        let queue = Queue::of_piece(link, bits.has(Bits::LENT), brief.queued());
         Slot {
             key: entry.key,
             generation: entry.generation,
             tcb: brief.tcb(self.common(usize::from(entry.settings)), self.ctx()),
-            outgoing: if bits.has(Bits::QUEUED) { queue } else { Queue::default() },
+            outgoing: entry.outgoing(),
             incoming: Queue::default(),
             held: None,
             recovery: None,
-            origin: match entry.origin {
-                OPENED => Origin::Active,
-                listener => Origin::Listener(ListenerId(listener)),
-            },
+            origin: entry.origin(),
             owner: bits.owner(),
             peer_closed: bits.has(Bits::PEER_CLOSED),
             resume: bits.has(Bits::RESUME),

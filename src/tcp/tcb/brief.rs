@@ -11,6 +11,7 @@ use crate::tcp::path_mtu::{self, PathMtu};
 use crate::tcp::rto::RttEstimator;
 use crate::tcp::settings::Settings;
 use crate::tcp::state::State;
+use crate::tcp::time_wait::{Manner, TimeWait};
 use crate::tcp::{Ctx, config, mss, output, window};
 use crate::wire::seq::Seq;
 
@@ -49,7 +50,7 @@ pub struct Brief {
     pub(super) mss_sent: u16,
     pub(super) max_sent: u16,
     pub(super) max_acked: u16,
-    pub(super) state: State,
+    state: State,
     pub(super) owed: Owed,
     pub(super) shifts: Shifts,
     pub(super) expiries: u8,
@@ -300,6 +301,7 @@ impl Brief {
     };
 
     /// The state.
+    #[inline]
     pub const fn state(&self) -> State {
         self.state
     }
@@ -307,6 +309,44 @@ impl Brief {
     /// The connection has something to say.
     pub const fn owes(&self) -> bool {
         self.owed.0 != 0
+    }
+
+    /// The application has closed both directions: nobody will read what arrives.
+    pub const fn is_forsaken(&self) -> bool {
+        self.facts.has(fact::DEAF | fact::DISCARDS)
+    }
+
+    /// The states so far.
+    pub const fn path(&self) -> Path {
+        self.path
+    }
+
+    /// The peer's FIN was taken.
+    pub const fn peer_closed(&self) -> bool {
+        matches!(self.state, State::CloseWait | State::Closing | State::LastAck | State::TimeWait)
+    }
+
+    /// SND.UNA.
+    pub const fn una(&self) -> Seq {
+        self.una
+    }
+
+    /// What is added to the clock in our timestamps (TS-10).
+    pub const fn timestamp_offset(&self) -> u32 {
+        self.ts_offset
+    }
+
+    /// As [`Tcb::time_wait`].
+    pub fn time_wait(&self) -> TimeWait {
+        let stamped = self.facts.has(fact::TIMESTAMPS);
+        let manner = if stamped { Manner::Stamped(self.ts_recent) } else { Manner::Plain };
+        TimeWait { snd_nxt: self.nxt, rcv_nxt: self.rcv_nxt, manner }
+    }
+
+    /// As [`Tcb::progressed_within`].
+    pub fn progressed_within(&self, ms: u32, ctx: Ctx<'_>) -> bool {
+        let stuck = self.bits.waiting().is_for_flight() && self.expiries >= ctx.cfg.r1_repeats;
+        !stuck && ctx.now.tick().since(self.progress_at) < ms
     }
 
     /// Octets queued and not acknowledged, the FIN not counted.
@@ -321,6 +361,13 @@ impl Brief {
             Bits::ACK_TIMER | Bits::LIFE_TIMER => Tick::earliest(retransmit, Some(self.other_at)),
             _ => retransmit,
         }
+    }
+
+    /// Goes to another state. The only place that writes it.
+    pub(super) fn enter(&mut self, next: State) {
+        debug_assert!(self.state.may_become(next), "{} -> {}", self.state.name(), next.name());
+        self.state = next;
+        self.path.enter(next);
     }
 
     fn send_space(&self) -> SendSpace {

@@ -44,7 +44,7 @@ impl Brief {
         if !self.is_usual(seg, room, common) {
             return None;
         }
-        let opened = self.state == State::SynReceived;
+        let opened = self.state() == State::SynReceived;
         if opened {
             self.cwnd = Congestion::new(u32::from(self.mss), self.expiries).cwnd;
             self.bits.set(Bits::USED);
@@ -108,7 +108,7 @@ impl Brief {
             && windows
             && plain
             && self.may_arm(seg.ack)
-            && match self.state {
+            && match self.state() {
                 State::SynReceived => {
                     const CLOSED: u16 = fact::FIN_QUEUED | fact::DEAF | fact::DISCARDS;
                     let room = !room.accept_full || self.facts.has(fact::ACTIVE);
@@ -135,7 +135,7 @@ impl Brief {
             Bits::LIFE_TIMER => false,
             _ => ack == self.nxt,
         };
-        matches!(self.state, State::SynReceived | State::Established | State::FinWait1)
+        matches!(self.state(), State::SynReceived | State::Established | State::FinWait1)
             && !self.facts.has(fact::DEAF | fact::DISCARDS)
             && text_len <= room.octets
             && u32::from(self.unacked) + text_len < u32::from(u16::MAX)
@@ -149,7 +149,7 @@ impl Brief {
     }
 
     fn takes_fin(&self) -> bool {
-        let receives = self.state.receives() || self.state == State::SynReceived;
+        let receives = self.state().receives() || self.state() == State::SynReceived;
         receives && self.unacked < u16::MAX
     }
 
@@ -227,7 +227,7 @@ impl Brief {
 
     /// What the acknowledgment of our FIN means. True when that ends the connection.
     fn fin_acknowledged(&mut self, common: Common<'_>, ctx: Ctx<'_>) -> bool {
-        match self.state {
+        match self.state() {
             State::FinWait1 => {
                 //= FW1-3
                 self.enter(State::FinWait2);
@@ -289,7 +289,7 @@ impl Brief {
         //= COM-21
         self.advance(1);
         self.owed.0 |= Owed::ACK;
-        match self.state {
+        match self.state() {
             //= EST-9
             State::Established => self.enter(State::CloseWait),
             //= FW1-4

@@ -8,8 +8,15 @@ use crate::tcp::state::State;
 impl Brief {
     /// Whether [`Brief::send`] would take so many octets.
     pub fn may_send(&self, octets: u32) -> bool {
-        let open = matches!(self.state, State::Established | State::CloseWait);
+        let open = matches!(self.state(), State::Established | State::CloseWait);
         open && !self.facts.has(fact::FIN_QUEUED) && octets <= QUEUE_MAX.saturating_sub(self.queued())
+    }
+
+    /// As [`crate::tcp::tcb::Tcb::may_send`].
+    pub fn may_queue(&self, octets: u32) -> bool {
+        self.state().sends()
+            && !self.facts.has(fact::FIN_QUEUED)
+            && octets <= QUEUE_MAX.saturating_sub(self.queued())
     }
 
     /// SEND: so many octets are queued. False, with nothing done, where [`Brief::may_send`] says so.
@@ -26,7 +33,7 @@ impl Brief {
     /// CLOSE: a FIN follows what is queued. False, with nothing done, where that is not all it does.
     pub fn close(&mut self, after: AfterClose) -> bool {
         //= CALL-5
-        let next = match self.state {
+        let next = match self.state() {
             State::Established => State::FinWait1,
             State::CloseWait => State::LastAck,
             _ => return false,

@@ -16,7 +16,6 @@ use super::{Waiting, fact};
 use crate::base::time::Tick;
 use crate::tcp::Ctx;
 use crate::tcp::recovery::tail_probe;
-use crate::tcp::state::State;
 use crate::tcp::{rto, settings::Settings};
 use crate::wire::seq::Seq;
 
@@ -102,15 +101,8 @@ impl Brief {
 
     fn within_r2(&self, at: Tick, settings: &Settings, ctx: Ctx<'_>) -> Tick {
         match settings.user_timeout_ms(ctx.cfg).map(|ms| self.progress_at.plus(ms + 1)) {
-            Some(until) if self.state.is_synchronized() && until.before(at) => until,
+            Some(until) if self.state().is_synchronized() && until.before(at) => until,
             _ => at,
         }
-    }
-
-    /// Goes to another state.
-    fn enter(&mut self, next: State) {
-        debug_assert!(self.state.may_become(next), "{} -> {}", self.state.name(), next.name());
-        self.state = next;
-        self.path.enter(next);
     }
 }

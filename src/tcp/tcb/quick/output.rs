@@ -24,7 +24,7 @@ impl Brief {
     /// then nothing was done.
     #[inline]
     pub fn output(&mut self, common: Common<'_>, ctx: Ctx<'_>, out: &mut SegmentOut) -> Option<Paid> {
-        match self.state {
+        match self.state() {
             State::SynSent if self.owed.0 == Owed::SYN => {
                 *out = self.syn(common, ctx);
                 self.owed.0 = 0;
@@ -68,7 +68,7 @@ impl Brief {
                 self.book(unsent, octets, common, ctx);
             }
             self.owed.0 &= !Owed::SEND;
-            if self.state != State::TimeWait {
+            if self.state() != State::TimeWait {
                 self.arm(goes, common, ctx);
             }
             if goes {
@@ -85,7 +85,7 @@ impl Brief {
     /// All that is left goes into one segment, and both windows have room for it.
     fn may_go(&self, unsent: u32, octets: u32, common: Common<'_>) -> bool {
         //= CC-1
-        let packet = unsent + u32::from(overhead(common.ip_header, self.state, self.facts));
+        let packet = unsent + u32::from(overhead(common.ip_header, self.state(), self.facts));
         let rested = self.cwnd.min(initial_window(u32::from(self.mss)));
         self.flight() == 0
             && unsent <= u32::from(self.mss)
@@ -94,7 +94,7 @@ impl Brief {
             && !self.facts.has(fact::TIMING)
             && !self.bits.has(Bits::MARKED)
             && matches!(
-                self.state,
+                self.state(),
                 State::Established | State::CloseWait | State::FinWait1 | State::LastAck | State::Closing
             )
             // A packet that waits to be the largest that got through is also the largest that was sent.
@@ -107,7 +107,7 @@ impl Brief {
             // What waits for an acknowledgment of ours is paid by the segment.
             return self.bits.other() != Bits::LIFE_TIMER && !self.bits.has(Bits::WAITING);
         }
-        self.state == State::TimeWait || self.may_arm(self.una)
+        self.state() == State::TimeWait || self.may_arm(self.una)
     }
 
     /// After an idle time the window is no measure of the path any more (RFC 5681 4.1).
@@ -127,7 +127,7 @@ impl Brief {
     fn syn(&self, common: Common<'_>, ctx: Ctx<'_>) -> SegmentOut {
         let val = timestamps::clock(ctx.now, self.ts_offset);
         let ecn = Flags::when(self.facts.has(fact::ECN), Flags::ECE | Flags::CWR);
-        let buffer = window_of(self.state, self.facts, self.shifts, common, ctx);
+        let buffer = window_of(self.state(), self.facts, self.shifts, common, ctx);
         SegmentOut {
             seq: self.una,
             flags: Flags::SYN | ecn,
@@ -149,7 +149,7 @@ impl Brief {
     /// `<SEQ=ISS><ACK=RCV.NXT><CTL=SYN,ACK>` with what was negotiated.
     fn syn_ack(&mut self, common: Common<'_>, ctx: Ctx<'_>) -> SegmentOut {
         //= WS-3
-        let free = window_of(self.state, self.facts, self.shifts, common, ctx).min(0xffff);
+        let free = window_of(self.state(), self.facts, self.shifts, common, ctx).min(0xffff);
         self.edge = self.edge.later(self.rcv_nxt + free);
         self.unacked = 0;
         SegmentOut {
@@ -176,7 +176,7 @@ impl Brief {
     /// A segment with all the text that is left, the FIN perhaps, and the acknowledgment of what came.
     #[inline(always)]
     fn segment(&mut self, text_len: u16, fin: bool, common: Common<'_>, ctx: Ctx<'_>) -> SegmentOut {
-        let buffer = window_of(self.state, self.facts, self.shifts, common, ctx);
+        let buffer = window_of(self.state(), self.facts, self.shifts, common, ctx);
         let threshold = window::threshold(buffer, u32::from(self.mss));
         let offer = window::offer(self.rcv_nxt, self.edge, buffer, threshold, self.shifts.rcv());
         self.edge = offer.edge;
@@ -201,7 +201,7 @@ impl Brief {
     fn book(&mut self, text_len: u32, octets: u32, common: Common<'_>, ctx: Ctx<'_>) {
         self.sent_at = ctx.now.0 as u32;
         self.progress_at = ctx.now.tick();
-        let len = text_len as u16 + overhead(common.ip_header, self.state, self.facts);
+        let len = text_len as u16 + overhead(common.ip_header, self.state(), self.facts);
         self.max_sent = self.max_sent.max(len);
         if len > self.max_acked {
             self.bits.set(Bits::MARKED);

@@ -12,6 +12,7 @@ use crate::tcp::mss;
 use crate::tcp::outcome::{End, Outcome};
 use crate::tcp::output::Budget;
 use crate::tcp::segment::SegmentOut;
+use crate::tcp::state::State;
 use crate::tcp::tcb::{Seed, Tcb};
 use crate::wire::tcp::{Flags, Segment};
 use crate::wire::tcp_options::SackBlocks;
