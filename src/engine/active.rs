@@ -4,9 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use thiserror::Error;
 
+use super::admit::New;
 use super::api::ConnId;
 use super::shard::Shard;
 use super::slot::{Origin, Owner};
+use super::slots::Known;
 use crate::base::ids::LocalIdx;
 use crate::flow::key::Key;
 use crate::flow::table::Place;
@@ -14,6 +16,7 @@ use crate::flow::time_wait_ring::Record;
 use crate::stats::counters::Counter;
 use crate::tcp::settings::Settings;
 use crate::tcp::tcb::Tcb;
+use crate::tcp::tcb::brief::Brief;
 use crate::tcp::time_wait::TimeWait;
 use crate::wire::ipv4;
 
@@ -84,8 +87,13 @@ impl Shard {
         if opened >= self.limits.connections {
             return Err(OpenError::NoTcb);
         }
-        let tcb = Tcb::open_active(self.seed(&key, old, settings), self.ctx());
-        let id = self.insert(key, hash, tcb, Origin::Active, Owner::Opener).ok_or(OpenError::NoTcb)?;
+        let seed = self.seed(&key, old, settings);
+        let known = self.slots.known(&settings, Known::DEFAULT);
+        let new = match (known, Brief::open_active(&seed, self.ctx())) {
+            (Some(known), Some(brief)) => New::Brief(brief, known),
+            _ => New::Whole(Tcb::open_active(seed, self.ctx())),
+        };
+        let id = self.insert(key, hash, new, Origin::Active, Owner::Opener).ok_or(OpenError::NoTcb)?;
         self.count(Counter::SynSent);
         Ok(id)
     }

@@ -7,6 +7,7 @@ use super::api::{App, ConnId, ListenerId};
 use super::process::Arrived;
 use super::shard::Shard;
 use super::slot::{Origin, Owner, Slot, Syn};
+use super::slots::Known;
 use crate::base::bytes::Queue;
 use crate::base::drop_reason::DropReason;
 use crate::base::ids::NeighbourIdx;
@@ -17,6 +18,7 @@ use crate::tcp::arrives::{closed, listen};
 use crate::tcp::segment::{SegmentOut, reset_for};
 use crate::tcp::settings::Settings;
 use crate::tcp::syn_cookie::Proof;
+use crate::tcp::tcb::brief::Brief;
 use crate::tcp::tcb::{Seed, Tcb};
 use crate::tcp::time_wait::TimeWait;
 use crate::tcp::{isn, mss, syn_cookie};
@@ -32,6 +34,14 @@ pub(super) enum Verdict {
     Listener(ListenerId, listen::Disposition),
     /// CLOSED.
     Nobody,
+}
+
+/// A new connection, as its OPEN made it.
+pub(super) enum New {
+    /// In brief, with its settings.
+    Brief(Brief, Known),
+    /// Its whole TCB.
+    Whole(Tcb),
 }
 
 impl Shard {
@@ -116,15 +126,19 @@ impl Shard {
     /// A SYN opens a half-open connection.
     fn open_passive(&mut self, listener: ListenerId, arrived: &Arrived, old: Option<TimeWait>) {
         let seed = self.seed(&arrived.key, old, self.settings_of(listener));
-        let tcb = Tcb::open_passive(&arrived.segment, seed, self.ctx());
-        if self.insert_half_open(listener, arrived, tcb).is_some() {
+        let known = self.slots.known(&seed.settings, Known::DEFAULT);
+        let new = match (known, Brief::open_passive(&arrived.segment, &seed, self.ctx())) {
+            (Some(known), Some(brief)) => New::Brief(brief, known),
+            _ => New::Whole(Tcb::open_passive(&arrived.segment, seed, self.ctx())),
+        };
+        if self.insert_half_open(listener, arrived, new).is_some() {
             self.count(Counter::Syn);
         }
     }
 
-    fn insert_half_open(&mut self, listener: ListenerId, arrived: &Arrived, tcb: Tcb) -> Option<ConnId> {
+    fn insert_half_open(&mut self, listener: ListenerId, arrived: &Arrived, new: New) -> Option<ConnId> {
         let origin = Origin::Listener(listener);
-        let id = self.insert(arrived.key, arrived.hash, tcb, origin, Owner::Nobody);
+        let id = self.insert(arrived.key, arrived.hash, new, origin, Owner::Nobody);
         if id.is_none() {
             self.drop_one(DropReason::NoTcb);
             return None;
@@ -173,7 +187,7 @@ impl Shard {
         }
         let seed = Seed { iss: cookie, ..self.seed(&arrived.key, None, self.settings_of(listener)) };
         let tcb = Tcb::open_by_cookie(ack, mss, seed, self.ctx());
-        if let Some(id) = self.insert_half_open(listener, arrived, tcb) {
+        if let Some(id) = self.insert_half_open(listener, arrived, New::Whole(tcb)) {
             self.count(Counter::CookiesGood);
             self.for_connection(app, id.index, arrived, text);
         }
@@ -194,11 +208,29 @@ impl Shard {
         &mut self,
         key: Key,
         hash: u64,
-        tcb: Tcb,
+        new: New,
         origin: Origin,
         owner: Owner,
     ) -> Option<ConnId> {
-        let slot = Slot {
+        let generation = self.next_generation;
+        let index = match new {
+            New::Brief(brief, settings) => {
+                self.slots.insert_at_rest(key, generation, brief, settings, origin, owner)?
+            }
+            New::Whole(tcb) => self.insert_whole(key, tcb, origin, owner)?,
+        };
+        if self.table.insert(hash, Place::Connection(index)).is_err() {
+            self.slots.free(index);
+            return None;
+        }
+        self.next_generation = generation.wrapping_add(1);
+        self.settle(index);
+        Some(ConnId { index, generation })
+    }
+
+    #[inline(never)]
+    fn insert_whole(&mut self, key: Key, tcb: Tcb, origin: Origin, owner: Owner) -> Option<u32> {
+        self.slots.insert(Slot {
             key,
             generation: self.next_generation,
             tcb,
@@ -215,16 +247,7 @@ impl Shard {
             neighbour: NeighbourIdx::default(),
             syn: Syn::Due,
             index: 0,
-        };
-        let index = self.slots.insert(slot)?;
-        if self.table.insert(hash, Place::Connection(index)).is_err() {
-            self.slots.free(index);
-            return None;
-        }
-        let id = ConnId { index, generation: self.next_generation };
-        self.next_generation = self.next_generation.wrapping_add(1);
-        self.settle(index);
-        Some(id)
+        })
     }
 
     /// What a listener's connections start with.

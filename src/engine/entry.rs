@@ -2,7 +2,7 @@
 
 use super::api::{ListenerId, Unreachable, Unsent};
 use super::slot::{Origin, Owner, Slot, Syn};
-use crate::base::bytes::{Pool, Queue};
+use crate::base::bytes::{CHUNK, Pool, Queue};
 use crate::base::ids::NeighbourIdx;
 use crate::flow::key::Key;
 use crate::tcp::state::State;
@@ -115,17 +115,32 @@ impl Entry {
     /// place for it.
     pub fn queue_static(&mut self, pool: &mut Pool, bytes: &'static [u8]) -> bool {
         let mut queue = Queue::default();
-        let len = bytes.len() as u32;
-        let may = self.brief.may_send(len) && !self.bits.has(Bits::QUEUED) && len > 0;
-        if !may || !pool.push_static(&mut queue, bytes) {
-            return false;
+        self.may_queue(bytes.len()) && pool.push_static(&mut queue, bytes) && self.take_queue(&queue)
+    }
+
+    /// Queues the first piece: a copy of few bytes. False, with nothing done, as with [`Entry::queue_static`], or when
+    /// they are too many for one piece.
+    pub fn queue_copy(&mut self, pool: &mut Pool, bytes: &[u8]) -> bool {
+        let mut queue = Queue::default();
+        let fits = bytes.len() <= CHUNK && pool.free_chunks() > 0;
+        fits && self.may_queue(bytes.len()) && {
+            pool.push(&mut queue, bytes);
+            self.take_queue(&queue)
         }
-        if let Some((piece, lent)) = queue.only_piece() {
-            self.link = piece;
-            self.bits.set(Bits::QUEUED, true);
-            self.bits.set(Bits::LENT, lent);
-        }
-        self.brief.send(len)
+    }
+
+    fn may_queue(&self, len: usize) -> bool {
+        len > 0
+            && !self.bits.has(Bits::QUEUED)
+            && u32::try_from(len).is_ok_and(|len| self.brief.may_send(len))
+    }
+
+    fn take_queue(&mut self, queue: &Queue) -> bool {
+        let Some((piece, lent)) = queue.only_piece() else { return false };
+        self.link = piece;
+        self.bits.set(Bits::QUEUED, true);
+        self.bits.set(Bits::LENT, lent);
+        self.brief.send(queue.len())
     }
 
     /// So many octets more were acknowledged, and are forgotten.

@@ -78,7 +78,6 @@ impl<Q: QueuePair> Way<'_, Q> {
                 return false;
             }
         };
-        segments.clear();
         let Some((entry, common, ctx)) = slots.resting(index) else {
             return self.pay_awake(index, &key, &local, budget, segments);
         };
@@ -96,8 +95,7 @@ impl<Q: QueuePair> Way<'_, Q> {
                 neighbour: entry.neighbour,
                 recent: entry.brief.progressed_within(PROGRESS_MS, ctx),
             };
-            segments.push(segment);
-            self.send(index, &local, &sender, segments);
+            self.send(index, &local, &sender, std::slice::from_ref(&segment));
         }
         self.shard.settle(index);
         true
@@ -123,6 +121,7 @@ impl<Q: QueuePair> Way<'_, Q> {
         let text_max = budget.text_max.min(slot.tcb.effective_mss().saturating_mul(CUTS_MAX));
         let budget = Budget { text_max, ..budget };
         let una = slot.tcb.snd.una;
+        segments.clear();
         let held = slot.held.map(|place| held_blocks(reassemblies, place));
         let held = held.as_ref().unwrap_or(&SackBlocks::NONE);
         let record = recoveries.get_mut(slot.recovery);
@@ -148,7 +147,7 @@ impl<Q: QueuePair> Way<'_, Q> {
     }
 
     /// Sends segments of one connection.
-    fn send(&mut self, index: u32, local: &Local, sender: &Sender, segments: &Burst<SegmentOut>) {
+    fn send(&mut self, index: u32, local: &Local, sender: &Sender, segments: &[SegmentOut]) {
         let interface = usize::from(local.interface);
         let Sender { key, opens, neighbour, .. } = *sender;
         let memory = (neighbour, sender.recent);

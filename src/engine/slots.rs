@@ -25,6 +25,23 @@ const AWAKE_LEAST: u32 = 65_536;
 /// Of more connections than that, one in so many.
 const AWAKE_SHARE: u32 = 32;
 
+/// The number of settings that connections at rest can have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Known(u8);
+
+impl Known {
+    /// Those of the stack.
+    pub const DEFAULT: Known = Known(0);
+}
+
+/// The listener's number, in an entry.
+fn number_of(origin: Origin) -> u16 {
+    match origin {
+        Origin::Listener(listener) => listener.0,
+        Origin::Active => OPENED,
+    }
+}
+
 /// The connections of a shard, by their numbers.
 pub(super) struct Slots {
     entries: Slab<Entry>,
@@ -95,9 +112,33 @@ impl Slots {
         self.entries.prefetch(index);
     }
 
+    /// A new connection in brief; `None` when there is no room.
+    #[inline]
+    pub fn insert_at_rest(
+        &mut self,
+        key: Key,
+        generation: u32,
+        brief: Brief,
+        settings: Known,
+        origin: Origin,
+        owner: Owner,
+    ) -> Option<u32> {
+        let entry = Entry {
+            key,
+            generation,
+            brief,
+            link: 0,
+            neighbour: NeighbourIdx::default(),
+            origin: number_of(origin),
+            bits: Bits(owner as u16),
+            settings: settings.0,
+        };
+        self.entries.insert(entry).ok()
+    }
+
     /// A new connection; `None` when there is no room.
     pub fn insert(&mut self, mut slot: Slot) -> Option<u32> {
-        let settings = self.known(slot.tcb.settings(), 0);
+        let settings = self.known(slot.tcb.settings(), Known::DEFAULT);
         if let Some(entry) = settings.and_then(|settings| self.in_brief(&slot, settings)) {
             return self.entries.insert(entry).ok();
         }
@@ -200,7 +241,7 @@ impl Slots {
 
     /// What the application chose for the connection.
     pub fn settings(&self, index: u32) -> Settings {
-        let rests = |entry: &Entry| *self.common(usize::from(entry.settings)).settings;
+        let rests = |entry: &Entry| *self.common(Known(entry.settings)).settings;
         self.says(index, rests, |slot| *slot.tcb.settings()).unwrap_or(self.cfg.settings)
     }
 
@@ -208,7 +249,7 @@ impl Slots {
     pub fn for_ip(&self, index: u32) -> Option<ForIp> {
         self.says(
             index,
-            |entry| self.common(usize::from(entry.settings)).settings.ip,
+            |entry| self.common(Known(entry.settings)).settings.ip,
             |slot| slot.tcb.settings().ip,
         )
     }
@@ -272,7 +313,7 @@ impl Slots {
         let Some(entry) = self.entries.get(index).filter(|entry| entry.bits.has(Bits::AWAKE)) else {
             return true;
         };
-        let (link, settings) = (entry.link, usize::from(entry.settings));
+        let (link, settings) = (entry.link, Known(entry.settings));
         let Some(chosen) = self.awake.get(link).map(|slot| *slot.tcb.settings()) else { return true };
         let Some(settings) = self.known(&chosen, settings) else { return false };
         let Some(slot) = self.awake.get(link) else { return true };
@@ -300,20 +341,21 @@ impl Slots {
 
     /// The number of settings among those that connections at rest can have; most likely it is `guess`. New ones are
     /// remembered as long as there is room.
-    fn known(&mut self, settings: &Settings, guess: usize) -> Option<usize> {
-        if self.settings.get(guess) == Some(settings) {
+    #[inline]
+    pub fn known(&mut self, settings: &Settings, guess: Known) -> Option<Known> {
+        if self.settings.get(usize::from(guess.0)) == Some(settings) {
             return Some(guess);
         }
         let known = self.settings.iter().position(|known| known == settings);
-        if known.is_none() && self.settings.len() < SETTINGS_MAX {
+        let number = known.unwrap_or(self.settings.len());
+        if number == self.settings.len() && number < SETTINGS_MAX {
             self.settings.push(*settings);
-            return Some(self.settings.len() - 1);
         }
-        known
+        (number < self.settings.len()).then_some(Known(number as u8))
     }
 
     /// A connection in brief, if nothing is lost by it.
-    fn in_brief(&self, slot: &Slot, settings: usize) -> Option<Entry> {
+    fn in_brief(&self, slot: &Slot, settings: Known) -> Option<Entry> {
         let (syn, number) = syn_bits(slot.syn);
         let (queue, link) = match slot.outgoing.only_piece() {
             _ if slot.outgoing.is_empty() => (0, number),
@@ -332,10 +374,7 @@ impl Slots {
             brief,
             link,
             neighbour: slot.neighbour,
-            origin: match slot.origin {
-                Origin::Listener(listener) => listener.0,
-                Origin::Active => OPENED,
-            },
+            origin: number_of(slot.origin),
             bits: Bits(
                 slot.owner as u16
                     | syn
@@ -343,7 +382,7 @@ impl Slots {
                     | Bits::when(slot.peer_closed, Bits::PEER_CLOSED)
                     | Bits::when(slot.resume, Bits::RESUME),
             ),
-            settings: settings as u8,
+            settings: settings.0,
         })
     }
 
@@ -353,7 +392,7 @@ impl Slots {
         Slot {
             key: entry.key,
             generation: entry.generation,
-            tcb: brief.tcb(self.common(usize::from(entry.settings)), self.ctx()),
+            tcb: brief.tcb(self.common(Known(entry.settings)), self.ctx()),
             outgoing: entry.outgoing(),
             incoming: Queue::default(),
             held: None,
@@ -374,8 +413,8 @@ impl Slots {
         Ctx { now: self.now, cfg: &self.cfg }
     }
 
-    fn common(&self, settings: usize) -> Common<'_> {
-        let settings = self.settings.get(settings).unwrap_or(&self.cfg.settings);
+    fn common(&self, settings: Known) -> Common<'_> {
+        let settings = self.settings.get(usize::from(settings.0)).unwrap_or(&self.cfg.settings);
         Common { settings, ip_header: mss::IPV4_HEADER }
     }
 }

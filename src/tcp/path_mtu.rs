@@ -12,7 +12,7 @@ use crate::wire::seq::Seq;
 /// Plateaus of RFC 1191 7: MTUs that are common, for routers that do not tell theirs.
 const PLATEAUS: [u16; 11] = [65_535, 32_000, 17_914, 8_166, 4_352, 2_002, 1_492, 1_006, 508, 296, 68];
 /// The least MTU that any IPv4 link has (RFC 791): taken as acknowledged before anything was.
-const MTU_MIN: u16 = 68;
+pub(in crate::tcp) const MTU_MIN: u16 = 68;
 /// A search that has come so near to its end is over.
 const NEAR: u16 = 8;
 

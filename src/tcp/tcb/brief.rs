@@ -93,6 +93,11 @@ impl Bits {
         self.0 & bit != 0
     }
 
+    /// Of a connection whose SYN waits for its answer.
+    pub(super) const fn opened() -> Bits {
+        Bits(Bits::RETRANSMIT | Bits::USED)
+    }
+
     pub(super) const fn set(&mut self, bits: u8) {
         self.0 |= bits;
     }
@@ -264,41 +269,46 @@ pub(super) fn window_of(state: State, facts: Facts, shifts: Shifts, common: Comm
 
 impl Brief {
     /// Of no connection.
-    pub const NONE: Brief = Brief {
-        una: Seq(0),
-        nxt: Seq(0),
-        wnd: 0,
-        wl1: Seq(0),
-        end: Seq(0),
-        rcv_nxt: Seq(0),
-        edge: Seq(0),
-        ts_recent: 0,
-        ts_offset: 0,
-        retransmit_at: Tick(0),
-        other_at: Tick(0),
-        sent_at: 0,
-        heard_at: Tick(0),
-        rtt: RttEstimator::starting_at(0),
-        cwnd: 0,
-        ack_floor: Seq(0),
-        max_snd_wnd: 0,
-        opened_at: Tick(0),
-        progress_at: Tick(0),
-        facts: Facts(0),
-        mss: 0,
-        unacked: 0,
-        ts_recent_at: 0,
-        mss_sent: 0,
-        max_sent: 0,
-        max_acked: 0,
-        state: State::Closed,
-        owed: Owed(0),
-        shifts: Shifts(0),
-        expiries: 0,
-        bits: Bits(0),
-        acks: 0,
-        path: Path::from(State::Closed),
-    };
+    pub const NONE: Brief = Brief::in_state(State::Closed);
+
+    /// Nothing but the state.
+    pub(super) const fn in_state(state: State) -> Brief {
+        Brief {
+            una: Seq(0),
+            nxt: Seq(0),
+            wnd: 0,
+            wl1: Seq(0),
+            end: Seq(0),
+            rcv_nxt: Seq(0),
+            edge: Seq(0),
+            ts_recent: 0,
+            ts_offset: 0,
+            retransmit_at: Tick(0),
+            other_at: Tick(0),
+            sent_at: 0,
+            heard_at: Tick(0),
+            rtt: RttEstimator::starting_at(0),
+            cwnd: 0,
+            ack_floor: Seq(0),
+            max_snd_wnd: 0,
+            opened_at: Tick(0),
+            progress_at: Tick(0),
+            facts: Facts(0),
+            mss: 0,
+            unacked: 0,
+            ts_recent_at: 0,
+            mss_sent: 0,
+            max_sent: 0,
+            max_acked: 0,
+            state,
+            owed: Owed(0),
+            shifts: Shifts(0),
+            expiries: 0,
+            bits: Bits(0),
+            acks: 0,
+            path: Path::from(state),
+        }
+    }
 
     /// The state.
     #[inline]

@@ -41,6 +41,9 @@ impl Brief {
         common: Common<'_>,
         ctx: Ctx<'_>,
     ) -> Option<Quick> {
+        if self.state() == State::SynSent {
+            return self.answered(seg, common, ctx);
+        }
         if !self.is_usual(seg, room, common) {
             return None;
         }
@@ -163,7 +166,7 @@ impl Brief {
         }
     }
 
-    fn acknowledge(&mut self, seg: &Segment, opened: bool, ctx: Ctx<'_>) {
+    pub(super) fn acknowledge(&mut self, seg: &Segment, opened: bool, ctx: Ctx<'_>) {
         //= COM-13
         self.measure(seg, opened, ctx);
         self.una = seg.ack;

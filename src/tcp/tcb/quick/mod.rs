@@ -4,6 +4,7 @@
 
 mod arrives;
 mod calls;
+mod open;
 mod output;
 #[cfg(test)]
 mod tests;

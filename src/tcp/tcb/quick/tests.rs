@@ -168,6 +168,10 @@ impl Talker {
     }
 }
 
+fn told_of(tcb: &Tcb, cfg: &Config, now: Instant) -> Option<String> {
+    tcb.brief(common(cfg), Ctx { now, cfg }).as_ref().map(in_words)
+}
+
 fn arriving(out: &SegmentOut) -> Segment {
     Segment {
         seq: out.seq,
@@ -235,7 +239,10 @@ fn twisted(rng: &mut Rng, mut segment: Segment) -> Segment {
 fn converse(rng: &mut Rng, taken: &mut Taken) {
     let mut now = Instant(u64::from(rng.next_u64() as u32) << 8);
     let (a, b) = (config(rng), config(rng));
-    let opener = Tcb::open_active(seed(rng, &a), Ctx { now, cfg: &a });
+    let first = seed(rng, &a);
+    let opener = Tcb::open_active(first, Ctx { now, cfg: &a });
+    let brief = Brief::open_active(&first, Ctx { now, cfg: &a });
+    assert_eq!(told_of(&opener, &a, now), brief.as_ref().map(in_words));
     let mut ends = [Talker { tcb: opener, cfg: a, line: vec![] }, {
         let tcb = Tcb::open_active(seed(rng, &b), Ctx { now, cfg: &b });
         Talker { tcb, cfg: b, line: vec![] }
@@ -243,7 +250,10 @@ fn converse(rng: &mut Rng, taken: &mut Taken) {
     ends[0].pays(now, taken);
     let syn = arriving(&ends[0].line.pop().unwrap());
     let passive = seed(rng, &ends[1].cfg);
+    let syn = twisted(rng, syn);
     ends[1].tcb = Tcb::open_passive(&syn, passive, ends[1].ctx(now));
+    let brief = Brief::open_passive(&syn, &passive, ends[1].ctx(now));
+    assert_eq!(told_of(&ends[1].tcb, &ends[1].cfg, now), brief.as_ref().map(in_words));
     for _ in 0..60 {
         let me = rng.below(2) as usize;
         now = now
