@@ -55,10 +55,11 @@ impl Talk {
         }
     }
 
-    /// A request that is the same on every connection.
+    /// A request that is the same on every connection, and that stands somewhere as a whole.
     pub fn whole_request(&self) -> Option<&'static [u8]> {
         match self.request {
             Request::Whole(octets) => Some(octets),
+            Request::Payload { len, seed: None } => LINES.as_flattened().get(..usize::try_from(len).ok()?),
             Request::Payload { .. } => None,
         }
     }
@@ -97,6 +98,8 @@ impl Talk {
 
 /// Plain characters: a line of 64, again and again.
 const PLAIN: &[u8; 64] = b"dpdk-tcp measures connections 0123456789 ABCDEFGHIJKLMNOPQRSTUV\n";
+/// As much of it as fits into any segment of a usual size, for requests that need no copy then.
+static LINES: [[u8; PLAIN.len()]; 64] = [*PLAIN; 64];
 
 fn payload(seed: Option<u64>, at: u64, place: &mut [u8]) {
     let Some(seed) = seed else {
