@@ -64,6 +64,11 @@ impl Talk {
         }
     }
 
+    /// The request differs from connection to connection, by its number.
+    pub const fn is_random(&self) -> bool {
+        matches!(self.request, Request::Payload { seed: Some(_), .. })
+    }
+
     /// Writes the octets of the payload from `at` on, for the connection with this number.
     pub fn fill(&self, number: u64, at: u64, place: &mut [u8]) {
         match self.request {
@@ -86,7 +91,9 @@ impl Talk {
     }
 
     fn is_payload(&self, number: u64, at: u64, octets: &[u8]) -> bool {
-        let Request::Payload { seed: Some(_), .. } = self.request else { return true };
+        if !self.is_random() {
+            return true;
+        }
         let mut piece = [0u8; 256];
         octets.chunks(piece.len()).zip(0u64..).all(|(octets, n)| {
             let Some(expected) = piece.get_mut(..octets.len()) else { return false };

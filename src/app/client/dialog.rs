@@ -34,7 +34,16 @@ pub(super) enum Stage {
     Closing,
 }
 
-/// How a connection will be accounted for, once it is known before its end.
+/// How a connection ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum End {
+    /// It is to be closed so; once it is closed by FINs: `Fin` where ours was first, `Peer` where it was not.
+    Planned(Close),
+    /// It is known before.
+    Known(Verdict),
+}
+
+/// How a connection is accounted for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Verdict {
     Failed(Failed),
@@ -42,48 +51,101 @@ pub(super) enum Verdict {
     Broken(Broken),
 }
 
-/// One connection.
+/// What is true of a connection, and of its slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Marks(u8);
+
+impl Marks {
+    /// The first octet has come.
+    pub const HEARD: Marks = Marks(1);
+    /// The other end has closed its direction.
+    pub const PEER_CLOSED: Marks = Marks(2);
+    /// The slot has an entry on the wheel.
+    pub const ARMED: Marks = Marks(4);
+    /// The slot is on the list of the parked ones, if only because a connection was there that has left it.
+    pub const LISTED: Marks = Marks(8);
+    /// What the next connection in the slot inherits.
+    const OF_SLOT: Marks = Marks(Self::ARMED.0 | Self::LISTED.0);
+
+    pub const fn has(self, mark: Marks) -> bool {
+        self.0 & mark.0 != 0
+    }
+
+    pub const fn set(&mut self, mark: Marks) {
+        self.0 |= mark.0;
+    }
+
+    pub const fn clear(&mut self, mark: Marks) {
+        self.0 &= !mark.0;
+    }
+}
+
+/// Stands for the launch of a connection that is not measured.
+pub(super) const UNMEASURED: u64 = u64::MAX;
+
+/// One connection: a cache line.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
 pub(super) struct Dialog {
-    pub number: u64,
+    /// [`UNMEASURED`] where nobody wants to know.
     pub intended_ns: u64,
     /// When the first FIN was sent or came; 0 before.
     pub fin_ns: u64,
     pub conversation: Conversation,
     pub generation: u32,
-    /// When its timer is due.
+    /// When its timer is due, in a stage that has one.
     pub deadline: Tick,
-    /// Its place among the parked ones.
-    pub place: u32,
+    /// When the slot's entry on the wheel is looked at, if it has one.
+    pub armed_at: Tick,
     pub stage: Stage,
-    pub close: Close,
-    pub measured: bool,
-    /// The first octet has come.
-    pub heard: bool,
-    pub peer_closed: bool,
-    /// We closed before the other end did.
-    pub ours_first: bool,
-    pub verdict: Option<Verdict>,
+    pub marks: Marks,
+    pub end: End,
 }
+
+const _: () = assert!(size_of::<Dialog>() == 64);
 
 impl Default for Dialog {
     fn default() -> Self {
         Dialog {
-            number: 0,
-            intended_ns: 0,
+            intended_ns: UNMEASURED,
             fin_ns: 0,
             conversation: Conversation::default(),
             generation: 0,
             deadline: Tick(0),
-            place: 0,
+            armed_at: Tick(0),
             stage: Stage::Free,
-            close: Close::Fin,
-            measured: false,
-            heard: false,
-            peer_closed: false,
-            ours_first: false,
-            verdict: None,
+            marks: Marks::default(),
+            end: End::Planned(Close::Fin),
         }
+    }
+}
+
+impl Dialog {
+    /// A connection in this one's slot.
+    #[must_use]
+    pub fn succeeded_by(&self, next: Dialog) -> Dialog {
+        let marks = Marks(self.marks.0 & Marks::OF_SLOT.0 | next.marks.0);
+        Dialog { marks, armed_at: self.armed_at, ..next }
+    }
+
+    /// Sets when its timer is due. True where the wheel has to be told so: an entry that comes up before is looked at
+    /// then, so that most deadlines and most connections in a slot need no other.
+    #[must_use]
+    pub fn wait_until(&mut self, at: Tick) -> bool {
+        self.deadline = at;
+        if self.marks.has(Marks::ARMED) && !at.before(self.armed_at) {
+            return false;
+        }
+        self.marks.set(Marks::ARMED);
+        self.armed_at = at;
+        true
+    }
+}
+
+impl Stage {
+    /// Something happens in it when its deadline is due.
+    pub fn is_timed(self) -> bool {
+        !matches!(self, Stage::Free | Stage::Parked | Stage::Acknowledging)
     }
 }
 
