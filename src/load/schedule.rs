@@ -122,7 +122,9 @@ impl Segment {
     }
 }
 
-/// One loop's cap in a segment at a time, and for how long it stays the same.
+/// One loop's cap in a segment at a time, and for how long it stays the same. Along a ramp it is asked for again at every
+/// time, else once a segment.
+#[cold]
 fn cap(segment: Option<&Segment>, share: Share, now_ns: u64) -> Cap {
     let level = segment.and_then(|segment| segment.level(now_ns));
     let stays = segment.filter(|segment| segment.covers(now_ns) && segment.is_level());

@@ -35,7 +35,7 @@ fn a_small_plain_payload_stands_as_a_whole_and_is_what_would_be_written() {
         assert_eq!(talk.whole_request(), Some(&octets(&talk, 3)[..]));
     }
     let is_written =
-        |len, seed| Talk { request: Request::Payload { len, seed }, ..random(0) }.whole_request() == None;
+        |len, seed| Talk { request: Request::Payload { len, seed }, ..random(0) }.whole_request().is_none();
     assert!(is_written(4_097, None) && is_written(u64::MAX, None) && is_written(64, Some(9)));
 }
 
