@@ -1,6 +1,6 @@
 //! What the engine tells the client, and what follows.
 
-use super::dialog::{Dialog, End, Marks, Stage, UNMEASURED, Verdict, ended, failed};
+use super::dialog::{Dialog, End, Marks, Stage, UNMEASURED, Verdict, ended, failed, next_timed};
 use super::{Client, ENDINGS_MAX, Ending, LAUNCHES_MAX, MOVES_MAX};
 use crate::base::time::Instant;
 use crate::engine::api::{Accept, Api, App, CloseReason, Conn, ConnId, ListenerId};
@@ -17,21 +17,7 @@ impl App for Client {
         {
             return Some(id);
         }
-        while let Some(index) = self.timers.pop_due(self.tick, &mut self.moves) {
-            let Some(dialog) = self.dialogs.get_mut(index as usize) else { continue };
-            dialog.marks.clear(Marks::ARMED);
-            if !dialog.stage.is_timed() {
-                continue;
-            }
-            if dialog.deadline.is_due(self.tick) {
-                return Some(ConnId { index, generation: dialog.generation });
-            }
-            let at = dialog.deadline;
-            if dialog.wait_until(at) {
-                self.timers.arm(index, at);
-            }
-        }
-        None
+        next_timed(&mut self.dialogs, &mut self.timers, self.tick, &mut self.moves)
     }
 
     fn on_due(&mut self, conn: &mut Conn<'_>) {

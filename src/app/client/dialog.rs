@@ -1,7 +1,8 @@
 //! What a client remembers of one connection, and how the engine's words for an end are accounted for.
 
 use crate::base::time::Tick;
-use crate::engine::api::{CloseReason, Unreachable, Unsent};
+use crate::engine::api::{CloseReason, ConnId, Unreachable, Unsent};
+use crate::engine::wheel::Wheel;
 use crate::load::closing::Close;
 use crate::load::talk::Conversation;
 use crate::stats::account::{Broken, Failed, Way};
@@ -149,6 +150,31 @@ impl Stage {
     }
 }
 
+/// The next connection whose deadline is due, in a stage that has one. Entries of the wheel that come up too early, or
+/// for a connection that is gone, are moved to where its slot's next deadline is, or left out.
+pub(super) fn next_timed(
+    dialogs: &mut [Dialog],
+    timers: &mut Wheel,
+    now: Tick,
+    moves: &mut usize,
+) -> Option<ConnId> {
+    while let Some(index) = timers.pop_due(now, moves) {
+        let Some(dialog) = dialogs.get_mut(index as usize) else { continue };
+        dialog.marks.clear(Marks::ARMED);
+        if !dialog.stage.is_timed() {
+            continue;
+        }
+        let at = dialog.deadline;
+        if at.is_due(now) {
+            return Some(ConnId { index, generation: dialog.generation });
+        }
+        if dialog.wait_until(at) {
+            timers.arm(index, at);
+        }
+    }
+    None
+}
+
 /// Why a connection that was never established ended.
 pub(super) fn failed(reason: CloseReason) -> Failed {
     match reason {
@@ -184,5 +210,61 @@ pub(super) fn ended(reason: CloseReason, way: Way) -> Verdict {
         CloseReason::Unreachable(_) => Verdict::Broken(Broken::Unreachable),
         CloseReason::Aborted => Verdict::Broken(Broken::Cut),
         CloseReason::DataAfterClose => Verdict::Broken(Broken::WrongData),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rng::Rng;
+
+    /// What is due at a time, whatever became of the entries of the wheel.
+    fn due(dialogs: &[Dialog], now: Tick) -> Vec<u32> {
+        let is_due = |(_, d): &(u32, &Dialog)| d.stage.is_timed() && d.deadline.is_due(now);
+        (0..).zip(dialogs).filter(is_due).map(|(index, _)| index).collect()
+    }
+
+    #[test]
+    fn every_deadline_is_told_once_and_on_time_whatever_stood_on_the_wheel_before() {
+        for start in [1, u32::MAX - 9_000] {
+            let (mut rng, mut now) = (Rng::new(u64::from(start)), Tick(start));
+            let mut dialogs = [Dialog::default(); 40];
+            let mut timers = Wheel::new(40, now);
+            for generation in 0..20_000 {
+                let index = rng.below(40);
+                let dialog = &mut dialogs[index as usize];
+                let bits = rng.below(13);
+                let at = now.plus(1 + rng.below(1 << bits));
+                match rng.below(6) {
+                    0 => dialog.stage = Stage::Free,
+                    1 => dialog.stage = Stage::Parked,
+                    2 => *dialog = dialog.succeeded_by(Dialog { generation, ..Dialog::default() }),
+                    3 | 4 => {
+                        dialog.stage = Stage::Talking;
+                        if dialog.wait_until(at) {
+                            timers.arm(index, at);
+                        }
+                    }
+                    _ => {
+                        now = at;
+                        let expected = due(&dialogs, now);
+                        let (mut told, mut moves) = (Vec::new(), usize::MAX);
+                        while let Some(id) = next_timed(&mut dialogs, &mut timers, now, &mut moves) {
+                            assert_eq!(id.generation, dialogs[id.index as usize].generation);
+                            dialogs[id.index as usize].stage = Stage::Closing;
+                            let _ = dialogs[id.index as usize].wait_until(now.plus(1 << 20));
+                            timers.arm(id.index, now.plus(1 << 20));
+                            told.push(id.index);
+                        }
+                        told.sort_unstable();
+                        assert_eq!(told, expected);
+                    }
+                }
+                for (index, dialog) in (0..).zip(&dialogs) {
+                    let at = dialog.marks.has(Marks::ARMED).then_some(dialog.armed_at);
+                    assert_eq!(timers.armed_at(index), at, "what is known of the wheel");
+                }
+            }
+        }
     }
 }
