@@ -210,7 +210,10 @@ fn banner(session: &Session, options: &ConnectOptions, ways: &Ways) -> Result<Ba
         &options.stack,
         session.loops(),
     );
-    memory.push(format!("{} bytes a connection for the client itself", Client::bytes_per_connection()));
+    memory.push(format!(
+        "{} bytes a connection for the client itself",
+        Client::bytes_per_connection(&options.load.talk)
+    ));
     memory.push(session.pool_line());
     let targets: Vec<_> = options.targets.iter().map(target_text).collect();
     let mut lines = Vec::new();

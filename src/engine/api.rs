@@ -81,7 +81,8 @@ pub trait App {
     fn poll(&mut self, _api: &mut Api<'_>) {}
 
     /// The next connection that the application wants to be called back for now, if there is one; it must not name
-    /// the same one again and again. Asked before [`App::poll`] until there is none, up to 256 times a pass.
+    /// the same one again and again. Asked before [`App::poll`] until there is none, up to 256 times a pass, and for
+    /// several before the first of them is called back.
     fn next_due(&mut self, _now: Instant) -> Option<ConnId> {
         None
     }

@@ -8,25 +8,36 @@ const HEADERS_MAX: usize = 64;
 /// Octets of a head, or of a line of the chunked coding, are fewer: a connection offers at least so many in one piece.
 const HEAD_MAX: usize = 16 * 1024;
 
-/// How far a response has come.
+/// How far a response has come. Small and without an alignment of its own: there is one for each connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Progress {
     at: At,
+    /// So many octets of the body, or of a chunk, are missing.
+    left: [u8; 8],
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 enum At {
     #[default]
     Head,
-    /// So many octets of the body are missing.
-    Body(u64),
+    Body,
     ChunkSize,
-    /// So many octets of a chunk are missing.
-    Chunk(u64),
+    Chunk,
     /// The line's end behind a chunk.
     ChunkEnd,
     Trailer,
     UntilClose,
+}
+
+impl At {
+    /// In the midst of it, with so many octets missing.
+    const fn with(self, left: u64) -> Progress {
+        Progress { at: self, left: left.to_ne_bytes() }
+    }
+
+    const fn begin(self) -> Progress {
+        self.with(0)
+    }
 }
 
 /// What octets led to.
@@ -42,8 +53,8 @@ pub enum State {
 
 /// What the next part of a response is.
 enum Part {
-    /// So many octets were used; go on at this place.
-    Next(usize, At),
+    /// So many octets were used; go on so.
+    Next(usize, Progress),
     /// The rest must come first.
     More,
     Complete(usize),
@@ -58,10 +69,10 @@ impl Progress {
         loop {
             let rest = octets.get(taken..).unwrap_or_default();
             match self.part(rest) {
-                Part::Next(used, at) => {
+                Part::Next(used, next) => {
                     taken += used;
-                    self.at = at;
-                    if taken == octets.len() && !matches!(at, At::Body(0)) {
+                    *self = next;
+                    if taken == octets.len() && next != At::Body.begin() {
                         return (taken, State::Waiting);
                     }
                 }
@@ -79,30 +90,30 @@ impl Progress {
     }
 
     fn part(self, rest: &[u8]) -> Part {
-        let len = rest.len() as u64;
+        let (len, left) = (rest.len() as u64, u64::from_ne_bytes(self.left));
         match self.at {
             At::Head => head(rest),
-            At::Body(left) if len >= left => Part::Complete(left as usize),
-            At::Body(left) => Part::Next(rest.len(), At::Body(left - len)),
+            At::Body if len >= left => Part::Complete(left as usize),
+            At::Body => Part::Next(rest.len(), At::Body.with(left - len)),
             At::ChunkSize => match httparse::parse_chunk_size(rest) {
-                Ok(Status::Complete((used, 0))) => Part::Next(used, At::Trailer),
-                Ok(Status::Complete((used, size))) => Part::Next(used, At::Chunk(size)),
+                Ok(Status::Complete((used, 0))) => Part::Next(used, At::Trailer.begin()),
+                Ok(Status::Complete((used, size))) => Part::Next(used, At::Chunk.with(size)),
                 Ok(Status::Partial) => Part::More,
                 Err(_) => Part::Wrong,
             },
-            At::Chunk(left) if len >= left => Part::Next(left as usize, At::ChunkEnd),
-            At::Chunk(left) => Part::Next(rest.len(), At::Chunk(left - len)),
+            At::Chunk if len >= left => Part::Next(left as usize, At::ChunkEnd.begin()),
+            At::Chunk => Part::Next(rest.len(), At::Chunk.with(left - len)),
             At::ChunkEnd => match rest {
-                [b'\r', b'\n', ..] => Part::Next(2, At::ChunkSize),
+                [b'\r', b'\n', ..] => Part::Next(2, At::ChunkSize.begin()),
                 [] | [b'\r'] => Part::More,
                 _ => Part::Wrong,
             },
             At::Trailer => match rest.iter().position(|octet| *octet == b'\n') {
                 Some(end) if matches!(rest.get(..end), Some(b"" | b"\r")) => Part::Complete(end + 1),
-                Some(end) => Part::Next(end + 1, At::Trailer),
+                Some(end) => Part::Next(end + 1, At::Trailer.begin()),
                 None => Part::More,
             },
-            At::UntilClose => Part::Next(rest.len(), At::UntilClose),
+            At::UntilClose => Part::Next(rest.len(), At::UntilClose.begin()),
         }
     }
 }
@@ -121,19 +132,19 @@ fn head(rest: &[u8]) -> Part {
     let lengths = || all("content-length");
     match status {
         // 101 would change the protocol, which nobody asked for.
-        100 | 102..=199 => Part::Next(used, At::Head),
+        100 | 102..=199 => Part::Next(used, At::Head.begin()),
         204 | 304 => Part::Complete(used),
         101 | 400.. => Part::Wrong,
         _ => match (all("transfer-encoding").next(), lengths().next()) {
             (Some(coding), _) if coding.trim_ascii().eq_ignore_ascii_case(b"chunked") => {
-                Part::Next(used, At::ChunkSize)
+                Part::Next(used, At::ChunkSize.begin())
             }
             (Some(_), _) => Part::Wrong,
             (None, Some(first)) => match length(first).filter(|_| lengths().all(|other| other == first)) {
-                Some(length) => Part::Next(used, At::Body(length)),
+                Some(length) => Part::Next(used, At::Body.with(length)),
                 None => Part::Wrong,
             },
-            (None, None) => Part::Next(used, At::UntilClose),
+            (None, None) => Part::Next(used, At::UntilClose.begin()),
         },
     }
 }

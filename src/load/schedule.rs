@@ -2,6 +2,8 @@
 //! late the launch itself may be, so that a stall shows in the latencies (no coordinated omission); a closed loop
 //! holds a number of connections. Both may change in stages, along ramps.
 
+use std::ops::Range;
+
 /// One stage: what it ramps to, and for how long it stays there. At least one of `rate` and `concurrency` is given.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Stage {
@@ -103,12 +105,31 @@ impl Segment {
         self.launches + (from + slope * seconds / 2.0) * seconds
     }
 
+    /// The level is the same in all of it.
+    fn is_level(&self) -> bool {
+        self.concurrency.is_none_or(|[from, to]| from.to_bits() == to.to_bits())
+    }
+
+    fn covers(&self, at_ns: u64) -> bool {
+        (self.from_ns..self.to_ns).contains(&at_ns)
+    }
+
     fn level(&self, now_ns: u64) -> Option<u64> {
         let [from, to] = self.concurrency?;
         let len = (self.to_ns - self.from_ns).max(1) as f64;
         let done = now_ns.saturating_sub(self.from_ns) as f64 / len;
         Some((from + (to - from) * done.min(1.0)).round() as u64)
     }
+}
+
+/// One loop's cap in a segment at a time, and for how long it stays the same. Along a ramp it is asked for again at every
+/// time, else once a segment.
+#[cold]
+fn cap(segment: Option<&Segment>, share: Share, now_ns: u64) -> Cap {
+    let level = segment.and_then(|segment| segment.level(now_ns));
+    let stays = segment.filter(|segment| segment.covers(now_ns) && segment.is_level());
+    let during = stays.map_or(now_ns..now_ns.saturating_add(1), |segment| segment.from_ns..segment.to_ns);
+    Cap { during, connections: level.map(|all| share.part(all)) }
 }
 
 /// Gives out one loop's launches.
@@ -125,6 +146,14 @@ pub struct Launches {
     /// By how much the cap on concurrency has put off all further launches.
     put_off_ns: u64,
     stopped: bool,
+    cap: Cap,
+}
+
+/// How many connections this loop may have at a time, and when that is so: not worked out for each launch.
+#[derive(Clone, Debug)]
+struct Cap {
+    during: Range<u64>,
+    connections: Option<u64>,
 }
 
 impl Launches {
@@ -140,6 +169,7 @@ impl Launches {
             next_ns: None,
             put_off_ns: 0,
             stopped: false,
+            cap: Cap { during: 0..0, connections: None },
         };
         launches.next_ns = launches.time_of_next();
         launches
@@ -158,8 +188,10 @@ impl Launches {
             // What was put off beyond the end is not launched any more.
             self.next_ns = None;
         }
-        let cap = here.and_then(|segment| segment.level(now_ns)).map(|all| self.share.part(all));
-        let has_room = cap.is_none_or(|cap| u64::from(level) < cap);
+        if !self.cap.during.contains(&now_ns) {
+            self.cap = cap(here, self.share, now_ns);
+        }
+        let has_room = self.cap.connections.is_none_or(|cap| u64::from(level) < cap);
         let intended_ns = match self.next_ns {
             Some(due) if due <= now_ns && has_room => due,
             Some(due) if due <= now_ns => {
@@ -174,7 +206,11 @@ impl Launches {
             self.next_of_all += u64::from(self.share.of);
             self.next_ns = self.time_of_next();
         }
-        let launch = Launch { number: self.number, intended_ns, measured: self.is_measured(intended_ns) };
+        let measured = match here {
+            Some(segment) if segment.covers(intended_ns) => segment.measured,
+            _ => self.segments.iter().any(|segment| segment.measured && segment.covers(intended_ns)),
+        };
+        let launch = Launch { number: self.number, intended_ns, measured };
         self.number += 1;
         Some(launch)
     }
@@ -199,7 +235,7 @@ impl Launches {
     /// A loop that is still behind its rate so long after the end does not catch up any more, so that a run ends when
     /// it says. How many launches were due and never made, told once.
     pub fn give_up(&mut self, now_ns: u64, patience_ns: u64) -> u64 {
-        if self.is_over(now_ns) || now_ns < self.end_ns().saturating_add(patience_ns) {
+        if now_ns < self.end_ns().saturating_add(patience_ns) || self.is_over(now_ns) {
             return 0;
         }
         self.stopped = true;
@@ -218,10 +254,6 @@ impl Launches {
     /// When the next launch of an open loop is due.
     pub fn next_ns(&self) -> Option<u64> {
         self.next_ns
-    }
-
-    fn is_measured(&self, at_ns: u64) -> bool {
-        self.segments.iter().any(|s| s.measured && (s.from_ns..s.to_ns).contains(&at_ns))
     }
 
     fn time_of_next(&self) -> Option<u64> {
@@ -313,7 +345,7 @@ fn segments(schedule: &Schedule) -> Vec<Segment> {
 
 impl Schedule {
     /// The times that are measured, in nanoseconds.
-    pub fn measured(&self) -> Vec<std::ops::Range<u64>> {
+    pub fn measured(&self) -> Vec<Range<u64>> {
         segments(self).iter().filter(|s| s.measured).map(|s| s.from_ns..s.to_ns).collect()
     }
 

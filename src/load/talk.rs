@@ -55,12 +55,18 @@ impl Talk {
         }
     }
 
-    /// A request that is the same on every connection.
+    /// A request that is the same on every connection, and that stands somewhere as a whole.
     pub fn whole_request(&self) -> Option<&'static [u8]> {
         match self.request {
             Request::Whole(octets) => Some(octets),
+            Request::Payload { len, seed: None } => LINES.as_flattened().get(..usize::try_from(len).ok()?),
             Request::Payload { .. } => None,
         }
+    }
+
+    /// The request differs from connection to connection, by its number.
+    pub const fn is_random(&self) -> bool {
+        matches!(self.request, Request::Payload { seed: Some(_), .. })
     }
 
     /// Writes the octets of the payload from `at` on, for the connection with this number.
@@ -85,7 +91,9 @@ impl Talk {
     }
 
     fn is_payload(&self, number: u64, at: u64, octets: &[u8]) -> bool {
-        let Request::Payload { seed: Some(_), .. } = self.request else { return true };
+        if !self.is_random() {
+            return true;
+        }
         let mut piece = [0u8; 256];
         octets.chunks(piece.len()).zip(0u64..).all(|(octets, n)| {
             let Some(expected) = piece.get_mut(..octets.len()) else { return false };
@@ -97,6 +105,8 @@ impl Talk {
 
 /// Plain characters: a line of 64, again and again.
 const PLAIN: &[u8; 64] = b"dpdk-tcp measures connections 0123456789 ABCDEFGHIJKLMNOPQRSTUV\n";
+/// As much of it as fits into any segment of a usual size, for requests that need no copy then.
+static LINES: [[u8; PLAIN.len()]; 64] = [*PLAIN; 64];
 
 fn payload(seed: Option<u64>, at: u64, place: &mut [u8]) {
     let Some(seed) = seed else {

@@ -79,8 +79,11 @@ struct Group {
     sources: Vec<Addresses>,
     ports: Ports,
     targets: Vec<Target>,
-    /// Target, its address and port; source and its address; source port: the next to be given.
+    /// The next to be given, as digits, that which changes fastest first: the target's port and address, the target; the
+    /// source's address, the source; the source port.
     at: [u32; 6],
+    /// So many values has each digit where the others stand now.
+    limits: [u32; 6],
 }
 
 impl Group {
@@ -91,8 +94,23 @@ impl Group {
         sources.saturating_mul(targets).saturating_mul(u64::from(self.ports.count()))
     }
 
+    /// How many values each digit has; 1 where there is none.
+    fn limits(&self) -> [u32; 6] {
+        let [_, _, target, _, source, _] = self.at;
+        let to = self.targets.get(target as usize);
+        let from = self.sources.get(source as usize);
+        [
+            to.map_or(1, |to| to.ports.count()),
+            to.map_or(1, |to| to.addresses.count),
+            self.targets.len() as u32,
+            from.map_or(1, |from| from.count),
+            self.sources.len() as u32,
+            self.ports.count(),
+        ]
+    }
+
     fn next(&mut self) -> Option<Tuple> {
-        let [target, address, port, source, source_address, source_port] = self.at;
+        let [port, address, target, source_address, source, source_port] = self.at;
         let to = self.targets.get(target as usize)?;
         let from = self.sources.get(source as usize)?;
         let tuple = Tuple {
@@ -100,21 +118,15 @@ impl Group {
             source_port: self.ports.first.wrapping_add(source_port as u16),
             target: SocketAddrV4::new(to.addresses.get(address), to.ports.first.wrapping_add(port as u16)),
         };
-        let limits = [
-            (2, to.ports.count()),
-            (1, to.addresses.count),
-            (0, self.targets.len() as u32),
-            (4, from.count),
-            (3, self.sources.len() as u32),
-            (5, self.ports.count()),
-        ];
-        for (digit, limit) in limits {
-            let place = self.at.get_mut(digit)?;
-            *place += 1;
-            if *place < limit {
+        for (digit, limit) in self.at.iter_mut().zip(self.limits) {
+            *digit += 1;
+            if *digit < limit {
                 break;
             }
-            *place = 0;
+            *digit = 0;
+        }
+        if self.targets.len() > 1 || self.sources.len() > 1 {
+            self.limits = self.limits();
         }
         Some(tuple)
     }
@@ -131,10 +143,10 @@ impl Tuples {
     /// All pairs of these; none of the lists is empty. `start` chooses the source port to begin with.
     pub fn new(sources: &[Addresses], ports: Ports, targets: &[Target], start: u32) -> Self {
         let at = [0, 0, 0, 0, 0, start % ports.count()];
-        Tuples {
-            groups: vec![Group { sources: sources.to_vec(), ports, targets: targets.to_vec(), at }],
-            turn: 0,
-        }
+        let mut group =
+            Group { sources: sources.to_vec(), ports, targets: targets.to_vec(), at, limits: [1; 6] };
+        group.limits = group.limits();
+        Tuples { groups: vec![group], turn: 0 }
     }
 
     /// The pairs of all of these, taken in turn: not every source leads to every target.

@@ -289,8 +289,10 @@ pub(super) fn stages(work: &Work, units: f64) -> BTreeMap<String, f64> {
 
 /// The histograms of phases that happened.
 fn histograms(latencies: &Latencies) -> BTreeMap<String, Histogram> {
-    let happened = Phase::ALL.iter().filter(|phase| !latencies.of(**phase).is_empty());
-    happened.map(|phase| (phase.name().to_owned(), histogram(latencies.of(*phase)))).collect()
+    let all = Phase::ALL.iter().map(|phase| (phase.name().to_owned(), latencies.of(*phase)));
+    all.filter(|(_, recorded)| !recorded.is_empty())
+        .map(|(name, recorded)| (name, histogram(&recorded)))
+        .collect()
 }
 
 fn histogram(recorded: &Recorded<u64>) -> Histogram {

@@ -62,7 +62,7 @@ impl<W: Write> HdrLog<W> {
         let builder = IntervalLogWriterBuilder::new();
         let mut lines = builder.begin_log_with(&mut self.out, &mut self.serializer)?;
         for phase in Phase::ALL {
-            let written = lines.write_histogram(latencies.of(phase), start, length, Tag::new(phase.name()));
+            let written = lines.write_histogram(&latencies.of(phase), start, length, Tag::new(phase.name()));
             written.map_err(|error| match error {
                 IntervalLogWriterError::IoError(error) => error,
                 other => io::Error::other(other),
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(second.duration(), Duration::from_millis(1_500));
         let bytes = base64::engine::general_purpose::STANDARD.decode(second.encoded_histogram()).unwrap();
         let read: Histogram<u64> = Deserializer::new().deserialize(&mut &bytes[..]).unwrap();
-        assert_eq!(&read, latencies(2).of(Phase::Syn));
+        assert_eq!(read, latencies(2).of(Phase::Syn));
         assert_eq!(second.max(), read.max() as f64);
         assert_eq!(intervals[7].max(), 0.0, "nothing was recorded of the first byte");
     }

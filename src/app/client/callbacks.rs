@@ -1,6 +1,6 @@
 //! What the engine tells the client, and what follows.
 
-use super::dialog::{Dialog, Stage, Verdict, ended, failed};
+use super::dialog::{Dialog, End, Marks, Stage, UNMEASURED, Verdict, ended, failed, next_timed};
 use super::{Client, ENDINGS_MAX, Ending, LAUNCHES_MAX, MOVES_MAX};
 use crate::base::time::Instant;
 use crate::engine::api::{Accept, Api, App, CloseReason, Conn, ConnId, ListenerId};
@@ -17,16 +17,7 @@ impl App for Client {
         {
             return Some(id);
         }
-        while let Some(index) = self.timers.pop_due(self.tick, &mut self.moves) {
-            let Some(dialog) = self.dialogs.get(index as usize).filter(|d| d.stage != Stage::Free) else {
-                continue;
-            };
-            if dialog.deadline.is_due(self.tick) {
-                return Some(ConnId { index, generation: dialog.generation });
-            }
-            self.timers.arm(index, dialog.deadline);
-        }
-        None
+        next_timed(&mut self.dialogs, &mut self.timers, self.tick, &mut self.moves)
     }
 
     fn on_due(&mut self, conn: &mut Conn<'_>) {
@@ -34,7 +25,7 @@ impl App for Client {
         let Some((_, dialog)) = self.dialog(conn) else { return };
         let (stage, is_due) = (dialog.stage, dialog.deadline.is_due(tick));
         // Who has sent something has our ACK, whatever we owe for it since.
-        let heard = dialog.heard;
+        let heard = dialog.marks.has(Marks::HEARD);
         match (self.ending, stage) {
             (Ending::Cutting { .. }, _) => self.give_up(conn, Broken::Cut),
             (_, Stage::Called) => self.start(conn),
@@ -75,13 +66,15 @@ impl App for Client {
             let cut_at = self.tick.plus(self.plan.drain_ms.saturating_add(1));
             self.ending = Ending::Releasing { from: 0, cut_at };
         }
+        self.draw_ahead();
     }
 
     fn on_connected(&mut self, conn: &mut Conn<'_>) {
-        let Some((index, _)) = self.dialog(conn) else { return };
+        let Some((index, dialog)) = self.dialog(conn) else { return };
+        let intended_ns = dialog.intended_ns;
         self.tally.establish();
-        self.record(index, Phase::Syn, |dialog| dialog.intended_ns);
-        self.record(index, Phase::Established, |dialog| dialog.intended_ns);
+        self.record(Phase::Syn, intended_ns);
+        self.record(Phase::Established, intended_ns);
         if self.plan.talk.requests == 0 {
             self.await_acknowledgment(index);
         } else {
@@ -96,24 +89,29 @@ impl App for Client {
     }
 
     fn on_data(&mut self, conn: &mut Conn<'_>, data: &[u8]) -> usize {
-        let talk = self.plan.talk;
-        let reply_timeout_ms = self.plan.reply_timeout_ms;
-        let deadline = self.tick.plus(reply_timeout_ms.saturating_add(1));
-        let Some((index, dialog)) = self.dialog(conn) else { return data.len() };
+        let index = conn.id().index;
+        let Client { plan, dialogs, numbers, tick, .. } = self;
+        let known = dialogs.get_mut(index as usize).filter(|dialog| dialog.stage != Stage::Free);
+        let (talk, Some(dialog)) = (&plan.talk, known) else { return data.len() };
         if dialog.stage == Stage::Talking {
-            dialog.deadline = deadline;
+            dialog.deadline = tick.plus(plan.reply_timeout_ms.saturating_add(1));
         }
-        let is_first = !std::mem::replace(&mut dialog.heard, true);
+        let is_first = !dialog.marks.has(Marks::HEARD);
+        dialog.marks.set(Marks::HEARD);
         let is_over = dialog.conversation.is_complete() && talk.ignores_the_rest();
         let (taken, heard) = match dialog.stage {
             // It waits for its turn: nothing was asked yet.
             Stage::Parked => (data.len(), Heard::WrongData),
             _ if is_over => (data.len(), Heard::Waiting),
-            _ => dialog.conversation.receive(&talk, dialog.number, data),
+            _ => {
+                let number = numbers.get(index as usize).copied().unwrap_or(0);
+                dialog.conversation.receive(talk, number, data)
+            }
         };
+        let intended_ns = dialog.intended_ns;
         self.tally.octets_received += taken as u64;
         if is_first {
-            self.record(index, Phase::FirstByte, |dialog| dialog.intended_ns);
+            self.record(Phase::FirstByte, intended_ns);
         }
         match heard {
             Heard::Waiting => {}
@@ -125,16 +123,20 @@ impl App for Client {
     }
 
     fn on_writable(&mut self, conn: &mut Conn<'_>) {
-        let talk = self.plan.talk;
         let deadline = self.tick.plus(self.plan.reply_timeout_ms.saturating_add(1));
-        let Some((_, dialog)) = self.dialog(conn) else { return };
-        if dialog.stage != Stage::Talking || talk.requests == 0 {
+        let index = conn.id().index;
+        let known = |dialog: &&mut Dialog| dialog.stage == Stage::Talking;
+        let Some(dialog) = self.dialogs.get_mut(index as usize).filter(known) else { return };
+        if self.plan.talk.requests == 0 {
             return;
         }
         dialog.deadline = deadline;
-        self.send(conn);
-        let Some((_, dialog)) = self.dialog(conn) else { return };
-        if !talk.is_answered() && dialog.conversation.to_send(&talk) == 0 && conn.unacknowledged() == 0 {
+        if dialog.conversation.to_send(&self.plan.talk) > 0 {
+            self.send(conn);
+        }
+        let Some(dialog) = self.dialogs.get_mut(index as usize) else { return };
+        let talk = &self.plan.talk;
+        if !talk.is_answered() && dialog.conversation.to_send(talk) == 0 && conn.unacknowledged() == 0 {
             // What was sent has arrived: nothing else is waited for.
             dialog.conversation.complete();
             self.replied(conn);
@@ -142,20 +144,24 @@ impl App for Client {
     }
 
     fn on_peer_close(&mut self, conn: &mut Conn<'_>) {
-        let talk = self.plan.talk;
-        let Some((index, dialog)) = self.dialog(conn) else { return };
-        dialog.peer_closed = true;
-        self.note_fin(index);
-        let holds_for_ever = self.holds_for_ever();
-        let Some((_, dialog)) = self.dialog(conn) else { return };
+        let (holds_for_ever, now_ns) = (self.holds_for_ever(), self.now_ns.max(1));
+        let index = conn.id().index;
+        let Client { plan, dialogs, .. } = self;
+        let known = dialogs.get_mut(index as usize).filter(|dialog| dialog.stage != Stage::Free);
+        let (talk, Some(dialog)) = (&plan.talk, known) else { return };
+        dialog.marks.set(Marks::PEER_CLOSED);
+        if dialog.fin_ns == 0 {
+            dialog.fin_ns = now_ns;
+        }
         match dialog.stage {
             Stage::Talking => self.reply_ended(conn),
-            Stage::Thinking if !dialog.conversation.is_over(&talk) => self.give_up(conn, Broken::ShortReply),
+            Stage::Thinking if !dialog.conversation.is_over(talk) => self.give_up(conn, Broken::ShortReply),
             // Those that wait for their turn go on waiting, and are closed then.
             Stage::Holding if holds_for_ever => {}
             Stage::Thinking | Stage::Holding | Stage::AwaitingPeer => self.close(conn),
             Stage::Parked => {
-                self.unpark(index);
+                dialog.stage = Stage::Called;
+                self.parked -= 1;
                 self.start(conn);
             }
             Stage::Acknowledging
@@ -175,27 +181,25 @@ impl App for Client {
     fn on_closed(&mut self, id: ConnId, reason: CloseReason) {
         let known = |dialog: &&mut Dialog| dialog.stage != Stage::Free && dialog.generation == id.generation;
         let Some(dialog) = self.dialogs.get_mut(id.index as usize).filter(known) else { return };
-        let copy = *dialog;
-        dialog.stage = Stage::Free;
-        if copy.stage == Stage::Parked {
-            self.unpark(id.index);
+        let stage = std::mem::replace(&mut dialog.stage, Stage::Free);
+        let Dialog { end, intended_ns, fin_ns, .. } = *dialog;
+        if stage == Stage::Parked {
+            self.parked -= 1;
         }
-        let way = match copy.close {
-            Close::HalfClose => Way::HalfClose,
-            _ if copy.ours_first => Way::Fin,
-            _ => Way::Peer,
+        let verdict = match end {
+            End::Known(verdict) => verdict,
+            End::Planned(_) if stage == Stage::Opening => Verdict::Failed(failed(reason)),
+            End::Planned(Close::HalfClose) => ended(reason, Way::HalfClose),
+            End::Planned(Close::Fin) => ended(reason, Way::Fin),
+            End::Planned(_) => ended(reason, Way::Peer),
         };
-        let verdict = copy.verdict.unwrap_or_else(|| match copy.stage {
-            Stage::Opening => Verdict::Failed(failed(reason)),
-            _ => ended(reason, way),
-        });
         match verdict {
             Verdict::Failed(why) => self.tally.fail(why),
             Verdict::Broken(why) => self.tally.lose(why),
             Verdict::Closed(way) => self.tally.close(way),
         }
-        if copy.measured && copy.fin_ns > 0 && reason == CloseReason::Finished {
-            self.latencies.record(Phase::Closed, self.now_ns.saturating_sub(copy.fin_ns));
+        if intended_ns != UNMEASURED && fin_ns > 0 && reason == CloseReason::Finished {
+            self.latencies.record(Phase::Closed, self.now_ns.saturating_sub(fin_ns));
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What a client remembers of one connection, and how the engine's words for an end are accounted for.
 
 use crate::base::time::Tick;
-use crate::engine::api::{CloseReason, Unreachable, Unsent};
+use crate::engine::api::{CloseReason, ConnId, Unreachable, Unsent};
+use crate::engine::wheel::Wheel;
 use crate::load::closing::Close;
 use crate::load::talk::Conversation;
 use crate::stats::account::{Broken, Failed, Way};
@@ -34,7 +35,16 @@ pub(super) enum Stage {
     Closing,
 }
 
-/// How a connection will be accounted for, once it is known before its end.
+/// How a connection ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum End {
+    /// It is to be closed so; once it is closed by FINs: `Fin` where ours was first, `Peer` where it was not.
+    Planned(Close),
+    /// It is known before.
+    Known(Verdict),
+}
+
+/// How a connection is accounted for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Verdict {
     Failed(Failed),
@@ -42,49 +52,127 @@ pub(super) enum Verdict {
     Broken(Broken),
 }
 
-/// One connection.
+/// What is true of a connection, and of its slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Marks(u8);
+
+impl Marks {
+    /// The first octet has come.
+    pub const HEARD: Marks = Marks(1);
+    /// The other end has closed its direction.
+    pub const PEER_CLOSED: Marks = Marks(2);
+    /// The slot has an entry on the wheel.
+    pub const ARMED: Marks = Marks(4);
+    /// The slot is on the list of the parked ones, if only because a connection was there that has left it.
+    pub const LISTED: Marks = Marks(8);
+    /// What the next connection in the slot inherits.
+    const OF_SLOT: Marks = Marks(Self::ARMED.0 | Self::LISTED.0);
+
+    pub const fn has(self, mark: Marks) -> bool {
+        self.0 & mark.0 != 0
+    }
+
+    pub const fn set(&mut self, mark: Marks) {
+        self.0 |= mark.0;
+    }
+
+    pub const fn clear(&mut self, mark: Marks) {
+        self.0 &= !mark.0;
+    }
+}
+
+/// Stands for the launch of a connection that is not measured.
+pub(super) const UNMEASURED: u64 = u64::MAX;
+
+/// One connection: a cache line.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
 pub(super) struct Dialog {
-    pub number: u64,
+    /// [`UNMEASURED`] where nobody wants to know.
     pub intended_ns: u64,
     /// When the first FIN was sent or came; 0 before.
     pub fin_ns: u64,
     pub conversation: Conversation,
     pub generation: u32,
-    /// When its timer is due.
+    /// When its timer is due, in a stage that has one.
     pub deadline: Tick,
-    /// Its place among the parked ones.
-    pub place: u32,
+    /// When the slot's entry on the wheel is looked at, if it has one.
+    pub armed_at: Tick,
     pub stage: Stage,
-    pub close: Close,
-    pub measured: bool,
-    /// The first octet has come.
-    pub heard: bool,
-    pub peer_closed: bool,
-    /// We closed before the other end did.
-    pub ours_first: bool,
-    pub verdict: Option<Verdict>,
+    pub marks: Marks,
+    pub end: End,
 }
+
+const _: () = assert!(size_of::<Dialog>() == 64);
 
 impl Default for Dialog {
     fn default() -> Self {
         Dialog {
-            number: 0,
-            intended_ns: 0,
+            intended_ns: UNMEASURED,
             fin_ns: 0,
             conversation: Conversation::default(),
             generation: 0,
             deadline: Tick(0),
-            place: 0,
+            armed_at: Tick(0),
             stage: Stage::Free,
-            close: Close::Fin,
-            measured: false,
-            heard: false,
-            peer_closed: false,
-            ours_first: false,
-            verdict: None,
+            marks: Marks::default(),
+            end: End::Planned(Close::Fin),
         }
     }
+}
+
+impl Dialog {
+    /// A connection in this one's slot.
+    #[must_use]
+    pub fn succeeded_by(&self, next: Dialog) -> Dialog {
+        let marks = Marks(self.marks.0 & Marks::OF_SLOT.0 | next.marks.0);
+        Dialog { marks, armed_at: self.armed_at, ..next }
+    }
+
+    /// Sets when its timer is due. True where the wheel has to be told so: an entry that comes up before is looked at
+    /// then, so that most deadlines and most connections in a slot need no other.
+    #[must_use]
+    pub fn wait_until(&mut self, at: Tick) -> bool {
+        self.deadline = at;
+        if self.marks.has(Marks::ARMED) && !at.before(self.armed_at) {
+            return false;
+        }
+        self.marks.set(Marks::ARMED);
+        self.armed_at = at;
+        true
+    }
+}
+
+impl Stage {
+    /// Something happens in it when its deadline is due.
+    pub fn is_timed(self) -> bool {
+        !matches!(self, Stage::Free | Stage::Parked | Stage::Acknowledging)
+    }
+}
+
+/// The next connection whose deadline is due, in a stage that has one. Entries of the wheel that come up too early, or
+/// for a connection that is gone, are moved to where its slot's next deadline is, or left out.
+pub(super) fn next_timed(
+    dialogs: &mut [Dialog],
+    timers: &mut Wheel,
+    now: Tick,
+    moves: &mut usize,
+) -> Option<ConnId> {
+    while let Some(index) = timers.pop_due(now, moves) {
+        let Some(dialog) = dialogs.get_mut(index as usize) else { continue };
+        dialog.marks.clear(Marks::ARMED);
+        if !dialog.stage.is_timed() {
+            continue;
+        }
+        let at = dialog.deadline;
+        if at.is_due(now) {
+            return Some(ConnId { index, generation: dialog.generation });
+        }
+        if dialog.wait_until(at) {
+            timers.arm(index, at);
+        }
+    }
+    None
 }
 
 /// Why a connection that was never established ended.
@@ -122,5 +210,61 @@ pub(super) fn ended(reason: CloseReason, way: Way) -> Verdict {
         CloseReason::Unreachable(_) => Verdict::Broken(Broken::Unreachable),
         CloseReason::Aborted => Verdict::Broken(Broken::Cut),
         CloseReason::DataAfterClose => Verdict::Broken(Broken::WrongData),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rng::Rng;
+
+    /// What is due at a time, whatever became of the entries of the wheel.
+    fn due(dialogs: &[Dialog], now: Tick) -> Vec<u32> {
+        let is_due = |(_, d): &(u32, &Dialog)| d.stage.is_timed() && d.deadline.is_due(now);
+        (0..).zip(dialogs).filter(is_due).map(|(index, _)| index).collect()
+    }
+
+    #[test]
+    fn every_deadline_is_told_once_and_on_time_whatever_stood_on_the_wheel_before() {
+        for start in [1, u32::MAX - 9_000] {
+            let (mut rng, mut now) = (Rng::new(u64::from(start)), Tick(start));
+            let mut dialogs = [Dialog::default(); 40];
+            let mut timers = Wheel::new(40, now);
+            for generation in 0..20_000 {
+                let index = rng.below(40);
+                let dialog = &mut dialogs[index as usize];
+                let bits = rng.below(13);
+                let at = now.plus(1 + rng.below(1 << bits));
+                match rng.below(6) {
+                    0 => dialog.stage = Stage::Free,
+                    1 => dialog.stage = Stage::Parked,
+                    2 => *dialog = dialog.succeeded_by(Dialog { generation, ..Dialog::default() }),
+                    3 | 4 => {
+                        dialog.stage = Stage::Talking;
+                        if dialog.wait_until(at) {
+                            timers.arm(index, at);
+                        }
+                    }
+                    _ => {
+                        now = at;
+                        let expected = due(&dialogs, now);
+                        let (mut told, mut moves) = (Vec::new(), usize::MAX);
+                        while let Some(id) = next_timed(&mut dialogs, &mut timers, now, &mut moves) {
+                            assert_eq!(id.generation, dialogs[id.index as usize].generation);
+                            dialogs[id.index as usize].stage = Stage::Closing;
+                            let _ = dialogs[id.index as usize].wait_until(now.plus(1 << 20));
+                            timers.arm(id.index, now.plus(1 << 20));
+                            told.push(id.index);
+                        }
+                        told.sort_unstable();
+                        assert_eq!(told, expected);
+                    }
+                }
+                for (index, dialog) in (0..).zip(&dialogs) {
+                    let at = dialog.marks.has(Marks::ARMED).then_some(dialog.armed_at);
+                    assert_eq!(timers.armed_at(index), at, "what is known of the wheel");
+                }
+            }
+        }
     }
 }

@@ -10,7 +10,9 @@ mod turns;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
-use self::dialog::{Dialog, Stage};
+use arrayvec::ArrayVec;
+
+use self::dialog::{Dialog, End, Stage, UNMEASURED};
 use crate::base::pages;
 use crate::base::rng::Rng;
 use crate::base::time::{Instant, Tick};
@@ -35,6 +37,8 @@ const PAUSE_NS: u64 = 1_000_000;
 const MOVES_MAX: usize = 1_024;
 /// Octets of a payload that are made at once.
 const PIECE: usize = 4_096;
+/// Parked connections that are drawn ahead, so that their lines are there when their turn comes.
+const DRAWN_MAX: usize = 16;
 
 /// In which order connections go on once they are ESTABLISHED.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,10 +100,18 @@ pub struct Client {
     launches: Launches,
     tuples: Tuples,
     dialogs: Box<[Dialog]>,
+    /// The number of each connection; empty where nothing follows from it.
+    numbers: Box<[u64]>,
     timers: Wheel,
     moves: usize,
-    /// Slots of the parked connections, in no order.
-    parked: Vec<u32>,
+    /// Connections that are parked.
+    parked: u32,
+    /// Their slots, in no order, each once; some may have left it since.
+    listed: Vec<u32>,
+    /// Slots that were taken from the list, to be next.
+    drawn: ArrayVec<u32, DRAWN_MAX>,
+    /// So many connections are meant to be held.
+    full: u64,
     /// Slots of connections that say nothing and whose handshake's last ACK leaves in this pass, oldest first.
     acknowledging: VecDeque<u32>,
     /// So many of them have sent it.
@@ -124,9 +136,13 @@ impl Client {
         Client {
             launches: Launches::new(&plan.schedule, plan.share),
             dialogs: pages::table(slots as usize, |_| Dialog::default()).into(),
+            numbers: pages::table(if plan.talk.is_random() { slots as usize } else { 0 }, |_| 0).into(),
             timers: Wheel::new(slots, now.tick()),
             moves: MOVES_MAX,
-            parked: Vec::with_capacity(if plan.order == Order::Own { 0 } else { slots as usize }),
+            parked: 0,
+            listed: Vec::with_capacity(if plan.order == Order::Own { 0 } else { slots as usize }),
+            drawn: ArrayVec::new(),
+            full: plan.share.part(plan.schedule.concurrency_max().map_or(0, u64::from)),
             acknowledging: VecDeque::with_capacity(if plan.talk.requests > 0 { 0 } else { slots as usize }),
             acknowledged: 0,
             endings: ENDINGS_MAX,
@@ -145,9 +161,10 @@ impl Client {
         }
     }
 
-    /// Bytes of memory for each connection.
-    pub const fn bytes_per_connection() -> usize {
-        size_of::<Dialog>() + Wheel::node_bytes() + size_of::<u32>()
+    /// Bytes of memory for each connection that says this.
+    pub const fn bytes_per_connection(talk: &Talk) -> usize {
+        let number = if talk.is_random() { size_of::<u64>() } else { 0 };
+        size_of::<Dialog>() + Wheel::node_bytes() + size_of::<u32>() + number
     }
 
     /// Tells the time of the pass that follows, in nanoseconds on the run's clock. The first time begins the run:
@@ -213,21 +230,17 @@ impl Client {
     }
 
     fn begin(&mut self, id: ConnId, launch: Launch) {
-        let close = self.plan.closes.of(launch.number);
-        let deadline = self.tick.plus(self.plan.connect_timeout_ms.saturating_add(1));
-        if let Some(dialog) = self.dialogs.get_mut(id.index as usize) {
-            *dialog = Dialog {
-                number: launch.number,
-                intended_ns: launch.intended_ns,
-                generation: id.generation,
-                deadline,
-                stage: Stage::Opening,
-                close,
-                measured: launch.measured,
-                ..Dialog::default()
-            };
-            self.timers.arm(id.index, deadline);
+        let Some(dialog) = self.dialogs.get_mut(id.index as usize) else { return };
+        *dialog = dialog.succeeded_by(Dialog {
+            intended_ns: if launch.measured { launch.intended_ns } else { UNMEASURED },
+            generation: id.generation,
+            end: End::Planned(self.plan.closes.of(launch.number)),
+            ..Dialog::default()
+        });
+        if let Some(number) = self.numbers.get_mut(id.index as usize) {
+            *number = launch.number;
         }
+        self.enter(id.index, Stage::Opening, self.plan.connect_timeout_ms);
     }
 
     fn dialog(&mut self, conn: &Conn<'_>) -> Option<(u32, &mut Dialog)> {
@@ -235,9 +248,9 @@ impl Client {
         self.dialogs.get_mut(index as usize).filter(|d| d.stage != Stage::Free).map(|d| (index, d))
     }
 
-    fn record(&mut self, index: u32, phase: Phase, since_ns: impl Fn(&Dialog) -> u64) {
-        if let Some(dialog) = self.dialogs.get(index as usize).filter(|dialog| dialog.measured) {
-            self.latencies.record(phase, self.now_ns.saturating_sub(since_ns(dialog)));
+    fn record(&mut self, phase: Phase, intended_ns: u64) {
+        if intended_ns != UNMEASURED {
+            self.latencies.record(phase, self.now_ns.saturating_sub(intended_ns));
         }
     }
 
@@ -245,7 +258,16 @@ impl Client {
     fn enter(&mut self, index: u32, stage: Stage, at_most_ms: u32) {
         let Some(dialog) = self.dialogs.get_mut(index as usize) else { return };
         dialog.stage = stage;
-        dialog.deadline = self.tick.plus(at_most_ms.saturating_add(1).min(1 << 30));
-        self.timers.arm(index, dialog.deadline);
+        let at = self.tick.plus(at_most_ms.saturating_add(1).min(1 << 30));
+        if dialog.wait_until(at) {
+            self.timers.arm(index, at);
+        }
+    }
+
+    /// Puts a connection into a stage that lasts until something else ends it.
+    fn rest(&mut self, index: u32, stage: Stage) {
+        if let Some(dialog) = self.dialogs.get_mut(index as usize) {
+            dialog.stage = stage;
+        }
     }
 }

@@ -1,53 +1,56 @@
 //! What is done on one connection, from its first request to its close.
 
-use super::dialog::{Stage, Verdict, timed_out};
+use super::dialog::{End, Marks, Stage, Verdict, timed_out};
 use super::{Client, Ending, PIECE};
 use crate::engine::api::Conn;
 use crate::load::closing::Close;
-use crate::load::talk::Heard;
+use crate::load::talk::{Heard, Talk};
 use crate::stats::account::{Broken, Failed, Way};
 use crate::stats::latency::Phase;
+
+/// Writes the octets of a request from `at` on, piece by piece; returns how many of the `left` were taken.
+fn write(conn: &mut Conn<'_>, talk: &Talk, number: u64, at: u64, left: u64, piece: &mut [u8]) -> u64 {
+    let mut sent = 0;
+    while left > sent {
+        // One octet at least is offered, so that the engine knows who waits where it has no memory.
+        let len = PIECE.min((left - sent) as usize).min(conn.room().max(1));
+        let Some(piece) = piece.get_mut(..len) else { break };
+        talk.fill(number, at + sent, piece);
+        let taken = conn.send(piece);
+        sent += taken as u64;
+        if taken < len {
+            break;
+        }
+    }
+    sent
+}
 
 impl Client {
     /// Sends what there is room for of the current request.
     pub(super) fn send(&mut self, conn: &mut Conn<'_>) {
-        let talk = self.plan.talk;
-        let Some((index, dialog)) = self.dialog(conn) else { return };
-        let (number, mut conversation) = (dialog.number, dialog.conversation);
-        let mut left = conversation.to_send(&talk);
+        let index = conn.id().index;
+        let Client { plan, dialogs, numbers, piece, tally, .. } = self;
+        let Some(dialog) = dialogs.get_mut(index as usize).filter(|dialog| dialog.stage != Stage::Free)
+        else {
+            return;
+        };
+        let (talk, conversation) = (&plan.talk, &mut dialog.conversation);
+        let left = conversation.to_send(talk);
         if left == 0 {
             return;
         }
-        let mut sent = 0;
-        if let Some(whole) = talk.whole_request() {
-            if conversation.sent() == 0 && conn.send_static(whole) {
-                sent = left;
+        let sent = match talk.whole_request() {
+            Some(whole) if conversation.sent() == 0 && conn.send_static(whole) => left,
+            Some(_) => 0,
+            None => {
+                let number = numbers.get(index as usize).copied().unwrap_or(0);
+                write(conn, talk, number, conversation.sent(), left, piece)
             }
-        } else {
-            while left > sent {
-                // One octet at least is offered, so that the engine knows who waits where it has no memory.
-                let len = PIECE.min((left - sent) as usize).min(conn.room().max(1));
-                let Some(piece) = self.piece.get_mut(..len) else { break };
-                talk.fill(number, conversation.sent() + sent, piece);
-                let taken = conn.send(piece);
-                sent += taken as u64;
-                if taken < len {
-                    break;
-                }
-            }
-        }
-        left -= sent;
-        self.tally.octets_sent += sent;
-        let _ = conversation.queued(&talk, sent);
-        let (mut half_close, mut last) = (false, false);
-        if let Some(dialog) = self.dialogs.get_mut(index as usize) {
-            dialog.conversation = conversation;
-            half_close = dialog.close == Close::HalfClose;
-            last = conversation.is_last(&talk);
-        }
-        if left == 0 {
-            self.tally.requests += 1;
-            if half_close && last {
+        };
+        tally.octets_sent += sent;
+        if conversation.queued(talk, sent) {
+            tally.requests += 1;
+            if dialog.end == End::Planned(Close::HalfClose) && conversation.is_last(talk) {
                 self.note_fin(index);
                 conn.shutdown();
             }
@@ -63,10 +66,10 @@ impl Client {
     /// The current reply is complete.
     pub(super) fn replied(&mut self, conn: &mut Conn<'_>) {
         self.tally.replies += 1;
-        let talk = self.plan.talk;
-        let Some((index, dialog)) = self.dialog(conn) else { return };
-        if dialog.conversation.is_over(&talk) {
-            self.record(index, Phase::LastByte, |dialog| dialog.intended_ns);
+        let index = conn.id().index;
+        let Some(dialog) = self.dialogs.get(index as usize) else { return };
+        if dialog.conversation.is_over(&self.plan.talk) {
+            self.record(Phase::LastByte, dialog.intended_ns);
         }
         if self.plan.think_ms > 0 {
             self.enter(index, Stage::Thinking, self.plan.think_ms);
@@ -80,13 +83,13 @@ impl Client {
         let talk = self.plan.talk;
         let Some((index, dialog)) = self.dialog(conn) else { return };
         if !dialog.conversation.is_over(&talk) && dialog.conversation.next(&talk) {
-            if dialog.peer_closed {
+            if dialog.marks.has(Marks::PEER_CLOSED) {
                 return self.give_up(conn, Broken::ShortReply);
             }
             self.enter(index, Stage::Talking, self.plan.reply_timeout_ms);
             return self.send(conn);
         }
-        let is_left = dialog.peer_closed && !self.holds_for_ever();
+        let is_left = dialog.marks.has(Marks::PEER_CLOSED) && !self.holds_for_ever();
         if self.plan.hold_ms > 0 && self.ending == Ending::Running && !is_left {
             self.enter(index, Stage::Holding, self.plan.hold_ms);
         } else {
@@ -100,7 +103,7 @@ impl Client {
         if self.plan.talk.requests > 0 {
             self.enter(index, Stage::Talking, self.plan.reply_timeout_ms);
             self.send(conn);
-            if self.dialog(conn).is_some_and(|(_, dialog)| dialog.peer_closed) {
+            if self.dialog(conn).is_some_and(|(_, dialog)| dialog.marks.has(Marks::PEER_CLOSED)) {
                 self.reply_ended(conn);
             }
         } else {
@@ -128,15 +131,20 @@ impl Client {
     /// Everything is said: the connection is closed as it was meant to be.
     pub(super) fn close(&mut self, conn: &mut Conn<'_>) {
         let Some((index, dialog)) = self.dialog(conn) else { return };
-        let (close, peer_closed) = (dialog.close, dialog.peer_closed);
+        let peer_closed = dialog.marks.has(Marks::PEER_CLOSED);
+        let End::Planned(close) = dialog.end else { return };
         match close {
             Close::Rst => {
-                dialog.verdict = Some(Verdict::Closed(Way::Rst));
+                dialog.end = End::Known(Verdict::Closed(Way::Rst));
                 conn.abort();
             }
             Close::Abandon => conn.abandon(),
             Close::Fin | Close::Peer | Close::HalfClose if peer_closed || close == Close::Fin => {
-                dialog.ours_first = !peer_closed && dialog.fin_ns == 0;
+                dialog.end = End::Planned(match close {
+                    Close::HalfClose => close,
+                    _ if !peer_closed && dialog.fin_ns == 0 => Close::Fin,
+                    _ => Close::Peer,
+                });
                 self.note_fin(index);
                 self.enter(index, Stage::Closing, self.plan.reply_timeout_ms);
                 conn.finish();
@@ -158,7 +166,7 @@ impl Client {
             Stage::Opening => Verdict::Failed(timed_out(conn.unsent(), conn.soft_error())),
             _ => Verdict::Broken(why),
         };
-        dialog.verdict = Some(verdict);
+        dialog.end = End::Known(verdict);
         conn.abort();
     }
 }

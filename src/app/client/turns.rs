@@ -1,17 +1,20 @@
 //! Whose turn it is: connections that wait for the ACK of their handshake to leave, that are parked until they are
 //! drawn, and those that the end of the run is about.
 
-use super::dialog::Stage;
-use super::{Client, Ending, Order};
+use super::dialog::{Marks, Stage};
+use super::{Client, ENDINGS_MAX, Ending, Order};
+use crate::base::prefetch::prefetch;
 use crate::engine::api::{Conn, ConnId};
 
 /// Time between two walks over the table at the end, in milliseconds.
 const RESCAN_MS: u32 = 10;
+/// Slots that are drawn for one turn at most (LIM-13): connections may have left them.
+const DRAWS_MAX: u32 = 64;
 
 impl Client {
     /// It goes on when the ACK of its handshake has left; there is a place for each slot.
     pub(super) fn await_acknowledgment(&mut self, index: u32) {
-        self.enter(index, Stage::Acknowledging, u32::MAX);
+        self.rest(index, Stage::Acknowledging);
         self.acknowledging.push_back(index);
     }
 
@@ -26,26 +29,31 @@ impl Client {
 
     /// Lets an open connection wait for its turn.
     pub(super) fn park(&mut self, index: u32) {
-        self.enter(index, Stage::Parked, u32::MAX);
-        if let Some(dialog) = self.dialogs.get_mut(index as usize) {
-            dialog.place = self.parked.len() as u32;
-            self.parked.push(index);
+        let Some(dialog) = self.dialogs.get_mut(index as usize) else { return };
+        dialog.stage = Stage::Parked;
+        self.parked += 1;
+        if !dialog.marks.has(Marks::LISTED) {
+            dialog.marks.set(Marks::LISTED);
+            self.listed.push(index);
         }
     }
 
-    /// Takes a connection out of the parked ones.
-    pub(super) fn unpark(&mut self, index: u32) {
-        let Some(place) = self.dialogs.get(index as usize).map(|dialog| dialog.place as usize) else {
-            return;
-        };
-        if self.parked.get(place) == Some(&index) {
-            self.parked.swap_remove(place);
-            if let Some(moved) =
-                self.parked.get(place).and_then(|moved| self.dialogs.get_mut(*moved as usize))
-            {
-                moved.place = place as u32;
+    /// Takes slots from the list ahead, and asks for what is known of their connections.
+    pub(super) fn draw_ahead(&mut self) {
+        while !self.drawn.is_full()
+            && let Some(index) = self.draw()
+        {
+            if let Some(dialog) = self.dialogs.get(index as usize) {
+                prefetch(dialog);
             }
+            self.drawn.push(index);
         }
+    }
+
+    /// Any slot of the list.
+    fn draw(&mut self) -> Option<u32> {
+        let listed = self.listed.len() as u32;
+        (listed > 0).then(|| self.listed.swap_remove(self.rng.below(listed) as usize))
     }
 
     /// The next connection of those in slots `from` on that is in such a stage, and the slot behind it.
@@ -80,6 +88,8 @@ impl Client {
                     self.ending = Ending::Cutting { from };
                     return Some(id);
                 }
+                // Those that were named in this pass have not been called yet.
+                None if self.endings < ENDINGS_MAX => self.endings = 0,
                 // One may have come back since; the whole table is not walked in each pass.
                 None => self.ending = Ending::Waiting { cut_at: self.tick.plus(RESCAN_MS) },
             },
@@ -91,7 +101,6 @@ impl Client {
     /// One of the parked, where more connections wait than are meant to.
     pub(super) fn next_parked(&mut self) -> Option<ConnId> {
         let Order::Random { active } = self.plan.order else { return None };
-        let parked = self.parked.len() as u32;
         // As many are let go as places for new ones are wanted; what is on its way already counts. Those that are
         // reset at the end are not called too: the resets of more than a few at a time have no room on the way.
         let wanted = match self.ending {
@@ -99,16 +108,21 @@ impl Client {
             Ending::Releasing { .. } | Ending::Waiting { .. } => true,
             Ending::Cutting { .. } => false,
         };
-        if parked == 0 || self.moving() >= active || !wanted {
+        if self.parked == 0 || self.moving() >= active || !wanted {
             return None;
         }
-        let chosen = *self.parked.get(self.rng.below(parked) as usize)?;
-        self.unpark(chosen);
-        let generation = self.dialogs.get(chosen as usize)?.generation;
-        if let Some(dialog) = self.dialogs.get_mut(chosen as usize) {
-            dialog.stage = Stage::Called;
+        for _ in 0..DRAWS_MAX {
+            let index = self.drawn.pop_at(0).or_else(|| self.draw())?;
+            let dialog = self.dialogs.get_mut(index as usize)?;
+            dialog.marks.clear(Marks::LISTED);
+            if dialog.stage == Stage::Parked {
+                dialog.stage = Stage::Called;
+                let generation = dialog.generation;
+                self.parked -= 1;
+                return Some(ConnId { index, generation });
+            }
         }
-        Some(ConnId { index: chosen, generation })
+        None
     }
 
     /// One whose handshake is complete on the wire too: what follows, a reset perhaps, must not come before the ACK.
@@ -128,7 +142,7 @@ impl Client {
 
     /// Connections that are being opened, talk or close.
     fn moving(&self) -> u32 {
-        self.level().saturating_sub(self.parked.len() as u32)
+        self.level().saturating_sub(self.parked)
     }
 
     /// In random order no more are on the move than are meant to be.
@@ -141,7 +155,6 @@ impl Client {
 
     /// The loop holds as many connections as it is meant to.
     pub(super) fn is_full(&self) -> bool {
-        let all = self.plan.schedule.concurrency_max().map_or(0, u64::from);
-        u64::from(self.level()) >= self.plan.share.part(all)
+        u64::from(self.level()) >= self.full
     }
 }

@@ -108,7 +108,8 @@ pub(super) fn run<A: Arena>(
     let macs = queues.each_ref().map(|queue| Mac(queue.caps().mac));
     let mtu = queues[0].caps().mtu;
     let limits = experiment.spec.limits().memory();
-    let memory = [limits.per_connection, limits.per_time_wait, Client::bytes_per_connection()];
+    let memory =
+        [limits.per_connection, limits.per_time_wait, Client::bytes_per_connection(&experiment.plan.talk)];
     let mailboxes = [Arc::new(Mailbox::new()), Arc::new(Mailbox::new())];
     // On one core both begin together.
     let signals = Arc::new(Signals::with_servers(if experiment.cores > 1 { 1 } else { 0 }));
@@ -360,7 +361,7 @@ impl Experiment {
     /// Bytes of both sides' tables and of the client's own state.
     pub fn bytes(&self) -> usize {
         let limits = self.spec.limits();
-        2 * limits.memory().total + limits.slots() as usize * Client::bytes_per_connection()
+        2 * limits.memory().total + limits.slots() as usize * Client::bytes_per_connection(&self.plan.talk)
     }
 
     /// `None` where this profile's frames cannot be moved without a stack.

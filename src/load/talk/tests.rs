@@ -29,6 +29,17 @@ fn a_payload_is_the_same_in_whatever_pieces_it_is_written() {
 }
 
 #[test]
+fn a_small_plain_payload_stands_as_a_whole_and_is_what_would_be_written() {
+    for len in [0, 1, 63, 64, 65, 1_460, 4_096] {
+        let talk = Talk { request: Request::Payload { len, seed: None }, ..random(0) };
+        assert_eq!(talk.whole_request(), Some(&octets(&talk, 3)[..]));
+    }
+    let is_written =
+        |len, seed| Talk { request: Request::Payload { len, seed }, ..random(0) }.whole_request().is_none();
+    assert!(is_written(4_097, None) && is_written(u64::MAX, None) && is_written(64, Some(9)));
+}
+
+#[test]
 fn an_echo_is_compared_octet_by_octet() {
     let talk = random(500);
     let text = octets(&talk, 1);

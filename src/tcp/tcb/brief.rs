@@ -130,9 +130,9 @@ const WAITING: [Waiting; 6] = [
 ];
 
 /// Bytes of a packet that are no text.
-pub(super) fn overhead(ip_header: u16, state: State, facts: Facts) -> u16 {
+pub(super) fn overhead(ip_header: u16, in_state: State, facts: Facts) -> u16 {
     let options = if facts.has(fact::TIMESTAMPS) { output::TIMESTAMPS_LEN } else { 0 };
-    let agreed = if state == State::SynSent { 0 } else { mss::TCP_HEADER + options };
+    let agreed = if in_state == State::SynSent { 0 } else { mss::TCP_HEADER + options };
     ip_header + agreed
 }
 
@@ -261,10 +261,16 @@ impl Tcb {
 }
 
 /// The receive buffer as it is after the handshake, or before it.
-pub(super) fn window_of(state: State, facts: Facts, shifts: Shifts, common: Common<'_>, ctx: Ctx<'_>) -> u32 {
+pub(super) fn window_of(
+    in_state: State,
+    facts: Facts,
+    shifts: Shifts,
+    common: Common<'_>,
+    ctx: Ctx<'_>,
+) -> u32 {
     let wanted = common.settings.receive_buffer(ctx.cfg);
     let shift = if facts.has(fact::SCALED) { shifts.rcv() } else { 0 };
-    if state == State::SynSent { wanted } else { window::within(wanted, shift) }
+    if in_state == State::SynSent { wanted } else { window::within(wanted, shift) }
 }
 
 impl Brief {
