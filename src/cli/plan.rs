@@ -70,6 +70,7 @@ pub fn stack_limits(stack: &StackOptions, loops: usize) -> Limits {
         time_wait_max: share(stack.time_wait_max, loops),
         buffers: usize::try_from(stack.buffers).unwrap_or(usize::MAX) / loops.max(1),
         burst: stack.burst,
+        tx_burst: stack.tx_burst,
         ..Limits::default()
     }
 }

@@ -13,7 +13,6 @@ use super::output::Output;
 use super::shape;
 use super::stack::Backend;
 use super::units::rate_text;
-use crate::base::burst::BURST_MAX;
 
 /// What carries frames between client and server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -52,9 +51,9 @@ pub struct BenchOptions {
     pub backend: Backend,
     /// `--time-wait`: 2 MSL. Each run warms up for so long.
     pub time_wait: Duration,
-    /// `--burst`: frames asked for at once, 1 to [`BURST_MAX`].
+    /// `--burst`: frames asked for at once, 1 to [`BURST_MAX`](crate::base::burst::BURST_MAX).
     pub burst: usize,
-    /// `--tx-burst`: frames handed over at once, 1 to [`BURST_MAX`].
+    /// `--tx-burst`: frames handed over at once, 1 to [`BURST_MAX`](crate::base::burst::BURST_MAX).
     pub tx_burst: usize,
     /// `--stats-interval`: time between reports; `None` reports only at the end.
     pub stats_interval: Option<Duration>,
@@ -147,7 +146,6 @@ impl MaxRateOptions {
 const REPEATS: Bounds = Bounds::of("the number of repeats", Notation::Count, 1, 1_000, "5");
 const CORES: Bounds = Bounds::of("the number of cores", Notation::Count, 1, 2, "2")
     .because(", because there are two sides and each runs on one");
-const TX_BURST: Bounds = Bounds::of("the burst to send", Notation::Count, 1, BURST_MAX as u64, "32");
 const LOSS_MAX: Bounds = Bounds::of("the loss", Notation::Percent, 0, 500_000, "0.01%");
 const LATENCY_MAX: Bounds = Bounds::of("the latency", Notation::Duration, 1, HOUR_US, "10ms");
 
@@ -191,14 +189,6 @@ pub fn cores(text: &str) -> Result<u32, ConfigError> {
     CORES.read(text)
 }
 
-/// Reads `--tx-burst`, 1 to [`BURST_MAX`] frames.
-///
-/// # Errors
-/// Not a count, or out of range.
-pub fn tx_burst(text: &str) -> Result<usize, ConfigError> {
-    TX_BURST.read(text)
-}
-
 /// Reads `--loss-max`, 0% to 50%, as a share.
 ///
 /// # Errors
@@ -234,14 +224,13 @@ mod tests {
             (checksums("software"), checksums("marked")),
             (Ok(Checksums::Software), Ok(Checksums::Marked))
         );
-        assert_eq!((repeats("5"), cores("1"), tx_burst("64")), (Ok(5), Ok(1), Ok(64)));
+        assert_eq!((repeats("5"), cores("1")), (Ok(5), Ok(1)));
         assert_eq!((loss_max("0.01%"), latency_max("50us")), (Ok(0.0001), Ok(Duration::from_micros(50))));
         for (error, part) in [
             (link("wire").unwrap_err(), "'wire' is not a link; take ring or memory"),
             (checksums("none").unwrap_err(), "take software or marked"),
             (repeats("0").unwrap_err(), "1 to 1000"),
             (cores("3").unwrap_err(), "1 to 2, because there are two sides"),
-            (tx_burst("65").unwrap_err(), "1 to 64"),
             (loss_max("51%").unwrap_err(), "the loss must be 0% to 50%; the usual value is 0.01%"),
             (latency_max("0").unwrap_err(), "1us to 1h"),
             (bound("0").unwrap_err(), "0.001 to 100M"),

@@ -68,6 +68,8 @@ pub struct StackOptions {
     pub congestion: Congestion,
     /// `--burst`: frames asked for at once, 1 to [`BURST_MAX`].
     pub burst: usize,
+    /// `--tx-burst`: from so many waiting frames on they are handed over at once, 1 to [`BURST_MAX`].
+    pub tx_burst: usize,
 }
 
 impl StackOptions {
@@ -107,6 +109,7 @@ const TIME_WAIT_MAX: Bounds = Bounds::of(
     "4 times --max-connections",
 );
 const BURST: Bounds = Bounds::of("the burst", Notation::Count, 1, BURST_MAX as u64, "32");
+const TX_BURST: Bounds = Bounds::of("the burst to send", Notation::Count, 1, BURST_MAX as u64, "32");
 const BUFFERS: Bounds = Bounds::of("the memory for buffers", Notation::Size, 1 << 20, 1 << 40, "64M");
 
 /// Reads `--mtu`, 576 to 9000 bytes.
@@ -154,6 +157,14 @@ pub fn burst(text: &str) -> Result<usize, ConfigError> {
     BURST.read(text)
 }
 
+/// Reads `--tx-burst`, 1 to [`BURST_MAX`] frames.
+///
+/// # Errors
+/// Not a count, or out of range.
+pub fn tx_burst(text: &str) -> Result<usize, ConfigError> {
+    TX_BURST.read(text)
+}
+
 /// Reads `--buffers`, 1 MiB to 1 TiB.
 ///
 /// # Errors
@@ -190,6 +201,7 @@ pub(super) mod tests {
             dscp: 0,
             congestion: Congestion::Cubic,
             burst: 32,
+            tx_burst: 32,
         }
     }
 
@@ -201,7 +213,7 @@ pub(super) mod tests {
         assert_eq!(time_wait("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(time_wait("1h"), Ok(Duration::from_secs(3_600)));
         assert_eq!(time_wait_max("268435456"), Ok(1 << 28));
-        assert_eq!(burst("64"), Ok(64));
+        assert_eq!((burst("64"), tx_burst("64")), (Ok(64), Ok(64)));
         assert_eq!(buffers("64M"), Ok(64 << 20));
         assert_eq!((backend("dpdk"), backend("kernel")), (Ok(Backend::Dpdk), Ok(Backend::Kernel)));
     }
@@ -218,6 +230,7 @@ pub(super) mod tests {
         refused(time_wait_max("0"), "4 times --max-connections");
         refused(burst("65"), "1 to 64");
         refused(burst("0"), "1 to 64");
+        refused(tx_burst("65"), "the burst to send must be 1 to 64; the usual value is 32");
         refused(buffers("1k"), "1M to 1T");
         refused(backend("linux"), "'linux' is not a TCP to run on; take dpdk or kernel");
     }

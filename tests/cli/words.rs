@@ -50,7 +50,7 @@ fn names(page: &str, options: &str) {
 
 #[test]
 fn help_names_every_option() {
-    let stack = "addr gateway neighbour mtu max-connections time-wait time-wait-max burst dad no-tso buffers \
+    let stack = "addr gateway neighbour mtu max-connections time-wait time-wait-max burst tx-burst dad no-tso buffers \
                  send-buffer rto-min ttl dscp congestion backend stats-interval drain json csv hdr-log";
     names("serve", stack);
     names(
@@ -60,7 +60,7 @@ fn help_names_every_option() {
     let talk = "profile close talk request-size reply-size path host requests bytes direction think verify seed \
                 connect-timeout reply-timeout mss window wscale no-timestamps no-sack ecn expect";
     let shape = "rate concurrency hold ramp duration connections stages";
-    let here = "link cores checksums tx-burst";
+    let here = "link cores checksums";
     names("connect", stack);
     names("connect", talk);
     names("connect", shape);
@@ -68,7 +68,7 @@ fn help_names_every_option() {
     names("bench", talk);
     names("bench", shape);
     names("bench", here);
-    names("bench", "repeats time-wait burst backend drain json csv hdr-log stats-interval");
+    names("bench", "repeats time-wait burst tx-burst backend drain json csv hdr-log stats-interval");
     names("bench max-rate", stack);
     names("bench max-rate", talk);
     names("bench max-rate", here);

@@ -104,11 +104,6 @@ struct HereArgs {
     #[arg(help = "Who sums packets: software, the loops; marked, nobody, as if a\n\
                   network card had")]
     checksums: Checksums,
-
-    #[arg(long, value_name = "COUNT", help_heading = "Bench", default_value = "32")]
-    #[arg(value_parser = bench::tx_burst)]
-    #[arg(help = "Frames handed to the link at once, 1 to 64")]
-    tx_burst: usize,
 }
 
 impl HereArgs {
@@ -203,7 +198,7 @@ impl BenchArgs {
             backend: self.backend.backend,
             time_wait,
             burst: self.burst.burst,
-            tx_burst: self.here.tx_burst,
+            tx_burst: self.burst.tx_burst,
             stats_interval: self.run.stats_interval(),
             output: self.output.output(),
             expect: self.expect.expect,
@@ -232,7 +227,7 @@ pub(super) const OF_THE_WIRE: &[&str] = &[
 ];
 
 /// Options for both ends in one process.
-pub(super) const OF_HERE: &[&str] = &["link", "cores", "checksums", "tx-burst"];
+pub(super) const OF_HERE: &[&str] = &["link", "cores", "checksums"];
 
 impl MaxRateArgs {
     fn checked(self, given: &Given, outside: &Outside<'_>) -> Result<MaxRateOptions, ConfigError> {
@@ -264,7 +259,7 @@ impl MaxRateArgs {
             backend: self.backend.backend,
             time_wait,
             burst: self.stack.burst.burst,
-            tx_burst: self.here.tx_burst,
+            tx_burst: self.stack.burst.tx_burst,
             stats_interval: self.run.stats_interval(),
             output: self.output.output(),
             expect: self.expect.expect,

@@ -126,6 +126,7 @@ impl StackArgs {
             dscp: self.dscp,
             congestion: self.congestion,
             burst: self.burst.burst,
+            tx_burst: self.burst.tx_burst,
         }
     }
 
@@ -151,13 +152,19 @@ impl TimeWaitArgs {
     }
 }
 
-/// How much is asked for at once.
+/// How much is asked for, and handed over, at once.
 #[derive(Args)]
 pub(super) struct BurstArgs {
     #[arg(long, value_name = "COUNT", help_heading = "Run", default_value = "32")]
     #[arg(value_parser = stack::burst)]
     #[arg(help = "Frames asked of a port at once, 1 to 64")]
     pub(super) burst: usize,
+
+    #[arg(long, value_name = "COUNT", help_heading = "Run", default_value = "32")]
+    #[arg(value_parser = stack::tx_burst)]
+    #[arg(help = "Frames handed to a port at once, 1 to 64; fewer at the end of a\n\
+                  pass, since none waits for others")]
+    pub(super) tx_burst: usize,
 }
 
 /// Whose TCP it is.

@@ -64,6 +64,7 @@ fn without_any_word_the_command_is_serve_with_its_defaults() {
             dscp: 0,
             congestion: Congestion::Cubic,
             burst: 32,
+            tx_burst: 32,
         },
         backend: Backend::Dpdk,
         listen: vec![
@@ -97,7 +98,7 @@ fn every_option_reaches_its_field() {
         "--addr 10.0.0.1/24@1 --addr 10.0.1.1/24 --gateway 10.0.0.254 --neighbour 10.0.0.2=02:00:00:00:00:02 \
          --dad --listen 8080=http --listen 81=reply --http-body 64k --reply-size 1k --mtu 9000 --no-tso --max-connections 1M --backlog 1k \
          --time-wait 250ms --time-wait-max 5 --congestion reno --rst-rate 10 --buffers 1G --duration 1h \
-         --stats-interval 0 --drain 0 --burst 7 --json a.json --csv a.csv --hdr-log a.hlog",
+         --stats-interval 0 --drain 0 --burst 7 --tx-burst 8 --json a.json --csv a.csv --hdr-log a.hlog",
     );
     let stack = &options.stack;
     assert_eq!(stack.addresses.len(), 2);
@@ -108,7 +109,7 @@ fn every_option_reaches_its_field() {
     let listen = |port, service| Listen { port, service };
     assert_eq!(options.listen, [listen(8_080, Service::Http), listen(81, Service::Reply)]);
     assert_eq!(options.reply_size, 1_024);
-    assert_eq!((options.http_body, stack.mtu, stack.burst), (65_536, 9_000, 7));
+    assert_eq!((options.http_body, stack.mtu, stack.burst, stack.tx_burst), (65_536, 9_000, 7, 8));
     assert_eq!((stack.max_connections, options.backlog), (1_000_000, 1_000));
     assert_eq!((stack.time_wait, stack.time_wait_max), (Duration::from_millis(250), 5));
     assert_eq!(options.rst_rate, RateLimit { per_second: 10, burst: 2 });
