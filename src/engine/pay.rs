@@ -55,8 +55,8 @@ impl<Q: QueuePair> Way<'_, Q> {
         let interface = usize::from(local.interface);
         let Some(port) = self.ports.get_mut(interface) else { return };
         let to = addressing(&reply.key, &local, port.mac(), Mac::default(), reply.ip);
-        let queue = (Queue::default(), 0);
-        if let Some(frame) = build(port, self.shard, &to, &reply.segment, &queue) {
+        let nothing = (&Queue::default(), 0);
+        if let Some(frame) = build(port, self.shard, &to, &reply.segment, nothing) {
             self.host.send_to(self.ports, self.shard, interface, reply.key.remote, frame);
         }
     }
@@ -98,27 +98,28 @@ impl<Q: QueuePair> Way<'_, Q> {
     }
 
     /// Sends segments of one connection, whose send queue begins at `una`.
+    #[inline(always)]
     fn send(&mut self, index: u32, local: &Local, una: Seq, segments: &Burst<SegmentOut>) {
         let interface = usize::from(local.interface);
-        let Some(slot) = self.shard.slots.get(index) else { return };
-        let (key, ip, queue, opens) = (slot.key, slot.tcb.settings().ip, slot.outgoing, slot.opens());
-        let neighbour = slot.neighbour;
-        let memory = (neighbour, slot.tcb.progressed_within(PROGRESS_MS, self.shard.ctx()));
-        let hop = self.host.next_hop(&self.shard.locals, self.shard.now, interface, key.remote, memory);
+        let shard = &*self.shard;
+        let Some(slot) = shard.slots.get(index) else { return };
+        let (key, neighbour, opens) = (&slot.key, slot.neighbour, slot.opens());
+        let progress = || slot.tcb.progressed_within(PROGRESS_MS, shard.ctx());
+        let hop = self.host.next_hop(&shard.locals, shard.now, interface, key.remote, neighbour, progress);
         let Some(port) = self.ports.get_mut(interface) else { return };
-        let to = addressing(&key, local, port.mac(), hop.mac(), ip);
+        let to = addressing(key, local, port.mac(), hop.mac(), slot.tcb.settings().ip);
         let mut first = Syn::Due;
         for segment in segments {
-            let text = (queue, segment.seq.since(una));
-            let number = port.numbers().0;
-            let syn = match build(port, self.shard, &to, segment, &text) {
+            let text = (&slot.outgoing, segment.seq.since(una));
+            let syn = match build(port, shard, &to, segment, text) {
                 None => Syn::Kept(Unsent::NoFrame),
                 Some(frame) if matches!(hop, NextHop::Known(..)) => {
-                    port.send_segment(frame, segment.flags, &self.shard.counters);
+                    let number = port.numbers().0;
+                    port.send_segment(frame, segment.flags, &shard.counters);
                     Syn::Queued(number)
                 }
                 Some(frame) => {
-                    self.host.keep(self.shard, interface, hop, frame);
+                    self.host.keep(shard, interface, hop, frame);
                     Syn::WithoutNeighbour
                 }
             };
@@ -154,14 +155,19 @@ fn build<Q: QueuePair>(
     shard: &Shard,
     to: &Addressing,
     segment: &SegmentOut,
-    (queue, offset): &(Queue, u32),
+    (queue, offset): (&Queue, u32),
 ) -> Option<Q::Frame> {
-    let caps = port.caps;
     let fill = |at: usize, place: &mut [u8]| {
         shard.pool.copy_out(queue, offset + at as u32, place);
     };
     let frame = port.alloc().and_then(|mut frame| {
-        emit::segment(&mut frame, &caps, to, segment, fill, || port.alloc()).then_some(frame)
+        let built = if segment.cut == 0 {
+            emit::segment(&mut frame, &port.caps, to, segment, |place| fill(0, place))
+        } else {
+            let caps = port.caps;
+            emit::large(&mut frame, &caps, to, segment, fill, || port.alloc())
+        };
+        built.then_some(frame)
     });
     if frame.is_none() {
         shard.drop_one(DropReason::NoFrame);
