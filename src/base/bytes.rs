@@ -235,6 +235,7 @@ impl Pool {
     }
 
     /// Copies bytes from `offset` on into `to`; returns how many there were.
+    #[inline(never)]
     pub fn copy_out(&self, queue: &Queue, mut offset: u32, to: &mut [u8]) -> usize {
         let mut index = queue.head;
         let mut done = 0;

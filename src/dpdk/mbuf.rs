@@ -153,7 +153,8 @@ impl Frame for Mbuf {
         offload::rx_verdicts(self.flags())
     }
 
-    /// The frame is empty afterwards.
+    /// The frame is empty afterwards. The lengths of what a device was asked for stay where they are: without the flags
+    /// that ask, they mean nothing, and they are on a line that is otherwise not touched.
     fn reset(&mut self) {
         let kept = self.flags() & DT_FOREIGN_BUFFER;
         let start = (RTE_PKTMBUF_HEADROOM as u16).min(self.buf_len());
@@ -161,7 +162,6 @@ impl Frame for Mbuf {
         unsafe {
             self.set(DT_MBUF_DATA_OFF, start);
             self.set(DT_MBUF_OL_FLAGS, kept);
-            self.set(DT_MBUF_TX_OFFLOAD, 0u64);
         }
         self.set_len(0);
     }

@@ -41,7 +41,7 @@ impl PoolPlan {
     pub const fn mbufs(&self) -> u32 {
         // A cache holds up to one and a half times its nominal size before it gives back.
         let caches = self.lcores.saturating_mul(RTE_MEMPOOL_CACHE_MAX_SIZE + RTE_MEMPOOL_CACHE_MAX_SIZE / 2);
-        let in_queues = self.queues.saturating_mul((STASH + 3 * BURST_MAX) as u32);
+        let in_queues = self.queues.saturating_mul((STASH + 2 * BURST_MAX) as u32);
         self.descriptors.saturating_add(caches).saturating_add(in_queues).saturating_add(self.in_flight)
     }
 

@@ -14,11 +14,11 @@ use crate::base::drop_reason::DropReason;
 use crate::link::{Caps, Frame, QueuePair};
 use crate::stats::counters::Counters;
 
-/// Frames in a stash at most. Twice a usual burst, so that a pass that receives a burst and then answers it
-/// touches neither end.
-pub const STASH: usize = 64;
+/// Frames in a stash at most. A burst is kept at hand, and another one comes in before it is answered: twice that much
+/// lets a loop send somewhat more or less than it receives without a word to the pool.
+pub const STASH: usize = 128;
 /// Frames that are moved between stash and pool at once.
-const REFILL: usize = STASH / 2;
+const REFILL: usize = STASH / 4;
 
 /// A queue pair. It keeps its port open; dropping it returns the frames of its stash.
 pub struct Queue {
@@ -93,6 +93,7 @@ impl Queue {
     }
 
     /// Takes up to `n` frames from the pool: all at once, or a single one where the pool has not that many.
+    #[inline(never)]
     fn refill(&mut self) {
         let first = self.stash.len();
         let n = REFILL.min(self.stash.remaining_capacity());
@@ -168,6 +169,19 @@ impl QueuePair for Queue {
         }
     }
 
+    #[inline]
+    fn stock(&mut self, wanted: usize) -> usize {
+        while self.stash.len() < wanted.min(STASH) {
+            let before = self.stash.len();
+            self.refill();
+            if self.stash.len() == before {
+                break;
+            }
+        }
+        self.stash.len()
+    }
+
+    #[inline]
     fn alloc(&mut self) -> Option<Mbuf> {
         if self.stash.is_empty() {
             self.refill();
@@ -175,6 +189,7 @@ impl QueuePair for Queue {
         self.stash.pop()
     }
 
+    #[inline]
     fn recycle(&mut self, mut frame: Mbuf) {
         if !frame.is_reusable() {
             return;

@@ -7,8 +7,10 @@ use crate::wire::checksum::{self, Sum};
 use crate::wire::ethernet::{self, ETHERTYPE_IPV4, Mac};
 use crate::wire::ipv4::{self, Ipv4Fields};
 use crate::wire::tcp::{self, Flags, Header};
-use crate::wire::tcp_options;
+use crate::wire::tcp_options::{self, Layout};
 
+/// Bytes of all headers without TCP's options.
+const HEADERS_LEN: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN + tcp::HEADER_LEN;
 /// The codepoint ECT(0) in the lower two bits of the traffic class.
 const ECT_0: u8 = 0b10;
 
@@ -26,28 +28,27 @@ pub(super) struct Addressing {
     pub ip: ForIp,
 }
 
-/// Writes the frame of one segment. `text` fills in the octets that the segment carries from an offset on; what the
-/// frame has no room for goes into those that `more` gives, where the device is to cut the segment. False when there
-/// is not enough room; nothing is sent then.
+/// Writes the frame of one segment into a fresh one; `text` fills in the octets that it carries. False when there is not
+/// enough room; nothing is sent then.
 #[must_use]
+#[inline(never)]
 pub(super) fn segment<F: Frame>(
     frame: &mut F,
     caps: &Caps,
     to: &Addressing,
     segment: &SegmentOut,
-    text: impl Fn(usize, &mut [u8]),
-    mut more: impl FnMut() -> Option<F>,
+    text: impl FnOnce(&mut [u8]),
 ) -> bool {
-    match tcp_options::timestamps_alone(&segment.options) {
-        Some(options) => segment_with(frame, caps, to, segment, &options, text, &mut more),
-        None => {
-            segment_with(frame, caps, to, segment, &tcp_options::words(&segment.options), text, &mut more)
-        }
+    match Layout::of(&segment.options) {
+        Layout::Timestamps(words) => segment_with(frame, caps, to, segment, &words, text),
+        Layout::None => segment_with(frame, caps, to, segment, &[], text),
+        Layout::Syn(words) => segment_with(frame, caps, to, segment, &words, text),
+        Layout::Other => segment_with(frame, caps, to, segment, &tcp_options::words(&segment.options), text),
     }
 }
 
-/// As [`segment`], with the options in words. It is put in place for each kind of them, so that those whose number is
-/// known take no loop.
+/// As [`segment`], with the options in words. It is put in place for each layout, so that those whose number is known
+/// take no loop.
 #[inline(always)]
 fn segment_with<F: Frame>(
     frame: &mut F,
@@ -55,31 +56,44 @@ fn segment_with<F: Frame>(
     to: &Addressing,
     segment: &SegmentOut,
     options: &[u32],
-    text: impl Fn(usize, &mut [u8]),
-    more: &mut impl FnMut() -> Option<F>,
+    text: impl FnOnce(&mut [u8]),
 ) -> bool {
-    let header_len = tcp::HEADER_LEN + 4 * options.len();
-    let headers_len = ethernet::HEADER_LEN + ipv4::HEADER_LEN + header_len;
-    frame.reset();
-    let room = frame.capacity().saturating_sub(headers_len);
-    let first = usize::from(segment.text_len).min(room);
-    if frame.capacity() < headers_len || (first < usize::from(segment.text_len) && segment.cut == 0) {
+    let len = HEADERS_LEN + 4 * options.len() + usize::from(segment.text_len);
+    frame.set_len(len);
+    let bytes = frame.bytes_mut();
+    if bytes.len() < len || write(bytes, caps, to, segment, options, text).is_none() {
         return false;
     }
-    frame.set_len(headers_len + first);
-    if write(frame.bytes_mut(), caps, to, segment, options, |place| text(0, place)).is_none() {
+    if caps.tx_ip_checksum || caps.tx_tcp_checksum {
+        ask_to_sum(frame, caps, tcp::HEADER_LEN + 4 * options.len());
+    }
+    true
+}
+
+/// As [`segment`], for one that the device is to cut. `text` fills in octets from an offset on; what the frame has no
+/// room for goes into those that `more` gives.
+#[must_use]
+#[cold]
+#[inline(never)]
+pub(super) fn large<F: Frame>(
+    frame: &mut F,
+    caps: &Caps,
+    to: &Addressing,
+    segment: &SegmentOut,
+    text: impl Fn(usize, &mut [u8]),
+    mut more: impl FnMut() -> Option<F>,
+) -> bool {
+    let options = tcp_options::words(&segment.options);
+    let headers_len = HEADERS_LEN + 4 * options.len();
+    frame.set_len(headers_len + usize::from(segment.text_len));
+    let bytes = frame.bytes_mut();
+    let Some(mut done) = bytes.len().checked_sub(headers_len) else { return false };
+    if write(bytes, caps, to, segment, &options, |place| text(0, place)).is_none() {
         return false;
     }
-    if segment.cut > 0 {
-        let cut = cut_of(caps, segment.cut, headers_len);
-        ask_to_cut(frame, header_len, cut, to);
-    } else if caps.tx_ip_checksum || caps.tx_tcp_checksum {
-        ask_to_sum(frame, caps, header_len);
-    }
-    let mut done = first;
+    ask_to_cut(frame, tcp::HEADER_LEN + 4 * options.len(), cut_of(caps, segment.cut, headers_len), to);
     while done < usize::from(segment.text_len) {
         let Some(mut next) = more() else { return false };
-        next.reset();
         next.set_len(usize::from(segment.text_len) - done);
         text(done, next.bytes_mut());
         let len = next.bytes().len();
@@ -91,8 +105,8 @@ fn segment_with<F: Frame>(
     true
 }
 
-/// Writes headers and text into the bytes of a frame that has room for exactly those; `None` when it has too little for
-/// the headers.
+/// Writes headers, and as much text as there is room for, into the bytes of a frame; `None` when it has too few of them
+/// for the headers.
 #[inline(always)]
 fn write(
     bytes: &mut [u8],
@@ -103,7 +117,7 @@ fn write(
     text: impl FnOnce(&mut [u8]),
 ) -> Option<()> {
     let header_len = tcp::HEADER_LEN + 4 * options.len();
-    let tcp_len = header_len + usize::from(segment.text_len);
+    let tcp_len = (header_len + usize::from(segment.text_len)) as u16;
     let (link, packet) = bytes.split_first_chunk_mut()?;
     ethernet::emit(link, to.next_hop, to.source_mac, ETHERTYPE_IPV4);
     let (ip, rest) = packet.split_first_chunk_mut()?;
@@ -115,13 +129,15 @@ fn write(
         //= MUST-49
         ttl: to.ip.ttl.get(),
         tos: to.ip.dscp.in_traffic_class() | if segment.ect { ECT_0 } else { 0 },
-        payload_len: tcp_len as u16,
+        payload_len: tcp_len,
         id: 0,
         dont_fragment: true,
     };
     //= PMTU-1
     ipv4::emit(ip, &fields, !caps.tx_ip_checksum);
     let (fixed, behind) = rest.split_first_chunk_mut::<{ tcp::HEADER_LEN }>()?;
+    let (option_place, text_place) = behind.split_at_mut_checked(4 * options.len())?;
+    tcp_options::put(option_place, options);
     let header = Header {
         ports: to.ports,
         seq: segment.seq,
@@ -130,21 +146,19 @@ fn write(
         wnd: segment.wnd,
         up: segment.up,
     };
-    let fixed_sum = header.emit(fixed, header_len);
-    let (option_place, text_place) = behind.split_at_mut_checked(4 * options.len())?;
-    tcp_options::put(option_place, options);
     if !text_place.is_empty() {
         text(text_place);
     }
     //= MUST-2
     //= OFF-1
-    let pseudo = checksum::pseudo_v4(to.source, to.destination, ipv4::PROTOCOL_TCP, tcp_len as u16);
-    let sum = if caps.tx_tcp_checksum {
-        pseudo.fold()
-    } else {
-        (pseudo + fixed_sum + Sum::of_words(options) + Sum::of(text_place)).finish()
-    };
-    fixed[tcp::CHECKSUM_AT..tcp::CHECKSUM_AT + 2].copy_from_slice(&sum.to_be_bytes());
+    let pseudo = checksum::pseudo_v4(to.source, to.destination, ipv4::PROTOCOL_TCP, tcp_len);
+    header.emit_summed(fixed, header_len, |fixed_sum| {
+        if caps.tx_tcp_checksum {
+            pseudo.fold()
+        } else {
+            (pseudo + fixed_sum + Sum::of_words(options) + Sum::of_text(text_place)).finish()
+        }
+    });
     Some(())
 }
 
@@ -203,3 +217,6 @@ pub(super) fn set_destination<F: Frame>(frame: &mut F, mac: Mac) {
         *place = mac.0;
     }
 }
+
+#[cfg(test)]
+mod tests;

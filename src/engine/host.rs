@@ -78,6 +78,8 @@ pub struct Host<F> {
     rng: Rng,
     polled: Option<Tick>,
     ready: bool,
+    /// Nobody objects to any of the addresses: none need be looked at by itself.
+    all_ours: bool,
 }
 
 impl<F: Frame> Host<F> {
@@ -97,10 +99,13 @@ impl<F: Frame> Host<F> {
             let _ = neighbours.fix(one.interface, one.ip, one.mac);
         }
         let seed = u64::from_le_bytes(secrets.timestamp[..8].try_into().unwrap_or([0; 8]));
+        let claims: Vec<_> =
+            locals.primary().map(|(number, _)| (number, Claim::new(probe_first, now))).collect();
         Host {
             neighbours,
             routes,
-            claims: locals.primary().map(|(number, _)| (number, Claim::new(probe_first, now))).collect(),
+            all_ours: are_ours(&claims),
+            claims,
             icmp: TokenBucket::new(ICMP_PER_SECOND, ICMP_BURST),
             undelivered: Burst::new(),
             latest: NeighbourIdx::default(),
@@ -127,7 +132,12 @@ impl<F: Frame> Host<F> {
     }
 
     /// An address of ours is used: nobody objected to it.
+    #[inline]
     pub(super) fn is_ours(&self, local: LocalIdx) -> bool {
+        self.all_ours || self.is_claimed(local)
+    }
+
+    fn is_claimed(&self, local: LocalIdx) -> bool {
         match self.claims.binary_search_by_key(&local.0, |(number, _)| number.0) {
             Ok(at) => self.claims.get(at).is_some_and(|(_, claim)| claim.is_ours()),
             Err(_) => true,
@@ -182,6 +192,7 @@ impl<F: Frame> Host<F> {
                 send_arp(port, shard, Mac::BROADCAST, &packet);
             }
         }
+        self.all_ours = are_ours(&self.claims);
         self.ready = self.claims.iter().all(|(_, claim)| claim.is_ours() || claim.is_lost());
         let ask = |ask: Ask| send_request(ports, shard, &ask);
         let undelivered = &mut self.undelivered;
@@ -285,7 +296,9 @@ impl<F: Frame> Host<F> {
         //= ARP-7
         let claim = self.claims.iter_mut().find(|(number, _)| *number == local);
         let Some((_, claim)) = claim else { return };
-        if claim.conflict(shard.now) == Conflict::Defend {
+        let conflict = claim.conflict(shard.now);
+        self.all_ours = are_ours(&self.claims);
+        if conflict == Conflict::Defend {
             let own = shard.locals.get(local).v4();
             let packet = ArpPacket {
                 operation: Operation::Request,
@@ -371,7 +384,7 @@ impl<F: Frame> Host<F> {
         remote: u32,
         mut frame: F,
     ) {
-        let hop = self.next_hop(&shard.locals, shard.now, interface, remote, (NeighbourIdx(0), false));
+        let hop = self.next_hop(&shard.locals, shard.now, interface, remote, NeighbourIdx(0), || false);
         match (hop, ports.get_mut(interface)) {
             (NextHop::Known(_, mac), Some(port)) => {
                 emit::set_destination(&mut frame, mac);
@@ -381,8 +394,8 @@ impl<F: Frame> Host<F> {
         }
     }
 
-    /// Where packets towards `remote` go. `memory`: where the neighbour was found the last time, and that a connection
-    /// through it got forward within the last minute.
+    /// Where packets towards `remote` go. `hint` is where the neighbour was found the last time; `progress` says whether a
+    /// connection through it got forward within the last minute.
     #[inline(always)]
     pub(super) fn next_hop(
         &mut self,
@@ -390,7 +403,8 @@ impl<F: Frame> Host<F> {
         now: Instant,
         interface: usize,
         remote: u32,
-        (hint, progress): (NeighbourIdx, bool),
+        hint: NeighbourIdx,
+        progress: impl FnOnce() -> bool,
     ) -> NextHop {
         let remote = IpAddr::V4(remote.into());
         let Some(hop) = self.routes.next_hop(locals, interface as u8, remote) else {
@@ -416,6 +430,10 @@ impl<F: Frame> Host<F> {
             }
         }
     }
+}
+
+fn are_ours(claims: &[(LocalIdx, Claim)]) -> bool {
+    claims.iter().all(|(_, claim)| claim.is_ours())
 }
 
 /// Remembers to tell a connection; when there are too many, some hear of it at their next attempt.

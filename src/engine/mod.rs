@@ -7,6 +7,7 @@ mod abandon;
 pub mod active;
 mod admit;
 pub mod api;
+mod arrivals;
 mod choices;
 mod classify;
 pub mod control;

@@ -57,8 +57,8 @@ impl<Q: QueuePair> Way<'_, Q> {
         let interface = usize::from(local.interface);
         let Some(port) = self.ports.get_mut(interface) else { return };
         let to = addressing(&reply.key, &local, port.mac(), Mac::default(), reply.ip);
-        let queue = (Queue::default(), 0);
-        if let Some(frame) = build(port, self.shard, &to, &reply.segment, &queue) {
+        let nothing = (&Queue::default(), 0);
+        if let Some(frame) = build(port, self.shard, &to, &reply.segment, nothing) {
             self.host.send_to(self.ports, self.shard, interface, reply.key.remote, frame);
         }
     }
@@ -93,7 +93,6 @@ impl<Q: QueuePair> Way<'_, Q> {
                 una: entry.brief.una(),
                 opens: entry.opens(),
                 neighbour: entry.neighbour,
-                recent: entry.brief.progressed_within(PROGRESS_MS, ctx),
             };
             self.send(index, &local, &sender, std::slice::from_ref(&segment));
         }
@@ -138,7 +137,6 @@ impl<Q: QueuePair> Way<'_, Q> {
                 una,
                 opens: slot.opens(),
                 neighbour: slot.neighbour,
-                recent: slot.tcb.progressed_within(PROGRESS_MS, ctx),
             };
             self.send(index, local, &sender, segments);
         }
@@ -147,25 +145,27 @@ impl<Q: QueuePair> Way<'_, Q> {
     }
 
     /// Sends segments of one connection.
+    #[inline(always)]
     fn send(&mut self, index: u32, local: &Local, sender: &Sender, segments: &[SegmentOut]) {
         let interface = usize::from(local.interface);
         let Sender { key, opens, neighbour, .. } = *sender;
-        let memory = (neighbour, sender.recent);
-        let hop = self.host.next_hop(&self.shard.locals, self.shard.now, interface, key.remote, memory);
+        let shard = &*self.shard;
+        let progress = || shard.slots.progressed_within(index, PROGRESS_MS);
+        let hop = self.host.next_hop(&shard.locals, shard.now, interface, key.remote, neighbour, progress);
         let Some(port) = self.ports.get_mut(interface) else { return };
         let to = addressing(&key, local, port.mac(), hop.mac(), sender.ip);
         let mut first = Syn::Due;
         for segment in segments {
-            let text = (sender.queue, segment.seq.since(sender.una));
-            let number = port.numbers().0;
-            let syn = match build(port, self.shard, &to, segment, &text) {
+            let text = (&sender.queue, segment.seq.since(sender.una));
+            let syn = match build(port, shard, &to, segment, text) {
                 None => Syn::Kept(Unsent::NoFrame),
                 Some(frame) if matches!(hop, NextHop::Known(..)) => {
-                    port.send_segment(frame, segment.flags, &self.shard.counters);
+                    let number = port.numbers().0;
+                    port.send_segment(frame, segment.flags, &shard.counters);
                     Syn::Queued(number)
                 }
                 Some(frame) => {
-                    self.host.keep(self.shard, interface, hop, frame);
+                    self.host.keep(shard, interface, hop, frame);
                     Syn::WithoutNeighbour
                 }
             };
@@ -194,8 +194,6 @@ struct Sender {
     opens: bool,
     /// Where the neighbour's MAC address was found last.
     neighbour: NeighbourIdx,
-    /// The connection got forward not long ago.
-    recent: bool,
 }
 
 fn addressing(key: &Key, local: &Local, source_mac: Mac, next_hop: Mac, ip: ForIp) -> Addressing {
@@ -216,14 +214,19 @@ fn build<Q: QueuePair>(
     shard: &Shard,
     to: &Addressing,
     segment: &SegmentOut,
-    (queue, offset): &(Queue, u32),
+    (queue, offset): (&Queue, u32),
 ) -> Option<Q::Frame> {
-    let caps = port.caps;
     let fill = |at: usize, place: &mut [u8]| {
         shard.pool.copy_out(queue, offset + at as u32, place);
     };
     let frame = port.alloc().and_then(|mut frame| {
-        emit::segment(&mut frame, &caps, to, segment, fill, || port.alloc()).then_some(frame)
+        let built = if segment.cut == 0 {
+            emit::segment(&mut frame, &port.caps, to, segment, |place| fill(0, place))
+        } else {
+            let caps = port.caps;
+            emit::large(&mut frame, &caps, to, segment, fill, || port.alloc())
+        };
+        built.then_some(frame)
     });
     if frame.is_none() {
         shard.drop_one(DropReason::NoFrame);

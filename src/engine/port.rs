@@ -19,20 +19,17 @@ pub(super) struct Port<Q: QueuePair> {
     tx_burst: usize,
     /// What waits to be sent.
     tx: Burst<Q::Frame>,
-    /// Frames that were put into `tx` since the start; wraps.
-    put: u32,
+    /// Frames that the device has taken since the start; wraps.
+    taken: u32,
     /// What `tx` holds, in numbers.
     waiting: Tally,
     /// How the port cuts segments, where that takes no more frames than a burst has.
     tso: Option<Tso>,
-    /// Fresh frames, so that it is known before a debt is paid whether it can be.
-    spare: Burst<Q::Frame>,
 }
 
-/// What waits to be sent, in numbers: what the device has taken is the difference of two of them.
+/// What waits to be sent, in numbers beside that of frames: what the device has taken is the difference of two of them.
 #[derive(Clone, Copy, Default)]
 struct Tally {
-    frames: u64,
     bytes: u64,
     segments: u64,
     resets: u64,
@@ -40,9 +37,9 @@ struct Tally {
 
 impl Tally {
     /// With one more frame, whose control bits are these if it is a segment.
+    #[inline(always)]
     fn with<F: Frame>(self, frame: &F, flags: Option<Flags>) -> Tally {
         Tally {
-            frames: self.frames + 1,
             bytes: self.bytes + frame.total_len() as u64,
             segments: self.segments + u64::from(flags.is_some()),
             resets: self.resets + u64::from(flags.is_some_and(|flags| flags.has(Flags::RST))),
@@ -57,32 +54,27 @@ impl Tally {
 impl<Q: QueuePair> Port<Q> {
     pub fn new(queue: Q, burst: usize, tx_burst: usize) -> Self {
         let caps = queue.caps();
-        let (tx, spare) = (Burst::new(), Burst::new());
         let tso = caps.tso.filter(|tso| (1..=BURST_MAX).contains(&tso.frames));
-        Port { queue, caps, burst, tx_burst, tx, put: 0, waiting: Tally::default(), tso, spare }
+        Port { queue, caps, burst, tx_burst, tx: Burst::new(), taken: 0, waiting: Tally::default(), tso }
     }
 
     pub fn mac(&self) -> Mac {
         Mac(self.caps.mac)
     }
 
-    /// Receives a burst. The frames are to be given back by [`Port::recycle`].
-    pub fn receive(&mut self, counters: &Counters) -> Burst<Q::Frame> {
-        let mut frames = Burst::new();
-        self.queue.rx_burst(&mut frames, self.burst);
+    /// Receives a burst into an empty place. The frames are to be given back by [`Port::recycle`].
+    pub fn receive(&mut self, frames: &mut Burst<Q::Frame>, counters: &Counters) {
+        self.queue.rx_burst(frames, self.burst);
         if !frames.is_empty() {
             counters.add(Counter::RxBursts, 1);
             counters.add(Counter::RxFrames, frames.len() as u64);
             counters.add(Counter::RxBytes, frames.iter().map(|frame| frame.bytes().len() as u64).sum());
         }
-        frames
     }
 
-    /// Gives back the frames of a burst that was processed.
-    pub fn recycle(&mut self, frames: Burst<Q::Frame>) {
-        for frame in frames {
-            self.queue.recycle(frame);
-        }
+    /// Gives back the frames of a burst that was processed: they are the first that answers are written into.
+    pub fn recycle(&mut self, frames: &mut Burst<Q::Frame>) {
+        self.queue.recycle_all(frames);
     }
 
     /// How many segments can be built and queued now, at least one, and how large ones. Where the port cuts segments
@@ -98,32 +90,20 @@ impl<Q: QueuePair> Port<Q> {
         if room == 0 {
             return Err(Unsent::TxFull);
         }
-        let tso = self.tso;
-        let wanted = room.min(self.burst).max(tso.map_or(0, |tso| tso.frames));
-        if self.spare.len() < wanted {
-            self.stock(wanted);
-        }
-        if self.spare.is_empty() {
+        let wanted = room.min(self.burst).max(self.tso.map_or(0, |tso| tso.frames));
+        let ready = self.queue.stock(wanted);
+        if ready == 0 {
             return Err(Unsent::NoFrame);
         }
-        let small = Budget { segments: room.min(self.spare.len()), text_max: 0 };
-        let large = tso
-            .map(|tso| Budget { segments: room.min(self.spare.len() / tso.frames), text_max: tso.text_max });
-        Ok(large.filter(|large| large.segments > 0).unwrap_or(small))
+        let large = self.tso.filter(|tso| ready >= tso.frames);
+        let (text_max, segments) = large.map_or((0, ready), |tso| (tso.text_max, ready / tso.frames));
+        Ok(Budget { segments: room.min(segments), text_max })
     }
 
-    /// Gets spare frames up to this number, as far as there are any.
-    #[inline(never)]
-    fn stock(&mut self, wanted: usize) {
-        while self.spare.len() < wanted {
-            let Some(frame) = self.queue.alloc() else { break };
-            self.spare.push(frame);
-        }
-    }
-
-    /// A fresh frame.
+    /// A fresh, empty frame.
+    #[inline]
     pub fn alloc(&mut self) -> Option<Q::Frame> {
-        self.spare.pop().or_else(|| self.queue.alloc())
+        self.queue.alloc()
     }
 
     /// Queues a complete frame. One that finds no room is lost, as on any wire.
@@ -145,7 +125,7 @@ impl<Q: QueuePair> Port<Q> {
         }
         let waiting = self.waiting.with(&frame, flags);
         match self.tx.try_push(frame) {
-            Ok(()) => (self.put, self.waiting) = (self.put.wrapping_add(1), waiting),
+            Ok(()) => self.waiting = waiting,
             Err(refused) => self.refuse(refused.element(), counters),
         }
     }
@@ -158,7 +138,7 @@ impl<Q: QueuePair> Port<Q> {
 
     /// The number of the next frame that is queued, and of how many frames before it the device has taken; both wrap.
     pub fn numbers(&self) -> (u32, u32) {
-        (self.put, self.put.wrapping_sub(self.tx.len() as u32))
+        (self.taken.wrapping_add(self.tx.len() as u32), self.taken)
     }
 
     /// Hands what waits to the device; what it does not take waits on. Returns how many frames left.
@@ -166,16 +146,18 @@ impl<Q: QueuePair> Port<Q> {
         if self.tx.is_empty() {
             return 0;
         }
-        let before = self.waiting;
+        let (before, frames) = (self.waiting, self.tx.len());
         self.queue.tx_burst(&mut self.tx);
+        let frames = frames - self.tx.len();
         let left = Tally::of(&self.tx);
         self.waiting = left;
-        counters.add(Counter::TxBursts, u64::from(left.frames < before.frames));
-        counters.add(Counter::TxFrames, before.frames - left.frames);
+        self.taken = self.taken.wrapping_add(frames as u32);
+        counters.add(Counter::TxBursts, u64::from(frames > 0));
+        counters.add(Counter::TxFrames, frames as u64);
         counters.add(Counter::TxBytes, before.bytes - left.bytes);
         counters.add(Counter::TxSegments, before.segments - left.segments);
         counters.add(Counter::RstSent, before.resets - left.resets);
-        (before.frames - left.frames) as usize
+        frames
     }
 
     /// Nothing waits to be sent.
@@ -186,9 +168,7 @@ impl<Q: QueuePair> Port<Q> {
     /// Gives up all frames and the queue. What the device did not take is lost, and counted.
     pub fn into_queue(mut self, counters: &Counters) -> Q {
         self.tx.iter().for_each(|_| counters.drop_one(DropReason::TxFull));
-        for frame in self.tx.drain(..).chain(self.spare.drain(..)) {
-            self.queue.recycle(frame);
-        }
+        self.queue.recycle_all(&mut self.tx);
         self.queue
     }
 }

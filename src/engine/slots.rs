@@ -254,6 +254,13 @@ impl Slots {
         )
     }
 
+    /// As [`crate::tcp::tcb::Tcb::progressed_within`].
+    pub fn progressed_within(&self, index: u32, ms: u32) -> bool {
+        let ctx = self.ctx();
+        let rests = |entry: &Entry| entry.brief.progressed_within(ms, ctx);
+        self.says(index, rests, |slot| slot.tcb.progressed_within(ms, ctx)).unwrap_or(false)
+    }
+
     /// The connection's earliest deadline.
     pub fn deadline(&self, index: u32) -> Option<Tick> {
         self.says(index, |entry| entry.brief.deadline(), |slot| slot.tcb.deadline()).flatten()

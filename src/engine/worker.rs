@@ -5,21 +5,21 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::api::{Api, App};
-use super::classify::{self, Class, Received};
+use super::arrivals::{Arrivals, Next, Other, Place};
+use super::classify::{self, Class, Ingress, Received};
 use super::control::{Control, Drain};
-use super::errors::Reported;
 use super::fragments::{Fragments, Join};
 use super::host::Host;
 use super::limits::TIDY_MAX;
 use super::meter::{Meter, Stage};
 use super::pay::Way;
 use super::port::Port;
-use super::process::Arrived;
 use super::shard::Shard;
-use super::usual::usual;
+use super::usual;
 use crate::base::burst::Burst;
 use crate::base::drop_reason::DropReason;
 use crate::base::time::Instant;
+use crate::flow::key::Key;
 pub use crate::inet::neighbour::Resolution;
 use crate::link::{Frame, QueuePair};
 use crate::stats::counters::Counter;
@@ -34,16 +34,6 @@ pub enum Pass {
     Idle,
 }
 
-/// What a burst holds for connections, in the order of arrival.
-enum InBurst {
-    /// A segment, the number of its frame, and where its text begins there.
-    Segment { frame: u16, text_at: u16, arrived: Arrived },
-    /// An ICMP error.
-    Error(Reported),
-    /// The number of a fragment's frame.
-    Fragment { frame: u16 },
-}
-
 /// One core's loop: its ports, its connections, its application.
 pub struct Worker<Q: QueuePair, A: App> {
     pub(super) ports: Vec<Port<Q>>,
@@ -53,7 +43,9 @@ pub struct Worker<Q: QueuePair, A: App> {
     control: Arc<Control>,
     drain: Drain,
     fragments: Fragments,
-    burst: Burst<InBurst>,
+    /// What was received last.
+    frames: Burst<Q::Frame>,
+    arrivals: Arrivals,
     segments: Burst<SegmentOut>,
 }
 
@@ -73,7 +65,8 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
             control,
             drain: Drain::default(),
             fragments,
-            burst: Burst::new(),
+            frames: Burst::new(),
+            arrivals: Arrivals::default(),
             segments: Burst::new(),
         }
     }
@@ -181,90 +174,107 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
     /// One burst from one port: classify all, look up all, process all in the order of arrival.
     fn receive(&mut self, interface: usize, meter: &mut impl Meter) -> usize {
         let Some(port) = self.ports.get_mut(interface) else { return 0 };
-        let frames = port.receive(&self.shard.counters);
+        port.receive(&mut self.frames, &self.shard.counters);
         meter.lap(Stage::Rx);
-        if frames.is_empty() {
+        let count = self.frames.len();
+        if count == 0 {
             return 0;
         }
-        self.burst.clear();
-        for (number, frame) in frames.iter().enumerate() {
-            self.classify(interface, number as u16, frame, meter);
-        }
+        self.classify(interface, meter);
         meter.lap(Stage::Classify);
-        for entry in &mut self.burst {
-            if let InBurst::Segment { arrived, .. } = entry {
-                arrived.hint = self.shard.hint(arrived.hash);
-            }
+        for Place { arrived, .. } in self.arrivals.segments() {
+            arrived.hint = self.shard.hint(arrived.hash);
         }
         meter.lap(Stage::Lookup);
-        for entry in &self.burst {
-            match entry {
-                InBurst::Segment { frame, text_at, arrived } => {
-                    let bytes = frames.get(usize::from(*frame)).map(Frame::bytes).unwrap_or_default();
-                    self.shard.segment_arrives(&mut self.app, arrived, arrived.text(bytes, *text_at));
+        let bytes = |frame: &u16| self.frames.get(usize::from(*frame)).map(Frame::bytes).unwrap_or_default();
+        for next in self.arrivals.in_order() {
+            match next {
+                Next::Segment(Place { arrived, frame, text_at, .. }) => {
+                    self.shard.segment_arrives(&mut self.app, arrived, arrived.text(bytes(frame), *text_at));
                 }
-                InBurst::Error(reported) => self.shard.icmp_arrives(&mut self.app, reported),
-                InBurst::Fragment { frame } => {
-                    let bytes = frames.get(usize::from(*frame)).map(Frame::bytes).unwrap_or_default();
+                Next::Other(Other::Error(reported)) => self.shard.icmp_arrives(&mut self.app, reported),
+                Next::Other(Other::Fragment { frame }) => {
                     let join = Join {
                         ports: &mut self.ports,
                         host: &mut self.host,
                         shard: &mut self.shard,
                         app: &mut self.app,
                     };
-                    self.fragments.arrives(join, interface, bytes);
+                    self.fragments.arrives(join, interface, bytes(frame));
                 }
             }
         }
         meter.lap(Stage::Process);
-        let count = frames.len();
         if let Some(port) = self.ports.get_mut(interface) {
-            port.recycle(frames);
+            port.recycle(&mut self.frames);
         }
         meter.lap(Stage::Tx);
         count
     }
 
-    /// Classifies one frame. By itself, so that it has all of the machine's registers.
-    #[inline(never)]
-    fn classify(&mut self, interface: usize, number: u16, frame: &Q::Frame, meter: &mut impl Meter) {
-        let Some(port) = self.ports.get(interface) else { return };
-        let ingress =
-            classify::Ingress { interface: interface as u8, mac: port.mac(), locals: &self.shard.locals };
-        match usual(frame.bytes(), frame.rx_checksums(), ingress) {
-            Some(received) => self.received(number, received),
-            None => self.unusual(interface, number, frame, meter),
+    /// Classifies a burst: runs of usual frames, and each frame between them by itself.
+    fn classify(&mut self, interface: usize, meter: &mut impl Meter) {
+        self.arrivals.clear();
+        let mut done = 0;
+        while done < self.frames.len() {
+            done += self.usual_run(interface, done);
+            if done < self.frames.len() {
+                self.unusual(interface, done as u16, meter);
+                done += 1;
+            }
         }
     }
 
-    /// A segment has arrived, and waits for its turn.
-    #[inline(always)]
-    fn received(&mut self, frame: u16, received: Received) {
-        let Received { key, segment, text_at } = received;
-        if !self.host.is_ours(key.local) {
-            return self.shard.drop_one(DropReason::IpNotOurs);
+    /// Classifies usual frames from a place on, up to the first that is not usual; returns how many there were.
+    #[inline(never)]
+    fn usual_run(&mut self, interface: usize, first: usize) -> usize {
+        let Some(port) = self.ports.get(interface) else { return 0 };
+        let station = port.mac();
+        let mut read = 0;
+        for (place, frame) in self.arrivals.free().iter_mut().zip(self.frames.iter().skip(first)) {
+            let segment = &mut place.arrived.segment;
+            let found = usual::read(frame.bytes(), frame.rx_checksums(), station, segment);
+            let Some((endpoints, text_at)) = found else { break };
+            (place.endpoints, place.text_at, place.frame) = (endpoints, text_at, (first + read) as u16);
+            read += 1;
         }
-        self.shard.count(Counter::RxSegments);
-        let hash = self.shard.hash(&key);
-        self.shard.table.prefetch(hash);
-        let arrived = Arrived { key, hash, hint: None, segment };
-        self.burst.push(InBurst::Segment { frame, text_at, arrived });
+        // Hashes by themselves: each is a long chain of steps, and the machine works on several chains at once.
+        let ingress = Ingress { interface: interface as u8, mac: station, locals: &self.shard.locals };
+        let mut count = 0;
+        for Place { endpoints, arrived, .. } in self.arrivals.free().iter_mut().take(read) {
+            let key = usual::key(endpoints, ingress).filter(|key| self.host.is_ours(key.local));
+            let Some(key) = key else { break };
+            arrived.key = key;
+            arrived.hash = self.shard.hash(&key);
+            self.shard.table.prefetch(arrived.hash);
+            count += 1;
+        }
+        self.arrivals.take(count);
+        self.shard.counters.add(Counter::RxSegments, count as u64);
+        count
     }
 
     /// Classifies any frame; what is not TCP is answered on the spot.
     #[cold]
     #[inline(never)]
-    fn unusual(&mut self, interface: usize, number: u16, frame: &Q::Frame, meter: &mut impl Meter) {
+    fn unusual(&mut self, interface: usize, number: u16, meter: &mut impl Meter) {
         let Some(port) = self.ports.get(interface) else { return };
-        let ingress =
-            classify::Ingress { interface: interface as u8, mac: port.mac(), locals: &self.shard.locals };
+        let Some(frame) = self.frames.get(usize::from(number)) else { return };
+        let ingress = Ingress { interface: interface as u8, mac: port.mac(), locals: &self.shard.locals };
         match classify::classify(frame.bytes(), frame.rx_checksums(), ingress) {
             Err(reason) => self.shard.drop_one(reason),
-            Ok(Class::Tcp(received)) => self.received(number, received),
-            Ok(Class::Fragment { local }) if !self.host.is_ours(local) => {
+            Ok(Class::Tcp(Received { key: Key { local, .. }, .. }) | Class::Fragment { local })
+                if !self.host.is_ours(local) =>
+            {
                 self.shard.drop_one(DropReason::IpNotOurs);
             }
-            Ok(Class::Fragment { .. }) => self.burst.push(InBurst::Fragment { frame: number }),
+            Ok(Class::Tcp(received)) => {
+                self.shard.count(Counter::RxSegments);
+                let hash = self.shard.hash(&received.key);
+                self.shard.table.prefetch(hash);
+                self.arrivals.push(number, received, hash);
+            }
+            Ok(Class::Fragment { .. }) => self.arrivals.push_other(Other::Fragment { frame: number }),
             Ok(Class::Arp(packet)) => {
                 meter.lap(Stage::Classify);
                 self.host.arp_arrives(&mut self.ports, &self.shard, interface, &packet);
@@ -272,8 +282,9 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
             }
             Ok(Class::Ipv4 { local, packet }) => {
                 meter.lap(Stage::Classify);
-                let reported = self.host.ipv4_arrives(&mut self.ports, &self.shard, local, &packet);
-                self.burst.extend(reported.map(InBurst::Error));
+                if let Some(reported) = self.host.ipv4_arrives(&mut self.ports, &self.shard, local, &packet) {
+                    self.arrivals.push_other(Other::Error(reported));
+                }
                 meter.lap(Stage::Timers);
             }
         }

@@ -79,10 +79,10 @@ pub enum LocalError {
 }
 
 /// Addresses one after the other, or a single one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Entry {
     first: u32,
-    /// At least 1.
+    /// At least 1, but where there is none.
     count: u32,
     /// The first one's number; the others' follow it.
     number: u16,
@@ -118,6 +118,11 @@ pub struct Locals {
     broadcasts: Vec<u32>,
     /// The complement of the bits that all broadcast addresses have.
     not_in_broadcasts: u32,
+    /// The lowest address, and how far the highest is from it: most strangers' are not between them.
+    lowest: u32,
+    span: u32,
+    /// The entry with the most addresses, for which most of what is looked for is meant.
+    widest: Entry,
     len: usize,
 }
 
@@ -194,6 +199,10 @@ impl Locals {
         self.entries.push(entry);
         let at = self.by_address.partition_point(|other| other.first < entry.first);
         self.by_address.insert(at, entry);
+        let highest = self.by_address.last().map_or(last, |other| other.first + (other.count - 1));
+        self.lowest = self.by_address.first().map_or(entry.first, |other| other.first);
+        self.span = highest - self.lowest;
+        self.widest = if entry.count > self.widest.count { entry } else { self.widest };
         if let Some(broadcast) = entry.at(0).directed_broadcast()
             && let Err(at) = self.broadcasts.binary_search(&broadcast)
         {
@@ -219,13 +228,28 @@ impl Locals {
     #[inline]
     fn find(&self, address: [u8; 4]) -> Option<(LocalIdx, &Entry)> {
         let wanted = u32::from_be_bytes(address);
+        if wanted.wrapping_sub(self.lowest) > self.span {
+            return None;
+        }
+        if let Some(offset) = self.widest.offset_of(wanted) {
+            return Some((LocalIdx(self.widest.number + offset as u16), &self.widest));
+        }
         let behind = self.by_address.partition_point(|entry| entry.first <= wanted);
         let entry = self.by_address.get(behind.checked_sub(1)?)?;
         Some((LocalIdx(entry.number + entry.offset_of(wanted)? as u16), entry))
     }
 
     /// The address behind a number.
+    #[inline]
     pub fn get(&self, index: LocalIdx) -> Local {
+        let at = |entry: &Entry| {
+            let offset = u32::from(index.0.wrapping_sub(entry.number));
+            (offset < entry.count).then(|| entry.at(offset))
+        };
+        at(&self.widest).unwrap_or_else(|| self.search(index))
+    }
+
+    fn search(&self, index: LocalIdx) -> Local {
         let behind = self.entries.partition_point(|entry| entry.number <= index.0);
         let entry = behind.checked_sub(1).and_then(|at| self.entries.get(at));
         let found = entry.map(|entry| (entry, u32::from(index.0 - entry.number)));

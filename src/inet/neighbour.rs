@@ -120,13 +120,33 @@ impl<F> Neighbours<F> {
 
     /// The MAC address of a neighbour, and its place for the next time. `progress`: a connection with it got
     /// forward within the last minute, which confirms it as well as an answer would (ARP-8).
-    #[inline]
+    ///
+    /// Most neighbours are where they were, and known well enough; all else is for the general way.
+    #[inline(always)]
     pub fn lookup(
         &mut self,
         hint: NeighbourIdx,
         interface: u8,
         ip: IpAddr,
-        progress: bool,
+        progress: impl FnOnce() -> bool,
+        now: Instant,
+    ) -> Option<(NeighbourIdx, Mac)> {
+        match self.entries.get_mut(usize::from(hint.0)) {
+            Some(entry) if entry.is_fresh(now) && entry.interface == interface && entry.ip == ip => {
+                entry.used = true;
+                Some((hint, entry.mac))
+            }
+            _ => self.look_up(hint, interface, ip, progress, now),
+        }
+    }
+
+    #[inline(never)]
+    fn look_up(
+        &mut self,
+        hint: NeighbourIdx,
+        interface: u8,
+        ip: IpAddr,
+        progress: impl FnOnce() -> bool,
         now: Instant,
     ) -> Option<(NeighbourIdx, Mac)> {
         let hinted = self.entries.get(usize::from(hint.0)).is_some_and(|e| e.is_for(interface, ip));
@@ -136,17 +156,19 @@ impl<F> Neighbours<F> {
             State::Free | State::Quiet | State::Failed | State::Incomplete { .. } => return None,
             State::Fixed => {}
             //= ARP-8
-            State::Probing { .. } if progress => {
-                (entry.state, entry.at) = (State::Reachable, now);
-                self.asked.retain(|(at, _)| *at != index);
+            State::Probing { .. } => {
+                if progress() {
+                    (entry.state, entry.at) = (State::Reachable, now);
+                    self.asked.retain(|(at, _)| *at != index);
+                }
             }
-            State::Probing { .. } => {}
             State::Reachable if now.since_us(entry.at) < CONFIRMED_US => {}
-            //= ARP-8
-            State::Reachable if progress => entry.at = now,
             //= ARP-3
             State::Reachable => {
-                if self.asked.len() < UNRESOLVED_MAX {
+                //= ARP-8
+                if progress() {
+                    entry.at = now;
+                } else if self.asked.len() < UNRESOLVED_MAX {
                     (entry.state, entry.at) = (State::Probing { asked: 0 }, NEVER);
                     self.asked.push((index, Waiting::new()));
                 }

@@ -14,11 +14,11 @@ use rtrb::{Consumer, Producer, RingBuffer};
 use super::{Caps, Frame, QueuePair, RxChecksums, TxOffload, Verdict};
 use crate::base::burst::Burst;
 
-/// Frames in a stash at most. Twice a usual burst, so that a pass that receives a burst and then answers it
-/// touches neither end.
-const STASH: usize = 64;
+/// Frames in a stash at most. A burst is kept at hand, and another one comes in before it is answered: twice that much
+/// lets a loop send somewhat more or less than it receives without a word to the pool.
+const STASH: usize = 128;
 /// Frames that are moved between stash and pool at once.
-const REFILL: usize = STASH / 2;
+const REFILL: usize = STASH / 4;
 /// Bytes of an Ethernet header.
 const ETHERNET: usize = 14;
 /// Bytes that a frame holds: the usual, one for jumbo frames, and one for the largest packet that there is.
@@ -221,6 +221,7 @@ impl MemoryQueue {
     }
 
     /// Takes frames from the pool, as far as there are any.
+    #[inline(never)]
     fn refill(&mut self) {
         let room = self.stash.remaining_capacity().min(REFILL);
         self.stash.extend(std::iter::from_fn(|| self.pool.0.pop()).take(room).map(|b| MemoryFrame(Some(b))));
@@ -263,6 +264,19 @@ impl QueuePair for MemoryQueue {
         }
     }
 
+    #[inline]
+    fn stock(&mut self, wanted: usize) -> usize {
+        while self.stash.len() < wanted.min(STASH) {
+            let before = self.stash.len();
+            self.refill();
+            if self.stash.len() == before {
+                break;
+            }
+        }
+        self.stash.len()
+    }
+
+    #[inline]
     fn alloc(&mut self) -> Option<MemoryFrame> {
         if self.stash.is_empty() {
             self.refill();

@@ -125,9 +125,18 @@ pub trait QueuePair {
     /// stays there, in order.
     fn tx_burst(&mut self, frames: &mut Burst<Self::Frame>);
 
+    /// Sees that so many frames are at hand, as far as there are any. [`QueuePair::alloc`] will surely give out as many
+    /// as it returns, which may be more than were wanted.
+    fn stock(&mut self, wanted: usize) -> usize;
+
     /// A fresh, empty frame; `None` when the pool is exhausted.
     fn alloc(&mut self) -> Option<Self::Frame>;
 
     /// Takes back a frame that is no longer needed, as likely the next one that [`QueuePair::alloc`] gives out.
     fn recycle(&mut self, frame: Self::Frame);
+
+    /// Takes back all frames of a burst.
+    fn recycle_all(&mut self, frames: &mut Burst<Self::Frame>) {
+        frames.drain(..).for_each(|frame| self.recycle(frame));
+    }
 }

@@ -52,6 +52,11 @@ impl FramePool {
         Some(frame)
     }
 
+    /// Frames that are here.
+    pub fn free(&self) -> usize {
+        self.free.borrow().len()
+    }
+
     /// Frames that are somewhere else.
     pub fn in_use(&self) -> usize {
         self.capacity - self.free.borrow().len()

@@ -147,6 +147,12 @@ impl QueuePair for End {
         }
     }
 
+    fn stock(&mut self, _wanted: usize) -> usize {
+        let wire = self.wire.borrow();
+        let shortages = wire.directions[self.side].line.faults.shortages;
+        if shortages.are_on(self.clock.now()) { 0 } else { wire.pool.free() }
+    }
+
     fn alloc(&mut self) -> Option<MemFrame> {
         let wire = self.wire.borrow();
         let shortages = wire.directions[self.side].line.faults.shortages;

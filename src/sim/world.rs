@@ -276,6 +276,13 @@ impl QueuePair for Plug {
         }
     }
 
+    fn stock(&mut self, _wanted: usize) -> usize {
+        let switch = self.world.switch.borrow();
+        let shortages = switch.places.get(self.place).map(|place| place.line.faults.shortages);
+        let short = shortages.is_none_or(|shortages| shortages.are_on(self.world.clock.now()));
+        if short { 0 } else { self.pool.free() }
+    }
+
     fn alloc(&mut self) -> Option<MemFrame> {
         let switch = self.world.switch.borrow();
         let shortages = switch.places.get(self.place)?.line.faults.shortages;

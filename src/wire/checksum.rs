@@ -25,6 +25,18 @@ impl Sum {
         sum + Sum::of_rest(rest)
     }
 
+    /// As [`Sum::of`], for a text behind headers, which most segments do not have. Not put in place, where it would take
+    /// registers from what is done with the headers.
+    #[inline(always)]
+    pub fn of_text(text: &[u8]) -> Sum {
+        if text.is_empty() { Sum::default() } else { Sum::of_some(text) }
+    }
+
+    #[inline(never)]
+    fn of_some(bytes: &[u8]) -> Sum {
+        Sum::of(bytes)
+    }
+
     /// As [`Sum::of`], for long pieces: words of eight bytes are added as two halves, several such words at once by
     /// what vectors the machine has.
     #[inline(never)]

@@ -84,15 +84,6 @@ pub fn parse(frame: &[u8]) -> Option<(Header, &[u8])> {
     Some((header, rest))
 }
 
-/// The header of an IPv4 packet for this station, which is no group.
-#[inline]
-pub fn is_ipv4_for(header: &[u8; HEADER_LEN], station: Mac) -> bool {
-    let [d0, d1, d2, d3, d4, d5, .., t0, t1] = *header;
-    [d0, d1, d2, d3, d4, d5] == station.0
-        && !station.is_group()
-        && u16::from_be_bytes([t0, t1]) == ETHERTYPE_IPV4
-}
-
 /// Writes a header.
 pub fn emit(to: &mut [u8; HEADER_LEN], destination: Mac, source: Mac, ethertype: u16) {
     to[..6].copy_from_slice(&destination.0);

@@ -104,42 +104,12 @@ pub fn parse(bytes: &[u8], checksum_known_good: bool) -> Result<Ipv4Packet<'_>, 
     })
 }
 
-/// What is of use in a usual packet.
-#[derive(Clone, Copy)]
-pub struct Usual {
-    /// The source address.
-    pub source: [u8; 4],
-    /// The destination address.
-    pub destination: [u8; 4],
-    /// The type of service.
-    pub tos: u8,
-    /// Bytes behind the header.
-    pub payload_len: u16,
-}
-
-/// The usual packet at once: a right header without options, of a packet that carries TCP and is no fragment. `None`
-/// says nothing of what is there; otherwise it is what [`parse`] returns if there are that many bytes.
-#[inline(always)]
-pub fn usual(header: &[u8; HEADER_LEN], checksum_known_good: bool) -> Option<Usual> {
-    let [version, tos, len_high, len_low, _, _, place_high, place_low, _, protocol, ..] = *header;
-    let place = u16::from_be_bytes([place_high, place_low]) & (MORE_FRAGMENTS | OFFSET);
-    if version != 0x45 || protocol != PROTOCOL_TCP || place != 0 {
-        return None;
-    }
-    if !checksum_known_good && Sum::of(header).finish() != 0 {
-        return None;
-    }
-    let [.., s0, s1, s2, s3, d0, d1, d2, d3] = *header;
-    let (source, destination) = ([s0, s1, s2, s3], [d0, d1, d2, d3]);
-    let payload_len = u16::from_be_bytes([len_high, len_low]).checked_sub(HEADER_LEN as u16)?;
-    may_be_a_source(source).then_some(Usual { source, destination, tos, payload_len })
-}
-
 /// Not 0/8, 127/8, 224/4, 240/4 or 255.255.255.255 (IP4-6). A subnet's broadcast address is for those who
 /// know the subnets.
 #[inline]
 pub const fn may_be_a_source(address: [u8; 4]) -> bool {
-    address[0] != 0 && address[0] != 127 && address[0] < 224
+    // One comparison for 0 and for what is above 223.
+    address[0].wrapping_sub(1) < 223 && address[0] != 127
 }
 
 /// Multicast, or the limited broadcast.

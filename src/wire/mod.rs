@@ -11,6 +11,7 @@ pub mod ipv4;
 pub mod seq;
 pub mod tcp;
 pub mod tcp_options;
+pub mod usual;
 
 /// Writes words that are in memory's order already, as far as there is room.
 #[inline]

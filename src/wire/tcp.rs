@@ -154,27 +154,8 @@ pub fn parse(payload: &[u8]) -> Result<(Ports, Segment, usize), DropReason> {
         return Err(DropReason::TcpBadOptions);
     }
     let text_len = u16::try_from(text.len()).map_err(|_| DropReason::TcpMalformed)?;
-    Ok((ports, segment(header, options, text_len), header_len))
-}
-
-/// The usual segment at once: this header, and behind it options that can be read a word at a time and then text.
-/// `None` says nothing of what is there; otherwise it is what [`parse`] returns.
-#[inline(always)]
-pub fn usual(header: &[u8; HEADER_LEN], behind: &[u8]) -> Option<(Ports, Segment, usize)> {
-    let header_len = usize::from(header[12] >> 4) * 4;
-    let (option_bytes, text) = behind.split_at_checked(header_len.checked_sub(HEADER_LEN)?)?;
-    let ports = (be16(header, 0), be16(header, 2));
-    if ports.0 == 0 || ports.1 == 0 {
-        return None;
-    }
-    let options = tcp_options::usual(option_bytes)?;
-    Some((ports, segment(header, options, u16::try_from(text.len()).ok()?), header_len))
-}
-
-#[inline(always)]
-fn segment(header: &[u8; HEADER_LEN], options: Options, text_len: u16) -> Segment {
     let flags = Flags(header[FLAGS_AT]);
-    Segment {
+    let segment = Segment {
         seq: Seq(be32(header, 4)),
         ack: Seq(if flags.has(Flags::ACK) { be32(header, 8) } else { 0 }),
         flags,
@@ -183,7 +164,8 @@ fn segment(header: &[u8; HEADER_LEN], options: Options, text_len: u16) -> Segmen
         text_len,
         congested: false,
         options,
-    }
+    };
+    Ok((ports, segment, header_len))
 }
 
 /// The fixed part of a header to be written. Reserved bits are zero.
@@ -204,12 +186,22 @@ pub struct Header {
 }
 
 impl Header {
-    /// Writes the fixed part with a checksum of zero, and returns the sum of what it wrote. `header_len` is the length
-    /// with options, in bytes: a multiple of 4 from 20 to 60.
+    /// Writes the fixed part with a checksum of zero. `header_len` is the length with options, in bytes: a multiple of 4
+    /// from 20 to 60.
+    pub fn emit(&self, to: &mut [u8; HEADER_LEN], header_len: usize) {
+        self.emit_summed(to, header_len, |_| 0);
+    }
+
+    /// As [`Header::emit`], with the checksum that follows from the sum of all else in it.
     #[inline(always)]
-    pub fn emit(&self, to: &mut [u8; HEADER_LEN], header_len: usize) -> Sum {
+    pub fn emit_summed(
+        &self,
+        to: &mut [u8; HEADER_LEN],
+        header_len: usize,
+        checksum: impl FnOnce(Sum) -> u16,
+    ) {
         let offset = (header_len as u32 / 4) << 28;
-        let words = [
+        let mut words = [
             u32::from(self.ports.0) << 16 | u32::from(self.ports.1),
             self.seq.0,
             self.ack.0,
@@ -217,8 +209,8 @@ impl Header {
             u32::from(self.up),
         ]
         .map(u32::to_be);
+        words[4] |= (u32::from(checksum(Sum::of_words(&words))) << 16).to_be();
         super::put_words(to, &words);
-        Sum::of_words(&words)
     }
 }
 

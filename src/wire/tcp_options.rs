@@ -1,6 +1,7 @@
 //! TCP options as bytes (RFC 9293 3.1, 7323, 2018). The walk is bounded and survives anything (OPT-2..5);
 //! what an option means on which segment is decided elsewhere.
 
+use super::checksum::Sum;
 use super::seq::Seq;
 
 const EOL: u8 = 0;
@@ -94,24 +95,17 @@ pub fn parse(bytes: &[u8]) -> Options {
     usual(bytes).unwrap_or_else(|| walk(bytes))
 }
 
+const TIMED: u32 = head(NOP, NOP, TIMESTAMPS, 10);
+const PERMITTED_TIMED: u32 = head(SACK_PERMITTED, 2, TIMESTAMPS, 10);
+const PERMITTED: u32 = head(NOP, NOP, SACK_PERMITTED, 2);
+const SCALE: u32 = head(NOP, WINDOW_SCALE, 3, 0);
+const SIZE: u32 = head(MSS, 4, 0, 0);
+
 /// What nearly all segments carry, padded to words as [`words`] and other hosts write it; `None` says nothing of what
 /// is there. Blocks are left to the walk.
-#[inline]
-pub fn usual(bytes: &[u8]) -> Option<Options> {
-    const TIMED: u32 = head(NOP, NOP, TIMESTAMPS, 10);
-    const PERMITTED_TIMED: u32 = head(SACK_PERMITTED, 2, TIMESTAMPS, 10);
-    const PERMITTED: u32 = head(NOP, NOP, SACK_PERMITTED, 2);
-    const SCALE: u32 = head(NOP, WINDOW_SCALE, 3, 0);
-    const SIZE: u32 = head(MSS, 4, 0, 0);
+fn usual(bytes: &[u8]) -> Option<Options> {
     let mut options = Options::default();
     let (mut rest, []) = bytes.as_chunks::<4>() else { return None };
-    if let [first, val, ecr] = rest
-        && u32::from_be_bytes(*first) == TIMED
-    {
-        // Alone, as RFC 7323 recommends.
-        let [val, ecr] = [val, ecr].map(|word| u32::from_be_bytes(*word));
-        return Some(Options { timestamps: Some(Timestamps { val, ecr }), ..options });
-    }
     while let Some((word, behind)) = rest.split_first() {
         let word = u32::from_be_bytes(*word);
         rest = behind;
@@ -132,6 +126,45 @@ pub fn usual(bytes: &[u8]) -> Option<Options> {
         }
     }
     Some(options)
+}
+
+/// As [`parse`], into a place that is lent, with the sum of the bytes: at once none, timestamps alone as RFC 7323
+/// recommends them, and a SYN's as we and others write them; `None` says nothing of what is there.
+#[inline(always)]
+pub fn read_usual(bytes: &[u8], options: &mut Options) -> Option<Sum> {
+    let (be, ne) = (u32::from_be_bytes, u32::from_ne_bytes);
+    match bytes.as_chunks::<4>() {
+        ([], []) => {
+            *options = Options::default();
+            Some(Sum::default())
+        }
+        (&[first, val, ecr], []) if be(first) == TIMED => {
+            let timestamps = Some(Timestamps { val: be(val), ecr: be(ecr) });
+            *options = Options { timestamps, ..Options::default() };
+            Some(Sum::of_words(&[first, val, ecr].map(ne)))
+        }
+        (&[size, timed, val, ecr, scale], [])
+            if be(size) & 0xffff_0000 == SIZE
+                && be(timed) == PERMITTED_TIMED
+                && be(scale) & 0xffff_ff00 == SCALE =>
+        {
+            *options = Options {
+                mss: Some(be(size) as u16),
+                window_scale: Some(be(scale) as u8),
+                sack_permitted: true,
+                timestamps: Some(Timestamps { val: be(val), ecr: be(ecr) }),
+                ..Options::default()
+            };
+            Some(Sum::of_words(&[size, timed, val, ecr, scale].map(ne)))
+        }
+        _ => read_others(bytes, options),
+    }
+}
+
+#[inline(never)]
+fn read_others(bytes: &[u8], options: &mut Options) -> Option<Sum> {
+    *options = usual(bytes)?;
+    Some(Sum::of(bytes))
 }
 
 fn walk(bytes: &[u8]) -> Options {
@@ -188,23 +221,39 @@ fn take(options: &mut Options, kind: u8, value: &[u8]) {
 /// Options as they stand in a header: 32-bit words in memory's order, since all are padded to four bytes.
 pub type Words = arrayvec::ArrayVec<u32, { LEN_MAX / 4 }>;
 
-/// The words of options that are timestamps alone, as nearly all segments have them; `None` for any others. They are
-/// those of [`words`], but a loop over them has no end to look for.
-#[inline]
-pub fn timestamps_alone(options: &Options) -> Option<[u32; 3]> {
-    let Options {
-        mss: None,
-        window_scale: None,
-        sack_permitted: false,
-        timestamps: Some(timestamps),
-        sack,
-        ..
-    } = options
-    else {
-        return None;
-    };
-    sack.is_empty()
-        .then_some([head(NOP, NOP, TIMESTAMPS, 10), timestamps.val, timestamps.ecr].map(u32::to_be))
+/// Options as they will stand in a header: those of nearly all segments in words of a known number, so that to write them
+/// takes neither a loop nor a look at each option.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Layout {
+    /// There are none.
+    None,
+    /// Timestamps alone.
+    Timestamps([u32; 3]),
+    /// All that a SYN can say.
+    Syn([u32; 5]),
+    /// Anything else: see [`words`].
+    Other,
+}
+
+impl Layout {
+    /// The layout of options.
+    #[inline(always)]
+    pub fn of(options: &Options) -> Layout {
+        if !options.sack.is_empty() {
+            return Layout::Other;
+        }
+        match (options.mss, options.window_scale, options.sack_permitted, options.timestamps) {
+            (None, None, false, None) => Layout::None,
+            (None, None, false, Some(Timestamps { val, ecr })) => {
+                Layout::Timestamps([TIMED, val, ecr].map(u32::to_be))
+            }
+            (Some(mss), Some(shift), true, Some(Timestamps { val, ecr })) => {
+                let (size, scale) = (SIZE | u32::from(mss), SCALE | u32::from(shift));
+                Layout::Syn([size, PERMITTED_TIMED, val, ecr, scale].map(u32::to_be))
+            }
+            _ => Layout::Other,
+        }
+    }
 }
 
 /// Options in the order of OPT-7 (with SYN) or OPT-8 (without). `options.broken` is not looked at.
@@ -273,34 +322,34 @@ mod tests {
     }
 
     #[test]
-    fn timestamps_alone_are_laid_out_as_among_others_and_nothing_else_is() {
+    fn options_of_a_known_layout_are_those_of_the_general_way() {
         let mut rng = crate::base::rng::Rng::new(3);
-        let mut alone = 0;
-        for _ in 0..20_000 {
+        let mut seen = [0; 4];
+        for _ in 0..40_000 {
             let mut some = |one_in: u32| (rng.below(one_in) == 0).then(|| rng.next_u64() as u32);
-            let timestamps = some(2).map(|val| Timestamps { val, ecr: val.rotate_left(9) });
+            let (timestamps, syn) = (some(2), some(2).is_some());
+            let mut maybe = |one_in| if syn { some(2) } else { some(one_in) };
             let mut options = Options {
-                mss: some(4).map(|mss| mss as u16),
-                window_scale: some(4).map(|shift| (shift % 15) as u8),
-                sack_permitted: some(4).is_some(),
-                timestamps,
+                mss: maybe(8).map(|mss| mss as u16),
+                window_scale: maybe(8).map(|shift| (shift % 15) as u8),
+                sack_permitted: maybe(8).is_some(),
+                timestamps: timestamps.map(|val| Timestamps { val, ecr: val.rotate_left(9) }),
                 ..Options::default()
             };
-            if let Some(left) = some(4) {
+            if let Some(left) = some(8) {
                 options.sack.push(Seq(left), Seq(left) + 9);
             }
             let words = words(&options);
-            let expected = timestamps.is_some()
-                && words.len() == 3
-                && words[0] == head(NOP, NOP, TIMESTAMPS, 10).to_be();
-            let found = timestamps_alone(&options);
-            assert_eq!(found.is_some(), expected, "{options:?}");
-            if let Some(found) = found {
-                assert_eq!(words.as_slice(), found, "{options:?}");
-                alone += 1;
-            }
+            let (number, found) = match Layout::of(&options) {
+                Layout::None => (0, Words::new()),
+                Layout::Timestamps(words) => (1, words.into_iter().collect()),
+                Layout::Syn(words) => (2, words.into_iter().collect()),
+                Layout::Other => (3, words.clone()),
+            };
+            assert_eq!(found, words, "{options:?}");
+            seen[number] += 1;
         }
-        assert!(alone > 1_000);
+        assert!(seen.iter().all(|count| *count > 500), "{seen:?}");
     }
 
     fn sack(blocks: &[(u32, u32)]) -> Options {
@@ -361,7 +410,8 @@ mod tests {
     /// Whole options, parts of them and their neighbours, in any order.
     #[test]
     fn the_usual_options_are_what_the_walk_finds() {
-        const PIECES: [&[u8]; 14] = [
+        const PIECES: [&[u8]; 15] = [
+            &[2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 3, 0xe8, 0, 0, 0, 9, 1, 3, 3, 7],
             &[1, 1, 8, 10, 0, 0, 3, 0xe8, 1, 1, 4, 2],
             &[4, 2, 8, 10, 2, 4, 5, 0xb4, 0, 0, 0, 7],
             &[1, 1, 8, 10],
@@ -379,15 +429,18 @@ mod tests {
         ];
         let mut rng = crate::base::rng::Rng::new(3);
         let (mut taken, mut left) = (0, 0);
+        // What the place held before must not show.
+        let mut options = Options::default();
         for _ in 0..20_000 {
             let mut bytes = Vec::new();
             for _ in 0..rng.below(5) {
                 bytes.extend(PIECES[rng.below(PIECES.len() as u32) as usize]);
             }
             bytes.truncate(if rng.below(8) == 0 { rng.below(41) as usize } else { LEN_MAX });
-            match usual(&bytes) {
-                Some(options) => {
+            match read_usual(&bytes, &mut options) {
+                Some(sum) => {
                     assert_eq!(options, walk(&bytes), "{bytes:?}");
+                    assert_eq!(sum.fold(), Sum::of(&bytes).fold(), "{bytes:?}");
                     taken += 1;
                 }
                 None => left += 1,

@@ -263,6 +263,10 @@ impl<Q: QueuePair> QueuePair for Faulty<Q> {
         self.pump(now);
     }
 
+    fn stock(&mut self, wanted: usize) -> usize {
+        self.inner.stock(wanted)
+    }
+
     fn alloc(&mut self) -> Option<Q::Frame> {
         self.inner.alloc()
     }

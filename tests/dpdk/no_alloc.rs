@@ -79,6 +79,10 @@ impl QueuePair for Lossy {
         self.queue.tx_burst(frames);
     }
 
+    fn stock(&mut self, wanted: usize) -> usize {
+        self.queue.stock(wanted)
+    }
+
     fn alloc(&mut self) -> Option<Mbuf> {
         self.queue.alloc()
     }

@@ -70,6 +70,16 @@ impl Entry {
         self.state != State::Free && self.interface == interface && self.ip == ip
     }
 
+    /// Known, and not to be asked for again.
+    #[inline]
+    pub fn is_fresh(&self, now: Instant) -> bool {
+        match self.state {
+            State::Fixed => true,
+            State::Reachable => now.since_us(self.at) < CONFIRMED_US,
+            _ => false,
+        }
+    }
+
     pub fn may_be_asked(&self, now: Instant) -> bool {
         self.at == NEVER || now.since_us(self.at) >= ASK_INTERVAL_US
     }

@@ -19,13 +19,48 @@ fn cache() -> Neighbours<u32> {
 }
 
 fn mac_of(cache: &mut Neighbours<u32>, n: u32, progress: bool, now: Instant) -> Option<Mac> {
-    cache.lookup(NeighbourIdx(0), 0, ip(n), progress, now).map(|(_, mac)| mac)
+    cache.lookup(NeighbourIdx(0), 0, ip(n), || progress, now).map(|(_, mac)| mac)
 }
 
 fn asks(cache: &mut Neighbours<u32>, now: Instant) -> (Vec<Ask>, Vec<u32>) {
     let (mut asked, mut failed) = (Vec::new(), Vec::new());
     cache.poll(now, |ask| asked.push(ask), |frame| failed.push(frame));
     (asked, failed)
+}
+
+/// Whatever happens, what is found at once is what the general way finds, and both leave the same behind.
+#[test]
+fn a_neighbour_that_is_where_it_was_is_as_the_general_way_finds_it() {
+    let mut rng = crate::base::rng::Rng::new(5);
+    let (mut short, mut general) = (cache(), cache());
+    let (mut now, mut known) = (s(1), 0);
+    for round in 0..50_000 {
+        let (who, interface) = (rng.below(6), rng.below(2) as u8);
+        now = Instant(now.0 + u64::from(rng.below(2_000_000)));
+        match rng.below(8) {
+            0 => {
+                let both = [&mut short, &mut general]
+                    .map(|one| one.heard(interface, ip(who), MAC, Heard::AsksForUs, now).is_ok());
+                assert_eq!(both[0], both[1]);
+            }
+            1 => assert_eq!(asks(&mut short, now), asks(&mut general, now), "{round}"),
+            2 => assert_eq!(short.fix(0, ip(1), MAC), general.fix(0, ip(1), MAC)),
+            _ => {
+                let (hint, progress) = (NeighbourIdx(rng.below(4_096) as u16), rng.below(2) == 0);
+                let hint = general.find(interface, ip(who)).filter(|_| rng.below(3) > 0).unwrap_or(hint);
+                let found = short.lookup(hint, interface, ip(who), || progress, now);
+                assert_eq!(found, general.look_up(hint, interface, ip(who), || progress, now), "{round}");
+                known += u32::from(found.is_some());
+                if found.is_none() {
+                    assert_eq!(
+                        short.resolve(interface, ip(who), round),
+                        general.resolve(interface, ip(who), round)
+                    );
+                }
+            }
+        }
+    }
+    assert!(known > 10_000, "{known}");
 }
 
 #[test]
@@ -41,10 +76,10 @@ fn frames_wait_for_the_answer_and_the_newest_replace_the_oldest() {
     let waited = cache.heard(0, ip(2), MAC, Heard::Else, s(1)).unwrap();
     assert_eq!(waited[..], [1, 2, 3]);
     assert_eq!(mac_of(&mut cache, 2, false, s(2)), Some(MAC));
-    let hint = cache.lookup(NeighbourIdx(0), 0, ip(2), false, s(2)).unwrap().0;
-    assert_eq!(cache.lookup(hint, 0, ip(2), false, s(2)), Some((hint, MAC)));
-    assert_eq!(cache.lookup(hint, 0, ip(3), false, s(2)), None, "a hint is confirmed");
-    assert_eq!(cache.lookup(hint, 1, ip(2), false, s(2)), None, "on its interface");
+    let hint = cache.lookup(NeighbourIdx(0), 0, ip(2), || false, s(2)).unwrap().0;
+    assert_eq!(cache.lookup(hint, 0, ip(2), || false, s(2)), Some((hint, MAC)));
+    assert_eq!(cache.lookup(hint, 0, ip(3), || false, s(2)), None, "a hint is confirmed");
+    assert_eq!(cache.lookup(hint, 1, ip(2), || false, s(2)), None, "on its interface");
 }
 
 #[test]

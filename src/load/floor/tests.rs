@@ -38,7 +38,7 @@ fn run(client: &mut Client<MemoryQueue>, server: &mut Server<MemoryQueue>) -> (u
 fn all_conversations_are_held_and_every_frame_comes_back() {
     for exchange in [CRR, OPEN_CLOSE] {
         for burst in [1, 2, 7, 64] {
-            for (slots, frames, in_flight) in [(1_024, 4_096, 100), (4, 4_096, 100), (64, 140, 5_000)] {
+            for (slots, frames, in_flight) in [(1_024, 4_096, 100), (4, 4_096, 100), (64, 268, 5_000)] {
                 let plan = Plan { in_flight, burst, ..plan(exchange) };
                 let (mut client, mut server) = sides(Link { slots, frames, ..Link::default() }, plan);
                 let moved = run(&mut client, &mut server);
