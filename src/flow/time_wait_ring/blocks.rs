@@ -5,7 +5,7 @@ use crate::base::pages;
 use crate::base::time::Tick;
 
 /// Places of a block.
-pub(super) const BLOCK: u32 = 32;
+pub(super) const BLOCK: u32 = 64;
 const NONE: u32 = u32::MAX;
 
 #[derive(Clone, Copy)]

@@ -60,10 +60,10 @@ fn records_leave_in_the_order_of_their_deadlines() {
 
 #[test]
 fn a_record_takes_so_many_bytes() {
-    assert_eq!(TimeWaitRing::<Words>::record_bytes(), 24.5);
-    let apart = APART as usize * 784;
-    assert_eq!(TimeWaitRing::<Words>::memory(50_000_000), 50_000_064 * 49 / 2 + apart);
-    assert!(apart < 400_000 && TimeWaitRing::<Words>::memory(1) == 4 * 784);
+    assert_eq!(TimeWaitRing::<Words>::record_bytes(), 24.25);
+    let apart = APART as usize * 1_552;
+    assert_eq!(TimeWaitRing::<Words>::memory(50_000_000), 781_252 * 1_552 + apart);
+    assert!(apart < 700_000 && TimeWaitRing::<Words>::memory(1) == 4 * 1_552);
 }
 
 /// A queue, and beside it a list of what must be in it, in order, by name; what is in the queue is found by number, as
@@ -196,7 +196,7 @@ fn the_queue_behaves_like_a_sorted_list() {
 #[test]
 fn where_records_leave_in_order_every_place_is_used_and_none_moves() {
     //= LIM-7
-    for capacity in [1, 31, 32, 33, 100] {
+    for capacity in [1, 63, 64, 65, 200] {
         let mut ring = TimeWaitRing::new(capacity);
         for n in 0..2_000 {
             if ring.push(key(n), Words(n), Tick(n), unmoved).is_err() {
@@ -214,8 +214,8 @@ fn sparse_blocks_are_joined_until_more_than_half_of_their_places_are_used() {
     let mut both = Both::new(3_200);
     (0..3_200).for_each(|n| assert!(both.push(n, Tick(n))));
     // One of each block stays; then there is room for as many again as were taken out, less two blocks.
-    for at in 0..100 {
-        for _ in 0..31 {
+    for at in 0..50 {
+        for _ in 0..63 {
             both.remove(at);
             both.check();
         }
