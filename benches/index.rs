@@ -64,7 +64,7 @@ fn holds(lines: &[Line], place: Place, key: &Key) -> bool {
 
 fn ours(group: &mut BenchmarkGroup<'_, WallTime>, count: u32) {
     let lines = lines(count);
-    let mut table = Table::new(count);
+    let mut table = Table::new(count, count);
     (0..count).for_each(|n| table.insert(key(n).hash(&SECRET), Place::Connection(n)).unwrap());
     let mut rng = Rng::new(1);
     group.throughput(Throughput::Elements(1));

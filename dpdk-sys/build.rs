@@ -10,7 +10,7 @@ use std::process::Command;
 const OLDEST: (u32, u32) = (22, 11);
 
 /// The libraries whose functions are called. `log` was cut out of `eal` in a later release.
-const CALLED: &[&str] = &["ethdev", "mbuf", "mempool", "ring", "net_ring", "eal"];
+const CALLED: &[&str] = &["ethdev", "mbuf", "mempool", "ring", "net_ring", "hash", "eal"];
 const CALLED_WHERE_PRESENT: &[&str] = &["log"];
 
 /// For a static build. Drivers register themselves in constructors, so that nothing refers to them and they
@@ -29,20 +29,8 @@ const DRIVERS: &[&str] = &[
     "net_vhost",
 ];
 /// For a static build: what the above stand on.
-const BENEATH: &[&str] = &[
-    "hash",
-    "meter",
-    "net",
-    "rcu",
-    "telemetry",
-    "kvargs",
-    "pci",
-    "vhost",
-    "gso",
-    "cryptodev",
-    "dmadev",
-    "security",
-];
+const BENEATH: &[&str] =
+    &["meter", "net", "rcu", "telemetry", "kvargs", "pci", "vhost", "gso", "cryptodev", "dmadev", "security"];
 const BENEATH_WHERE_PRESENT: &[&str] = &["argparse", "bpf", "pcapng", "stack", "timer", "eventdev"];
 const SYSTEM: &[&str] = &["numa", "pcap", "xdp", "bpf", "elf", "z", "jansson", "crypto", "bsd"];
 
@@ -52,12 +40,13 @@ const FUNCTIONS: &str = "dt_.*|rte_eal_(init|cleanup|remote_launch|wait_lcore|ge
     |rte_pktmbuf_pool_create|rte_mempool_(free|in_use_count)|rte_ring_(create|free)|rte_eth_from_rings\
     |rte_eth_dev_(configure|start|stop|close|info_get|get_name_by_port|get_port_by_name|get_mtu|set_mtu|socket_id)\
     |rte_eth_dev_(adjust_nb_rx_tx_desc|default_mac_addr_set)|rte_eth_(rx|tx)_queue_setup|rte_eth_find_next_owned_by\
-    |rte_eth_(macaddr_get|promiscuous_enable|stats_get)";
+    |rte_eth_(macaddr_get|promiscuous_enable|stats_get)|rte_hash_(create|add_key|lookup_bulk|free)\
+    |rte_malloc_heap_(create|memory_add|get_socket)";
 const VARIABLES: &str = "DT_.*|RTE_ETH_NAME_MAX_LEN|RTE_MAX_LCORE|RTE_MEMPOOL_CACHE_MAX_SIZE|RTE_PKTMBUF_HEADROOM\
     |RTE_RING_NAMESIZE|RTE_MEMPOOL_NAMESIZE|RING_F_S[PC]_(ENQ|DEQ)";
 /// Passed by pointer only, or packed in a way that cannot be expressed.
 const OPAQUE: &str =
-    "rte_mbuf|rte_mempool|rte_ring|rte_devargs|rte_device|_IO_FILE|rte_arp_.*|rte_gtp_psc_.*";
+    "rte_mbuf|rte_mempool|rte_ring|rte_hash|rte_devargs|rte_device|_IO_FILE|rte_arp_.*|rte_gtp_psc_.*";
 
 fn main() {
     for file in ["build.rs", "wrapper.h", "shim.h", "shim.c"] {

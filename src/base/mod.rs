@@ -11,6 +11,7 @@ pub mod pages;
 pub mod prefetch;
 pub mod rate;
 pub mod rng;
+pub mod simd;
 pub mod slab;
 pub mod text;
 pub mod time;

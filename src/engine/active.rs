@@ -142,7 +142,7 @@ impl Shard {
             Some(Place::Connection(_)) => Tuple::Taken(OpenError::Exists),
             Some(Place::TimeWait(index)) => match self.time_wait.get(index) {
                 None => Tuple::Free,
-                Some(record) if self.may_reopen(record) => Tuple::Old(index, record.rest),
+                Some(record) if self.may_reopen(&record) => Tuple::Old(index, record.rest),
                 Some(_) => Tuple::Taken(OpenError::TimeWait),
             },
         }

@@ -9,7 +9,6 @@ use super::shard::{AWAKE_RESERVE, Shard};
 use super::slot::Owner;
 use crate::base::bytes::CHUNK;
 use crate::base::time::Tick;
-use crate::flow::table::Place;
 use crate::stats::counters::Counter;
 use crate::tcp::Ctx;
 
@@ -60,8 +59,8 @@ impl Shard {
                 .inspect(|(_, hash)| self.table.prefetch(*hash))
                 .collect();
             for (index, hash) in &due {
-                self.time_wait.remove(*index);
-                self.table.remove(*hash, Place::TimeWait(*index));
+                // None of the others gets another number thereby: the oldest goes.
+                self.forget_record(*index, *hash);
             }
             self.counters.add(Counter::TimeWaitExpired, due.len() as u64);
             count += due.len();

@@ -149,8 +149,7 @@ impl Shard {
 
     fn check_time_wait(&self) -> Result<(), Broken> {
         let mut records = 0;
-        for index in 0..self.limits.time_wait_max {
-            let Some(record) = self.time_wait.get(index) else { continue };
+        for (index, record) in self.time_wait.records() {
             records += 1;
             let found = self.find(&record.key) == Some(Place::TimeWait(index));
             first_broken(&[(found, "the index finds the TIME-WAIT record")], None)?;

@@ -113,7 +113,7 @@ pub struct MemoryPlan {
     pub per_connection: usize,
     /// For each half-open connection; it is the same slot.
     pub per_half_open: usize,
-    /// For each TIME-WAIT record: record and place in the index.
+    /// For each TIME-WAIT record where there are many: record and place in the index.
     pub per_time_wait: usize,
     /// For data of all connections.
     pub buffers: usize,
@@ -167,13 +167,20 @@ impl Limits {
         self.slots().saturating_add(self.time_wait_max)
     }
 
+    /// Numbers of connections' slots and of TIME-WAIT records are below this.
+    pub fn places(&self) -> u32 {
+        self.slots().max(TimeWaitRing::<TimeWait>::places_for(self.time_wait_max))
+    }
+
     /// The memory that a shard with these limits takes.
     pub fn memory(&self) -> MemoryPlan {
         let index = Table::memory(self.table_entries());
-        let index_entry = index / self.table_entries().max(1) as usize;
+        let per = |bytes: usize, count: u32| bytes as f64 / f64::from(count.max(1));
+        let index_entry = per(index, self.table_entries());
         let slots = Slots::memory(self.slots());
-        let slot = slots / self.slots().max(1) as usize + Wheel::node_bytes() + 3 * IndexList::link_bytes();
-        let record = TimeWaitRing::<TimeWait>::record_bytes();
+        let links = Wheel::node_bytes() + 3 * IndexList::link_bytes();
+        let slot_and_entry = (per(slots, self.slots()) + links as f64 + index_entry).ceil() as usize;
+        let records = TimeWaitRing::<TimeWait>::memory(self.time_wait_max);
         let buffers = Pool::memory(self.buffers);
         let held = self.reassemblies() as usize * Slab::<Reassembly>::slot_bytes();
         let waiting = usize::from(self.listeners) * self.backlog as usize * size_of::<ConnId>();
@@ -185,16 +192,34 @@ impl Limits {
             + held
             + waiting
             + counts
-            + self.slots() as usize * slot
-            + self.time_wait_max as usize * record
+            + slots
+            + self.slots() as usize * links
+            + records
             + index
             + buffers;
         MemoryPlan {
-            per_connection: slot + index_entry,
-            per_half_open: slot + index_entry,
-            per_time_wait: record + index_entry,
+            per_connection: slot_and_entry,
+            per_half_open: slot_and_entry,
+            per_time_wait: (TimeWaitRing::<TimeWait>::record_bytes() + index_entry).ceil() as usize,
             buffers,
             total,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_million_connections_and_fifty_million_records() {
+        //= TW-2
+        let limits =
+            Limits { connections: 10_000_000, time_wait_max: 50_000_000, buffers: 0, ..Limits::default() };
+        let plan = limits.memory();
+        assert_eq!(plan.per_time_wait, 32);
+        let (records, index) =
+            (TimeWaitRing::<TimeWait>::memory(50_000_000), Table::memory(limits.table_entries()));
+        assert!(records + index * 4 / 5 <= 32 * 50_000_000, "{records} and four fifths of {index}");
     }
 }

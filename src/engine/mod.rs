@@ -25,6 +25,7 @@ pub mod meter;
 mod pay;
 mod port;
 mod process;
+mod records;
 mod recoveries;
 pub mod shard;
 mod slot;

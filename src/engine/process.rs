@@ -510,8 +510,7 @@ impl Shard {
                 self.admit(app, arrived, verdict, Some(old));
             }
             time_wait::Disposition::Restart => {
-                let deadline = crate::base::time::Tick::after_ms(self.now, self.cfg.time_wait_ms);
-                self.time_wait.restart(index, deadline);
+                self.restart_record(index, arrived.hash);
                 self.answer_old(arrived.key, old);
             }
             other => self.answer_time_wait(arrived.key, old, other),

@@ -137,7 +137,7 @@ impl Shard {
         let seed = u64::from_le_bytes(secrets.table[..8].try_into().unwrap_or([0; 8]));
         Shard {
             slots: Slots::new(limits.slots(), &cfg, now),
-            table: Table::new(limits.table_entries()),
+            table: Table::new(limits.table_entries(), limits.places()),
             wheel: Wheel::new(limits.slots(), now.tick()),
             time_wait: TimeWaitRing::new(limits.time_wait_max),
             listeners: Listeners::new(limits.listeners),
@@ -271,7 +271,7 @@ impl Shard {
     pub(super) fn confirm(&self, place: Place, key: &Key) -> bool {
         match place {
             Place::Connection(index) => self.slots.key(index) == Some(*key),
-            Place::TimeWait(index) => self.time_wait.get(index).is_some_and(|record| record.key == *key),
+            Place::TimeWait(index) => self.time_wait.holds(index, key),
         }
     }
 
@@ -477,47 +477,9 @@ impl Shard {
         self.release(app, index, End::Finished);
     }
 
-    /// A record takes a connection's place in the index, if there may be any.
-    pub(super) fn record(&mut self, index: u32, key: &Key, rest: TimeWait, deadline: Tick) {
-        if self.time_wait.is_full() {
-            self.evict_oldest();
-        }
-        let hash = self.hash(key);
-        match self.time_wait.push(*key, rest, deadline) {
-            Ok(record) => {
-                self.table.replace(hash, Place::Connection(index), Place::TimeWait(record));
-                self.count(Counter::TimeWaitEntered);
-            }
-            Err(_) => {
-                self.table.remove(hash, Place::Connection(index));
-            }
-        }
-    }
-
     pub(super) fn timestamp_offset(&self, key: &Key) -> u32 {
         let remote = IpAddr::V4(key.remote.into());
         crate::tcp::isn::timestamp_offset(&self.secrets.timestamp, self.local_addr(key.local), remote)
-    }
-
-    /// LIM-7: the oldest record goes before its time.
-    fn evict_oldest(&mut self) {
-        //= LIM-7
-        let Some(index) = self.time_wait.oldest() else { return };
-        let Some(left_ms) = self.drop_record(index) else { return };
-        if left_ms > 0 {
-            self.count(Counter::TimeWaitEvicted);
-            let lasted = self.cfg.time_wait_ms.saturating_sub(left_ms);
-            let worst = self.time_wait_shortened_ms.map_or(lasted, |before| before.min(lasted));
-            self.time_wait_shortened_ms = Some(worst);
-        }
-    }
-
-    /// Removes a TIME-WAIT record; returns how many milliseconds it had left.
-    pub(super) fn drop_record(&mut self, index: u32) -> Option<u32> {
-        let record = self.time_wait.remove(index)?;
-        let hash = self.hash(&record.key);
-        self.table.remove(hash, Place::TimeWait(index));
-        Some(record.deadline.since(self.now.tick()))
     }
 
     /// A connection in the application's hands.

@@ -6,16 +6,26 @@ use crate::base::pages;
 use crate::base::time::Tick;
 
 const NONE: u32 = u32::MAX;
+/// What stands behind an entry that is not armed.
+const IDLE: u32 = u32::MAX - 1;
 const LEVELS: usize = 4;
 const SLOTS: usize = 256;
 
+/// In which list an entry is need not be kept: it follows from its time and the current one, see [`Wheel::list_of`].
 #[derive(Clone, Copy)]
 struct Node {
+    /// The next entry of the list; `IDLE` when the entry is in none.
     next: u32,
     prev: u32,
     at: Tick,
-    /// Level and slot in which the node is linked; `NONE` when it is not.
-    home: u32,
+}
+
+const _: () = assert!(size_of::<Node>() == 12);
+
+impl Node {
+    fn is_armed(&self) -> bool {
+        self.next != IDLE
+    }
 }
 
 /// The wheel. Entries are named by their connection's slot.
@@ -32,7 +42,7 @@ pub struct Wheel {
 impl Wheel {
     /// A wheel for `capacity` entries that begins at `now`.
     pub fn new(capacity: u32, now: Tick) -> Self {
-        let idle = Node { next: NONE, prev: NONE, at: Tick(0), home: NONE };
+        let idle = Node { next: IDLE, prev: NONE, at: Tick(0) };
         Wheel {
             nodes: pages::table(capacity as usize, |_| idle),
             heads: vec![NONE; LEVELS * SLOTS],
@@ -54,14 +64,14 @@ impl Wheel {
 
     /// When an entry will be looked at.
     pub fn armed_at(&self, index: u32) -> Option<Tick> {
-        self.nodes.get(index as usize).filter(|node| node.home != NONE).map(|node| node.at)
+        self.nodes.get(index as usize).filter(|node| node.is_armed()).map(|node| node.at)
     }
 
     /// Makes sure that `index` is looked at when `at` is due. An entry that would be looked at earlier anyway
     /// is left alone.
     pub fn arm(&mut self, index: u32, at: Tick) {
         let Some(node) = self.nodes.get(index as usize) else { return };
-        if node.home != NONE {
+        if node.is_armed() {
             if !at.before(node.at) {
                 return;
             }
@@ -88,7 +98,7 @@ impl Wheel {
         let Some(head) = self.heads.get_mut(home) else { return };
         let next = std::mem::replace(head, index);
         if let Some(node) = self.nodes.get_mut(index as usize) {
-            *node = Node { next, prev: NONE, at, home: home as u32 };
+            *node = Node { next, prev: NONE, at };
         }
         if let Some(after) = self.nodes.get_mut(next as usize) {
             after.prev = index;
@@ -101,23 +111,36 @@ impl Wheel {
 
     fn unlink(&mut self, index: u32) {
         let Some(node) = self.nodes.get_mut(index as usize) else { return };
-        let Node { next, prev, home, .. } = *node;
-        if home == NONE {
+        if !node.is_armed() {
             return;
         }
-        node.home = NONE;
-        match self.nodes.get_mut(prev as usize) {
-            Some(before) => before.next = next,
-            None => self.heads[home as usize] = next,
-        }
+        let Node { next, prev, at } = std::mem::replace(node, Node { next: IDLE, ..*node });
         if let Some(after) = self.nodes.get_mut(next as usize) {
             after.prev = prev;
         }
-        let home = home as usize;
-        if home < SLOTS && self.heads[home] == NONE {
-            self.occupied[home / 64] &= !(1 << (home % 64));
+        match self.nodes.get_mut(prev as usize) {
+            Some(before) => before.next = next,
+            None => self.behead(index, at, next),
         }
         self.armed -= 1;
+    }
+
+    /// The first of a list leaves it; `next` is the new first.
+    fn behead(&mut self, index: u32, at: Tick, next: u32) {
+        let home = self.list_of(index, at);
+        let Some(head) = self.heads.get_mut(home) else { return };
+        *head = next;
+        if home < SLOTS && next == NONE {
+            self.occupied[home / 64] &= !(1 << (home % 64));
+        }
+    }
+
+    /// The list that begins with an entry: that for its time, since entries change level as the current time goes on.
+    /// Only those of a turn that begins now may not all have done so yet; they are where the turn was.
+    fn list_of(&self, index: u32, at: Tick) -> usize {
+        let turn = |level: usize| level * SLOTS + (self.current.0 >> (8 * level)) as usize % SLOTS;
+        let mut begun = (1..LEVELS).map(turn).filter(|home| self.heads.get(*home) == Some(&index));
+        begun.next().unwrap_or_else(|| self.home_of(at))
     }
 
     /// Takes one entry that is due, or moves on to `now` and returns `None`. Also `None` when `moves`, which
@@ -194,6 +217,68 @@ mod tests {
         let mut found: Vec<_> = std::iter::from_fn(|| wheel.pop_due(now, &mut moves)).collect();
         found.sort_unstable();
         found
+    }
+
+    /// Every armed entry is in the list that is found for it, every list is linked both ways.
+    fn check(wheel: &Wheel) {
+        let mut seen = 0;
+        for (home, head) in wheel.heads.iter().enumerate() {
+            let (mut before, mut index) = (NONE, *head);
+            while let Some(node) = wheel.nodes.get(index as usize) {
+                assert!(node.is_armed() && node.prev == before);
+                seen += 1;
+                (before, index) = (index, node.next);
+            }
+            assert_eq!(index, NONE);
+            assert!(*head == NONE || wheel.list_of(*head, wheel.nodes[*head as usize].at) == home);
+            let marked = home < SLOTS && wheel.occupied[home / 64] >> (home % 64) & 1 == 1;
+            assert_eq!(marked, home < SLOTS && *head != NONE);
+        }
+        assert_eq!(seen, wheel.armed());
+        assert_eq!(wheel.nodes.iter().filter(|node| node.is_armed()).count() as u32, seen);
+    }
+
+    #[test]
+    fn every_list_is_found_again_while_entries_change_level_a_few_at_a_time() {
+        //= LIM-13
+        for start in [0, u32::MAX - 300_000] {
+            let mut rng = Rng::new(u64::from(start) + 1);
+            let mut now = Tick(start);
+            let mut wheel = Wheel::new(300, now);
+            let mut model: Vec<Option<Tick>> = vec![None; 300];
+            for _ in 0..20_000 {
+                let index = rng.below(300);
+                match rng.below(6) {
+                    0 => {
+                        wheel.cancel(index);
+                        model[index as usize] = None;
+                    }
+                    1..4 => {
+                        let bits = 1 + rng.below(18);
+                        let at = now.plus(1 + rng.below(1 << bits));
+                        wheel.arm(index, at);
+                        model[index as usize] = Tick::earliest(model[index as usize], Some(at));
+                    }
+                    _ => {
+                        let bits = 1 + rng.below(10);
+                        now = now.plus(rng.below(1 << bits));
+                        let mut moves = rng.below(6) as usize;
+                        while let Some(index) = wheel.pop_due(now, &mut moves) {
+                            let at = model[index as usize].take();
+                            assert!(at.is_some_and(|at| at.is_due(now)), "due and armed");
+                        }
+                        if moves > 0 {
+                            let due = |at: &Option<Tick>| at.is_some_and(|at| at.is_due(now));
+                            assert!(!model.iter().any(due), "all that was due has come");
+                        }
+                    }
+                }
+                check(&wheel);
+            }
+            let armed = model.iter().flatten().count();
+            assert_eq!(wheel.armed() as usize, armed);
+            assert_eq!(due(&mut wheel, now.plus(1 << 20)).len(), armed, "and the rest comes later");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bucket;
 pub mod key;
 pub mod listeners;
 pub mod per_address;

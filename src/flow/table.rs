@@ -2,77 +2,57 @@
 //! one probe finds either. It knows hashes and numbers only; what it finds is a hint until the key in the
 //! connection's own line confirms it (law 4).
 
+use super::bucket::Bucket;
 use crate::base::pages;
 use crate::base::prefetch::prefetch;
 
-const SLOTS: usize = 8;
-const EMPTY: u32 = u32::MAX;
-const TIME_WAIT: u32 = 1 << 31;
+/// Entries of so many buckets in a table that holds as many as it was made for: 25 of 36 places are taken then, and 2
+/// entries in 100 are not in the bucket that their hash names.
+const BUCKETS: usize = 3;
+const ENTRIES: usize = 25;
 
 /// What an entry points at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Place {
-    /// A connection's slot; below 2^31 - 1.
+    /// A connection's slot.
     Connection(u32),
-    /// A TIME-WAIT record; below 2^31 - 1.
+    /// A TIME-WAIT record.
     TimeWait(u32),
 }
 
-impl Place {
-    fn encode(self) -> u32 {
-        match self {
-            Place::Connection(index) => index,
-            Place::TimeWait(index) => index | TIME_WAIT,
-        }
-    }
-
-    fn decode(value: u32) -> Place {
-        if value & TIME_WAIT == 0 { Place::Connection(value) } else { Place::TimeWait(value & !TIME_WAIT) }
-    }
-}
-
-/// One cache line: eight tags, eight values, and how many entries that wanted this bucket or one before it
-/// went further on because it was full.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Bucket {
-    tags: [u16; SLOTS],
-    values: [u32; SLOTS],
-    overflow: u32,
-}
-
-const _: () = assert!(size_of::<Bucket>() == 64);
-
-impl Bucket {
-    /// A bit for each entry with this tag. All are compared at once, by what vectors the machine has.
-    #[inline]
-    fn tagged(&self, tag: u16) -> u32 {
-        let bit = |at: usize| u32::from(self.tags[at] == tag && self.values[at] != EMPTY) << at;
-        (0..SLOTS).fold(0, |bits, at| bits | bit(at))
-    }
-}
-
 /// The table. Never grows, never shrinks, leaves no tombstones.
+///
+/// The upper half of a hash chooses the bucket, however many there are; its lowest byte is the entry's tag. The value
+/// of an entry holds the place, and in the bits that no place needs as many more of the hash's lower half: an
+/// entry with the same tag that stands for another key is seen to be one before its line is fetched.
 pub struct Table {
     buckets: Vec<Bucket>,
-    mask: usize,
     len: u32,
+    /// The bit of a value that tells a TIME-WAIT record from a connection; below it is the place's number.
+    time_wait: u32,
+    /// The bits of a value above that one, which are the hash's.
+    hashed: u32,
 }
 
-fn tag(hash: u64) -> u16 {
-    (hash >> 48) as u16
+fn tag(hash: u64) -> u8 {
+    // Zero marks a free place.
+    (hash as u8).max(1)
 }
 
 impl Table {
-    /// A table for `entries` entries, at most three quarters full.
-    pub fn new(entries: u32) -> Self {
-        let count = Self::buckets_for(entries);
-        let empty = Bucket { tags: [0; SLOTS], values: [EMPTY; SLOTS], overflow: 0 };
-        Table { buckets: pages::table(count, |_| empty), mask: count - 1, len: 0 }
+    /// A table for `entries` entries, seven tenths full with them, that point at places below `places`.
+    pub fn new(entries: u32, places: u32) -> Self {
+        let time_wait = places.checked_next_power_of_two().unwrap_or(1 << 31);
+        Table {
+            buckets: pages::table(Self::buckets_for(entries), |_| Bucket::EMPTY),
+            len: 0,
+            time_wait,
+            hashed: !(time_wait | (time_wait - 1)),
+        }
     }
 
     fn buckets_for(entries: u32) -> usize {
-        (entries as usize).div_ceil(SLOTS * 3 / 4).next_power_of_two()
+        (entries as usize * BUCKETS).div_ceil(ENTRIES).max(1)
     }
 
     /// Bytes of memory that a table for `entries` entries takes.
@@ -90,8 +70,31 @@ impl Table {
         self.len == 0
     }
 
+    /// The value of an entry; `None` for a place beyond those that the table was made for.
+    #[inline]
+    fn encode(&self, hash: u64, place: Place) -> Option<u32> {
+        let (number, kind) = match place {
+            Place::Connection(number) => (number, 0),
+            Place::TimeWait(number) => (number, self.time_wait),
+        };
+        (number < self.time_wait).then_some(number | kind | hash as u32 & self.hashed)
+    }
+
+    #[inline]
+    fn decode(&self, value: u32) -> Place {
+        let number = value & (self.time_wait - 1);
+        if value & self.time_wait == 0 { Place::Connection(number) } else { Place::TimeWait(number) }
+    }
+
+    /// The upper half of the hash as a fraction of all buckets.
+    #[inline]
     fn home(&self, hash: u64) -> usize {
-        hash as usize & self.mask
+        (((hash >> 32) * self.buckets.len() as u64) >> 32) as usize
+    }
+
+    #[inline]
+    fn after(&self, at: usize) -> usize {
+        if at + 1 == self.buckets.len() { 0 } else { at + 1 }
     }
 
     /// Asks for the line that a look-up begins with.
@@ -102,31 +105,34 @@ impl Table {
         }
     }
 
-    /// The first entry with this hash's tag; only a hint, and only from the bucket that a look-up begins with.
+    /// The first entry that may be this hash's; only a hint, and only from the bucket that a look-up begins with. Where
+    /// the look-up will go on behind that, the next line is asked for, and others may have their turn meanwhile.
     #[inline]
     pub fn hint(&self, hash: u64) -> Option<Place> {
-        let bucket = self.buckets.get(self.home(hash))?;
-        let at = bucket.tagged(tag(hash)).trailing_zeros() as usize;
-        bucket.values.get(at).map(|value| Place::decode(*value))
+        let at = self.home(hash);
+        let bucket = self.buckets.get(at)?;
+        let hint = bucket.tagged(tag(hash)).find(|value| (value ^ hash as u32) & self.hashed == 0);
+        if hint.is_none() && bucket.overflow() > 0 {
+            self.buckets.get(self.after(at)).into_iter().for_each(prefetch);
+        }
+        hint.map(|value| self.decode(value))
     }
 
-    /// The first entry with this hash's tag that `confirm` accepts.
+    /// The first entry that may be this hash's and that `confirm` accepts.
+    #[inline]
     pub fn find(&self, hash: u64, mut confirm: impl FnMut(Place) -> bool) -> Option<Place> {
-        let wanted = tag(hash);
         let mut at = self.home(hash);
-        for _ in 0..=self.mask {
+        for _ in 0..self.buckets.len() {
             let bucket = self.buckets.get(at)?;
-            let mut tagged = bucket.tagged(wanted);
-            while let Some(value) = bucket.values.get(tagged.trailing_zeros() as usize) {
-                if confirm(Place::decode(*value)) {
-                    return Some(Place::decode(*value));
+            for value in bucket.tagged(tag(hash)) {
+                if (value ^ hash as u32) & self.hashed == 0 && confirm(self.decode(value)) {
+                    return Some(self.decode(value));
                 }
-                tagged &= tagged - 1;
             }
-            if bucket.overflow == 0 {
+            if bucket.overflow() == 0 {
                 return None;
             }
-            at = (at + 1) & self.mask;
+            at = self.after(at);
         }
         None
     }
@@ -134,131 +140,66 @@ impl Table {
     /// Adds an entry. The caller has made sure that there is none for the same key (TRN-13).
     ///
     /// # Errors
-    /// Every bucket is full: the table was made for fewer entries.
+    /// Every bucket is full, or the place is beyond those that the table was made for.
     pub fn insert(&mut self, hash: u64, place: Place) -> Result<(), Place> {
-        let Some(steps) = self.steps_to_room(hash) else { return Err(place) };
-        let home = self.home(hash);
-        for step in 0..=steps {
-            let Some(bucket) = self.buckets.get_mut((home + step) & self.mask) else { return Err(place) };
-            if step < steps {
-                bucket.overflow += 1;
-                continue;
+        let Some(value) = self.encode(hash, place) else { return Err(place) };
+        let mut at = self.home(hash);
+        for steps in 0..self.buckets.len() {
+            let Some(bucket) = self.buckets.get_mut(at) else { return Err(place) };
+            if bucket.put(tag(hash), value) {
+                self.len += 1;
+                self.passed(hash, steps, |overflow| overflow + 1);
+                return Ok(());
             }
-            let cells = bucket.tags.iter_mut().zip(bucket.values.iter_mut());
-            for (tag_cell, value) in cells {
-                if *value == EMPTY {
-                    (*tag_cell, *value) = (tag(hash), place.encode());
-                    self.len += 1;
-                    return Ok(());
-                }
-            }
+            at = self.after(at);
         }
         Err(place)
     }
 
-    fn steps_to_room(&self, hash: u64) -> Option<usize> {
-        let home = self.home(hash);
-        (0..=self.mask).find(|step| {
-            let bucket = self.buckets.get((home + step) & self.mask);
-            bucket.is_some_and(|bucket| bucket.values.contains(&EMPTY))
-        })
+    /// Changes how many entries went past each of the first `steps` buckets from this hash's home on.
+    fn passed(&mut self, hash: u64, steps: usize, change: impl Fn(u32) -> u32) {
+        let mut at = self.home(hash);
+        for _ in 0..steps {
+            if let Some(bucket) = self.buckets.get_mut(at) {
+                bucket.set_overflow(change(bucket.overflow()));
+            }
+            at = self.after(at);
+        }
     }
 
     /// Removes the entry for `place`; false when there is none.
     pub fn remove(&mut self, hash: u64, place: Place) -> bool {
-        let (home, value) = (self.home(hash), place.encode());
-        let Some(steps) = self.steps_to(hash, value) else { return false };
-        for step in 0..=steps {
-            let Some(bucket) = self.buckets.get_mut((home + step) & self.mask) else { return false };
-            if step < steps {
-                bucket.overflow -= 1;
-            } else if let Some(cell) = bucket.values.iter_mut().find(|cell| **cell == value) {
-                *cell = EMPTY;
-                self.len -= 1;
-                return true;
-            }
-        }
-        false
+        let Some((steps, bucket, at)) = self.entry(hash, place) else { return false };
+        bucket.free(at);
+        self.len -= 1;
+        self.passed(hash, steps, |overflow| overflow - 1);
+        true
     }
 
-    /// Lets the entry for `old` point at `new`; false when there is none.
+    /// Lets the entry for `old` point at `new`; false when there is none, or `new` is beyond the table's places.
     pub fn replace(&mut self, hash: u64, old: Place, new: Place) -> bool {
-        let (home, value) = (self.home(hash), old.encode());
-        let Some(steps) = self.steps_to(hash, value) else { return false };
-        let bucket = self.buckets.get_mut((home + steps) & self.mask);
-        let cell = bucket.and_then(|bucket| bucket.values.iter_mut().find(|cell| **cell == value));
-        cell.map(|cell| *cell = new.encode()).is_some()
+        let Some(value) = self.encode(hash, new) else { return false };
+        let cell = self.entry(hash, old).and_then(|(_, bucket, at)| bucket.values.get_mut(at));
+        cell.map(|cell| *cell = value).is_some()
     }
 
-    /// How many buckets behind its home the entry with this value stands.
-    fn steps_to(&self, hash: u64, value: u32) -> Option<usize> {
-        let home = self.home(hash);
-        for step in 0..=self.mask {
-            let bucket = self.buckets.get((home + step) & self.mask)?;
-            if bucket.values.contains(&value) {
-                return Some(step);
+    /// The entry for a place: how many buckets behind its home, in which, and where in that.
+    fn entry(&mut self, hash: u64, place: Place) -> Option<(usize, &mut Bucket, usize)> {
+        let value = self.encode(hash, place)?;
+        let mut at = self.home(hash);
+        for steps in 0..self.buckets.len() {
+            let bucket = self.buckets.get(at)?;
+            if let Some(cell) = bucket.position(tag(hash), value) {
+                return self.buckets.get_mut(at).map(|bucket| (steps, bucket, cell));
             }
-            if bucket.overflow == 0 {
+            if bucket.overflow() == 0 {
                 return None;
             }
+            at = self.after(at);
         }
         None
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::rng::Rng;
-    use std::collections::HashMap;
-
-    #[test]
-    fn the_table_behaves_like_a_map_when_full_and_when_hashes_collide() {
-        for hash_bits in [64, 9, 4] {
-            let mut rng = Rng::new(hash_bits);
-            let entries = 200u32;
-            let mut table = Table::new(entries);
-            let mut model: HashMap<u32, u64> = HashMap::new();
-            for step in 0..20_000 {
-                let number = rng.below(entries);
-                let place = if number.is_multiple_of(3) {
-                    Place::TimeWait(number)
-                } else {
-                    Place::Connection(number)
-                };
-                if let Some(hash) = model.remove(&number) {
-                    assert_eq!(table.find(hash, |found| found == place), Some(place));
-                    if step % 7 == 0 {
-                        assert!(table.replace(hash, place, Place::Connection(number + 1_000)));
-                        assert!(table.replace(hash, Place::Connection(number + 1_000), place));
-                    }
-                    assert!(table.remove(hash, place) && !table.remove(hash, place));
-                    assert_eq!(table.find(hash, |found| found == place), None);
-                } else {
-                    let hash = rng.next_u64() >> (64 - hash_bits);
-                    table.insert(hash, place).unwrap();
-                    model.insert(number, hash);
-                }
-                assert_eq!(table.len() as usize, model.len());
-            }
-            for (number, hash) in model.drain() {
-                let place = if number.is_multiple_of(3) {
-                    Place::TimeWait(number)
-                } else {
-                    Place::Connection(number)
-                };
-                assert!(table.remove(hash, place));
-            }
-            assert!(table.buckets.iter().all(|b| b.overflow == 0 && b.values == [EMPTY; SLOTS]));
-        }
-    }
-
-    #[test]
-    fn a_table_that_is_full_refuses() {
-        let mut table = Table::new(1);
-        for number in 0..SLOTS as u32 {
-            table.insert(7, Place::Connection(number)).unwrap();
-        }
-        assert!(table.insert(7, Place::Connection(99)).is_err());
-    }
-}
+mod tests;

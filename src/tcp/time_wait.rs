@@ -84,6 +84,26 @@ impl TimeWait {
     /// What is remembered of a connection that was abandoned.
     pub const MUTE: TimeWait = TimeWait { snd_nxt: Seq(0), rcv_nxt: Seq(0), manner: Manner::Mute };
 
+    /// All of it as three words, and the number of the manner: 0 to 2.
+    pub fn pack(self) -> ([u32; 3], u8) {
+        let (recent, manner) = match self.manner {
+            Manner::Plain => (0, 0),
+            Manner::Stamped(recent) => (recent, 1),
+            Manner::Mute => (0, 2),
+        };
+        ([self.snd_nxt.0, self.rcv_nxt.0, recent], manner)
+    }
+
+    /// From what [`TimeWait::pack`] made.
+    pub fn unpack([snd_nxt, rcv_nxt, recent]: [u32; 3], manner: u8) -> TimeWait {
+        let manner = match manner {
+            0 => Manner::Plain,
+            1 => Manner::Stamped(recent),
+            _ => Manner::Mute,
+        };
+        TimeWait { snd_nxt: Seq(snd_nxt), rcv_nxt: Seq(rcv_nxt), manner }
+    }
+
     /// TS.Recent, where timestamps were in use.
     pub fn ts_recent(&self) -> Option<u32> {
         match self.manner {
@@ -264,7 +284,14 @@ mod tests {
                 assert_eq!(answer, Disposition::Ignore(DropReason::Abandoned), "{flags:?}");
             }
         }
-        assert_eq!(size_of::<TimeWait>(), 16);
+    }
+
+    #[test]
+    fn what_is_packed_comes_out_again() {
+        for old in [OLD, OLD_TS, TimeWait::MUTE] {
+            let (words, manner) = old.pack();
+            assert!(manner < 3 && TimeWait::unpack(words, manner) == old, "{old:?}");
+        }
     }
 
     #[test]

@@ -138,11 +138,14 @@ pub fn state_writes(source: &Source) -> Vec<String> {
     found
 }
 
-/// Where unsafe code may stand: the device layer, the leaves of `base` that need it, and an allocator that counts.
+/// Where unsafe code may stand: the device layer, the leaves of `base` that need it, a bench's
+/// peer in C, and an allocator that counts.
 const UNSAFE_PLACES: &[&str] = &[
     "src/dpdk/",
     "src/base/pages.rs",
     "src/base/prefetch.rs",
+    "src/base/simd.rs",
+    "benches/rte_hash.rs",
     "tests/dpdk/",
     "tests/cli/",
     "tests/it/no_alloc.rs",
