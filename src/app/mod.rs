@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::base::prefetch::prefetch;
 use crate::engine::api::{Accept, App, CloseReason, Conn, ConnId, ListenerId};
 use http::responses::Responses;
 use http::{HttpConn, Mode};
@@ -135,6 +136,16 @@ impl Services {
 }
 
 impl App for Services {
+    #[inline]
+    fn expect(&self, index: u32) {
+        if let Some(service) = self.serving.get(index as usize) {
+            prefetch(service);
+        }
+        if let Some(state) = self.http.get(index as usize) {
+            prefetch(state);
+        }
+    }
+
     fn on_open(&mut self, conn: &mut Conn<'_>, listener: ListenerId) -> Accept {
         match self.assign(conn.id().index, listener) {
             Some(Service::Echo) => echo::on_open(conn),

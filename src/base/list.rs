@@ -2,6 +2,7 @@
 //! The links of all numbers are one allocation.
 
 use super::pages;
+use super::prefetch::prefetch;
 
 const NONE: u32 = u32::MAX;
 /// Stands in `next` for a number that is not on the list.
@@ -43,6 +44,14 @@ impl IndexList {
         self.len == 0
     }
 
+    /// Asks for the line that a number's links stand on.
+    #[inline]
+    pub fn prefetch(&self, index: u32) {
+        if let Some(links) = self.links.get(index as usize) {
+            prefetch(links);
+        }
+    }
+
     /// The number at the front.
     pub fn first(&self) -> Option<u32> {
         (self.first != NONE).then_some(self.first)
@@ -50,7 +59,8 @@ impl IndexList {
 
     /// The number is on the list.
     pub fn contains(&self, index: u32) -> bool {
-        self.links.get(index as usize).is_some_and(|links| links.next != ABSENT)
+        // An empty list is not worth the fetch of a line.
+        self.len > 0 && self.links.get(index as usize).is_some_and(|links| links.next != ABSENT)
     }
 
     /// Puts a number at the end, unless it is on the list.
@@ -100,6 +110,9 @@ impl IndexList {
 
     /// Takes a number from wherever it is; false if it was not on the list.
     pub fn remove(&mut self, index: u32) -> bool {
+        if self.len == 0 {
+            return false;
+        }
         let Some(links) = self.links.get_mut(index as usize).filter(|links| links.next != ABSENT) else {
             return false;
         };

@@ -80,6 +80,10 @@ pub trait App {
     /// Called once a pass, so that the application can open connections.
     fn poll(&mut self, _api: &mut Api<'_>) {}
 
+    /// Something arrives soon for the connection with this [`ConnId::index`]: an application that keeps much can ask for
+    /// the lines of it ([`crate::base::prefetch`]). Nothing may depend on it.
+    fn expect(&self, _index: u32) {}
+
     /// The next connection that the application wants to be called back for now, if there is one; it must not name
     /// the same one again and again. Asked before [`App::poll`] until there is none, up to 256 times a pass, and for
     /// several before the first of them is called back.
@@ -367,7 +371,7 @@ impl Conn<'_> {
         {
             if after != AfterClose::Deliver && entry.bits.owner() == Owner::Taken {
                 Form::Rests(entry).set_owner(Owner::Finished);
-                shard.closing.push_back(self.index);
+                shard.note_closing(self.index);
             }
             return;
         }
@@ -376,12 +380,12 @@ impl Conn<'_> {
         // A second CLOSE is no error here (CALL-5): the application may not know that the peer was faster.
         let _ = slot.tcb.close(after, ctx);
         if after != AfterClose::Deliver {
-            if slot.owner == Owner::Taken {
-                slot.owner = Owner::Finished;
-                shard.closing.push_back(self.index);
-            }
             shard.pool.clear(&mut slot.incoming);
             slot.tcb.set_held(0);
+            if slot.owner == Owner::Taken {
+                slot.owner = Owner::Finished;
+                shard.note_closing(self.index);
+            }
         }
     }
 

@@ -18,11 +18,20 @@ impl Shard {
         //= ATK-44
         let now = self.now.tick();
         let (mut count, mut moves) = (0, MOVES_MAX);
-        while count < EXPIRE_MAX
-            && let Some(index) = self.wheel.pop_due(now, &mut moves)
-        {
-            count += 1;
-            self.timer_expired(app, index);
+        while count < EXPIRE_MAX {
+            let limit = EXPIRE_BURST.min(EXPIRE_MAX - count);
+            let mut due = ArrayVec::<_, EXPIRE_BURST>::new();
+            while due.len() < limit
+                && let Some(index) = self.wheel.pop_due(now, &mut moves)
+            {
+                self.slots.prefetch(index);
+                due.push(index);
+            }
+            due.iter().for_each(|index| self.timer_expired(app, *index));
+            count += due.len();
+            if due.len() < limit {
+                break;
+            }
         }
         count += self.expire_records(now);
         self.offer_waiting(app);
@@ -148,10 +157,9 @@ impl Shard {
 
     /// A wheel entry came up; the connection may have moved its deadline since.
     fn timer_expired<A: App>(&mut self, app: &mut A, index: u32) {
-        let ctx = Ctx { now: self.now, cfg: &self.cfg };
-        let Some(slot) = self.slots.get_mut(index) else { return };
-        let due = slot.tcb.deadline().is_some_and(|at| at.is_due(ctx.now.tick()));
-        if due {
+        let deadline = self.slots.deadline(index);
+        if deadline.is_some_and(|at| at.is_due(self.now.tick())) {
+            let Some(slot) = self.slots.get_mut(index) else { return };
             if slot.recovery.is_none() && slot.tcb.wants_recovery_on_timeout() {
                 self.lend_recovery(index);
             }
@@ -160,8 +168,8 @@ impl Shard {
             let key = slot.key;
             let out = slot.tcb.timeout(self.recoveries.get_mut(slot.recovery), ctx);
             self.carry_out(app, index, key, &out, &[]);
-        } else {
-            self.settle(index);
+        } else if let Some(at) = deadline {
+            self.wheel.arm(index, at);
         }
     }
 

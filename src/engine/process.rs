@@ -57,7 +57,11 @@ impl Shard {
     pub(super) fn hint(&self, hash: u64) -> Option<Place> {
         let hint = self.table.hint(hash);
         match hint {
-            Some(Place::Connection(index)) => self.slots.prefetch(index),
+            Some(Place::Connection(index)) => {
+                self.slots.prefetch(index);
+                self.owing.prefetch(index);
+                self.wheel.prefetch(index);
+            }
             Some(Place::TimeWait(index)) => self.time_wait.prefetch(index),
             None => {}
         }

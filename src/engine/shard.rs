@@ -341,6 +341,13 @@ impl Shard {
         }
     }
 
+    /// Its application has closed a connection for good: where places are scarce, it may be reset to make room (LIM-8).
+    pub(super) fn note_closing(&mut self, index: u32) {
+        if self.limits.closing_limited {
+            self.closing.push_back(index);
+        }
+    }
+
     /// A connection found no memory for what it wanted to send; it is told when there is some.
     pub(super) fn starve(&mut self, index: u32) {
         self.starved.push_back(index);

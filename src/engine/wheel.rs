@@ -3,6 +3,7 @@
 //! where it is and is looked at again when it expires.
 
 use crate::base::pages;
+use crate::base::prefetch::prefetch;
 use crate::base::time::Tick;
 
 const NONE: u32 = u32::MAX;
@@ -65,6 +66,14 @@ impl Wheel {
     /// When an entry will be looked at.
     pub fn armed_at(&self, index: u32) -> Option<Tick> {
         self.nodes.get(index as usize).filter(|node| node.is_armed()).map(|node| node.at)
+    }
+
+    /// Asks for the line that an entry stands on.
+    #[inline]
+    pub fn prefetch(&self, index: u32) {
+        if let Some(node) = self.nodes.get(index as usize) {
+            prefetch(node);
+        }
     }
 
     /// Makes sure that `index` is looked at when `at` is due. An entry that would be looked at earlier anyway

@@ -20,6 +20,7 @@ use crate::base::burst::Burst;
 use crate::base::drop_reason::DropReason;
 use crate::base::time::Instant;
 use crate::flow::key::Key;
+use crate::flow::table;
 pub use crate::inet::neighbour::Resolution;
 use crate::link::{Frame, QueuePair};
 use crate::stats::counters::Counter;
@@ -184,6 +185,9 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         meter.lap(Stage::Classify);
         for Place { arrived, .. } in self.arrivals.segments() {
             arrived.hint = self.shard.hint(arrived.hash);
+            if let Some(table::Place::Connection(index)) = arrived.hint {
+                self.app.expect(index);
+            }
         }
         meter.lap(Stage::Lookup);
         let bytes = |frame: &u16| self.frames.get(usize::from(*frame)).map(Frame::bytes).unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use super::dialog::{Dialog, End, Marks, Stage, UNMEASURED, Verdict, ended, failed, next_timed};
 use super::{Client, ENDINGS_MAX, Ending, LAUNCHES_MAX, MOVES_MAX};
+use crate::base::prefetch::prefetch;
 use crate::base::time::Instant;
 use crate::engine::api::{Accept, Api, App, CloseReason, Conn, ConnId, ListenerId};
 use crate::load::closing::Close;
@@ -10,6 +11,13 @@ use crate::stats::account::{Broken, Way};
 use crate::stats::latency::Phase;
 
 impl App for Client {
+    #[inline]
+    fn expect(&self, index: u32) {
+        if let Some(dialog) = self.dialogs.get(index as usize) {
+            prefetch(dialog);
+        }
+    }
+
     fn next_due(&mut self, now: Instant) -> Option<ConnId> {
         self.tick = now.tick();
         if let Some(id) =
