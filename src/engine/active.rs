@@ -72,7 +72,7 @@ impl Shard {
             None => self.choose_port(&key)?,
         };
         let key = Key { local_port: port, ..key };
-        let hash = self.hash(&key);
+        let hash = self.hash_again(&key);
         let old = match self.tuple(&key, hash) {
             Tuple::Taken(error) => return Err(error),
             Tuple::Free => None,

@@ -161,6 +161,12 @@ impl Api<'_> {
         self.shard.open_active(local, local_port, remote, self.shard.cfg.settings)
     }
 
+    /// A connection between these endpoints will be opened next: what that will look at can be fetched meanwhile. Nothing
+    /// depends on it.
+    pub fn expect(&mut self, local: SocketAddr, remote: SocketAddr) {
+        self.shard.expect_open(local, remote);
+    }
+
     /// As [`Api::open`], with settings of its own.
     ///
     /// # Errors

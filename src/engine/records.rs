@@ -29,7 +29,7 @@ fn follow<'a>(table: &'a mut Table, secret: &'a hash::Key) -> impl FnMut(&Key, u
 impl Shard {
     /// A record takes a connection's place in the index, if there may be any.
     pub(super) fn record(&mut self, index: u32, key: &Key, rest: TimeWait, deadline: Tick) {
-        let (hash, old) = (self.hash(key), Place::Connection(index));
+        let (hash, old) = (self.hash_again(key), Place::Connection(index));
         match self.queue_record(key, rest, deadline) {
             Some(record) => {
                 self.table.replace(hash, old, Place::TimeWait(record));

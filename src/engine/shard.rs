@@ -121,6 +121,8 @@ pub struct Shard {
     /// The shortest TIME-WAIT that an eviction left, in milliseconds.
     pub(super) time_wait_shortened_ms: Option<u32>,
     pub(super) transitions: Transitions,
+    /// Hashes that are known: of the segment that arrived last, and of the connection that is opened next.
+    pub(super) hashed: [(Key, u64); 2],
     pub(super) now: Instant,
 }
 
@@ -134,6 +136,8 @@ impl Shard {
         counters: Arc<Counters>,
         now: Instant,
     ) -> Self {
+        let nothing = Key { remote: 0, remote_port: 0, local_port: 0, local: LocalIdx(0) };
+        let hashed_before = (nothing, nothing.hash(&secrets.table));
         let seed = u64::from_le_bytes(secrets.table[..8].try_into().unwrap_or([0; 8]));
         Shard {
             slots: Slots::new(limits.slots(), &cfg, now),
@@ -173,6 +177,7 @@ impl Shard {
             frames_left: Vec::new(),
             time_wait_shortened_ms: None,
             transitions: Transitions::default(),
+            hashed: [hashed_before; 2],
             now,
         }
     }
@@ -241,8 +246,25 @@ impl Shard {
         self.locals.get(local).addr
     }
 
+    #[inline]
     pub(super) fn hash(&self, key: &Key) -> u64 {
         key.hash(&self.secrets.table)
+    }
+
+    /// As [`Shard::hash`], of what is being worked on, which was most likely hashed before.
+    #[inline]
+    pub(super) fn hash_again(&self, key: &Key) -> u64 {
+        let known = self.hashed.iter().find(|(known, _)| known == key);
+        known.map_or_else(|| self.hash(key), |(_, hash)| *hash)
+    }
+
+    /// Asks for the line of the index in which a connection between two endpoints will stand that is opened soon.
+    pub(super) fn expect_open(&mut self, local: SocketAddr, remote: SocketAddr) {
+        if let Some(key) = self.key_of(local, remote) {
+            let hash = self.hash(&key);
+            self.table.prefetch(hash);
+            self.hashed[1] = (key, hash);
+        }
     }
 
     pub(super) fn ctx(&self) -> Ctx<'_> {
@@ -368,7 +390,7 @@ impl Shard {
         // Everything in it was acknowledged.
         self.pool.clear(&mut slot.outgoing);
         let key = slot.key;
-        self.table.remove(self.hash(&key), Place::Connection(index));
+        self.table.remove(self.hash_again(&key), Place::Connection(index));
         self.owing.remove(index);
         self.unread += 1;
         self.after_callbacks(app, index);
@@ -380,7 +402,7 @@ impl Shard {
     pub(super) fn finish<A: App>(&mut self, app: &mut A, index: u32, end: End) {
         //= TRN-12
         let Some(key) = self.slots.key(index) else { return };
-        let hash = self.hash(&key);
+        let hash = self.hash_again(&key);
         self.table.remove(hash, Place::Connection(index));
         self.release(app, index, end);
     }

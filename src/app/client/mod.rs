@@ -8,7 +8,8 @@ mod talking;
 mod turns;
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::iter::Peekable;
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 
 use arrayvec::ArrayVec;
 
@@ -98,7 +99,7 @@ enum Ending {
 pub struct Client {
     plan: Plan,
     launches: Launches,
-    tuples: Tuples,
+    tuples: Peekable<Tuples>,
     dialogs: Box<[Dialog]>,
     /// The number of each connection; empty where nothing follows from it.
     numbers: Box<[u64]>,
@@ -157,7 +158,7 @@ impl Client {
             started: false,
             stopped: false,
             plan,
-            tuples,
+            tuples: tuples.peekable(),
         }
     }
 
@@ -214,7 +215,13 @@ impl Client {
             let Some(tuple) = self.tuples.next() else { break };
             let (local, remote) = (IpAddr::V4(tuple.source), SocketAddr::V4(tuple.target));
             match api.open(Some(local), Some(tuple.source_port), remote) {
-                Ok(id) => return self.begin(id, launch),
+                Ok(id) => {
+                    if let Some(next) = self.tuples.peek() {
+                        let local = SocketAddrV4::new(next.source, next.source_port);
+                        api.expect(SocketAddr::V4(local), SocketAddr::V4(next.target));
+                    }
+                    return self.begin(id, launch);
+                }
                 Err(why) => error = why,
             }
             if !matches!(error, OpenError::Exists | OpenError::TimeWait) {
