@@ -55,11 +55,14 @@ pub struct Queue {
     len: u32,
     lent_len: u32,
     lent: u16,
+    /// A piece that is found without a walk, and how many bytes are before it.
+    mark: u32,
+    before_mark: u32,
 }
 
 impl Default for Queue {
     fn default() -> Self {
-        Queue { head: NONE, tail: NONE, len: 0, lent_len: 0, lent: 0 }
+        Queue { head: NONE, tail: NONE, len: 0, lent_len: 0, lent: 0, mark: NONE, before_mark: 0 }
     }
 }
 
@@ -74,6 +77,12 @@ impl Queue {
         self.len - self.lent_len
     }
 
+    /// The piece from which the byte at `offset` is looked for, and how many bytes are before it.
+    fn start_for(&self, offset: u32) -> (u32, u32) {
+        let near = self.mark != NONE && offset >= self.before_mark;
+        if near { (self.mark, self.before_mark) } else { (self.head, 0) }
+    }
+
     /// The queue's only piece, and whether it is lent; `None` when there is none, or another one.
     pub fn only_piece(&self) -> Option<(u32, bool)> {
         let one = self.head == self.tail && self.head != NONE;
@@ -85,7 +94,7 @@ impl Queue {
     /// A queue of `len` bytes whose only piece is this one, as [`Queue::only_piece`] told.
     pub fn of_piece(piece: u32, lent: bool, len: u32) -> Queue {
         let lent_len = if lent { len } else { 0 };
-        Queue { head: piece, tail: piece, len, lent_len, lent: u16::from(lent) }
+        Queue { head: piece, tail: piece, len, lent_len, lent: u16::from(lent), ..Queue::default() }
     }
 
     /// There is nothing in the queue.
@@ -234,10 +243,24 @@ impl Pool {
         whole.get(piece.start as usize..piece.end as usize).unwrap_or_default()
     }
 
+    /// Remembers where in its chain a queue's byte at `offset` is, so that what is read from there on is found at once.
+    pub fn seek(&self, queue: &mut Queue, offset: u32) {
+        let (mut index, mut before) = queue.start_for(offset);
+        while let Some(piece) = self.pieces.get(index as usize) {
+            let end = before + (piece.end - piece.start);
+            if offset < end {
+                (queue.mark, queue.before_mark) = (index, before);
+                return;
+            }
+            (index, before) = (piece.next, end);
+        }
+    }
+
     /// Copies bytes from `offset` on into `to`; returns how many there were.
     #[inline(never)]
-    pub fn copy_out(&self, queue: &Queue, mut offset: u32, to: &mut [u8]) -> usize {
-        let mut index = queue.head;
+    pub fn copy_out(&self, queue: &Queue, offset: u32, to: &mut [u8]) -> usize {
+        let (mut index, before) = queue.start_for(offset);
+        let mut offset = offset - before;
         let mut done = 0;
         while index != NONE && done < to.len() {
             let bytes = self.bytes_of(index);
@@ -275,6 +298,10 @@ impl Pool {
     pub fn pop(&mut self, queue: &mut Queue, count: u32) {
         let mut left = count.min(queue.len);
         queue.len -= left;
+        match queue.before_mark.checked_sub(left) {
+            Some(before) => queue.before_mark = before,
+            None => (queue.mark, queue.before_mark) = (NONE, 0),
+        }
         while left > 0 {
             let Some(piece) = self.pieces.get_mut(queue.head as usize) else { return };
             let here = piece.end - piece.start;
@@ -365,7 +392,7 @@ mod tests {
     proptest::proptest! {
         /// Any mixture of pushes and pops on two queues equals the same on two plain vectors.
         #[test]
-        fn queues_behave_like_vectors(steps in proptest::collection::vec((0u8..6, 0u16..2000, 0usize..2), 1..80)) {
+        fn queues_behave_like_vectors(steps in proptest::collection::vec((0u8..7, 0u16..2000, 0usize..2), 1..80)) {
             static FIXED: [u8; 2000] = [0xfe; 2000];
             let mut pool = Pool::new(40 * CHUNK);
             let shared: Arc<[u8]> = Arc::from([0xfe; 700]);
@@ -381,6 +408,8 @@ mod tests {
                 let (queue, model) = (&mut queues[which], &mut models[which]);
                 match kind {
                     4 => {}
+                    // What is read from there on is found at once; nothing else changes.
+                    6 => pool.seek(queue, u32::from(n)),
                     0 | 1 => {
                         let bytes: Vec<u8> = (0..n).map(|i| (i % 251) as u8).collect();
                         let taken = pool.push(queue, &bytes);

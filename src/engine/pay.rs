@@ -114,7 +114,7 @@ impl<Q: QueuePair> Way<'_, Q> {
         if slot.recovery.is_none() && slot.tcb.wants_recovery() {
             self.shard.lend_recovery(index);
         }
-        let Shard { slots, reassemblies, recoveries, cfg, now, .. } = &mut *self.shard;
+        let Shard { slots, pool, reassemblies, recoveries, cfg, now, .. } = &mut *self.shard;
         let Some(slot) = slots.get_mut(index) else { return true };
         // A device makes only so many packets of a segment.
         let text_max = budget.text_max.min(slot.tcb.effective_mss().saturating_mul(CUTS_MAX));
@@ -138,6 +138,10 @@ impl<Q: QueuePair> Way<'_, Q> {
                 opens: slot.opens(),
                 neighbour: slot.neighbour,
             };
+            // What follows is found from there.
+            if let Some(last) = segments.last().filter(|last| last.text_len > 0) {
+                pool.seek(&mut slot.outgoing, last.seq.since(una));
+            }
             self.send(index, local, &sender, segments);
         }
         self.shard.settle(index);
@@ -154,9 +158,13 @@ impl<Q: QueuePair> Way<'_, Q> {
         let hop = self.host.next_hop(&shard.locals, shard.now, interface, key.remote, neighbour, progress);
         let Some(port) = self.ports.get_mut(interface) else { return };
         let to = addressing(&key, local, port.mac(), hop.mac(), sender.ip);
-        let mut first = Syn::Due;
+        let (mut first, mut queue) = (Syn::Due, sender.queue);
         for segment in segments {
-            let text = (&sender.queue, segment.seq.since(sender.una));
+            let offset = segment.seq.since(sender.una);
+            if segment.text_len > 0 && segments.len() > 1 {
+                shard.pool.seek(&mut queue, offset);
+            }
+            let text = (&queue, offset);
             let syn = match build(port, shard, &to, segment, text) {
                 None => Syn::Kept(Unsent::NoFrame),
                 Some(frame) if matches!(hop, NextHop::Known(..)) => {
