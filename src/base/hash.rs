@@ -27,15 +27,13 @@ pub fn siphash13_short<const N: usize>(key: &Key, message: &[u8; N]) -> u64 {
     sip_short::<1, 3, N>(key, message)
 }
 
-/// SipHash-C-D of 8 to 15 bytes, for what is hashed for every segment or every connection: all lengths are known,
-/// so that there is neither a loop nor a buffer.
+/// SipHash-C-D of N bytes, for what is hashed for every segment or every connection: all lengths are known, so that
+/// nothing is left of the loop, and there is no buffer.
 #[inline(always)]
 fn sip_short<const C: usize, const D: usize, const N: usize>(key: &Key, message: &[u8; N]) -> u64 {
-    const { assert!(N >= 8 && N < 16, "a whole word, and a last one that has room for the length") };
-    let (first, rest) = message.split_at(8);
-    let [mut first_word, mut last_word] = [[0; 8]; 2];
-    first_word.copy_from_slice(first);
-    last_word[..N - 8].copy_from_slice(rest);
+    let (words, rest) = message.as_chunks::<8>();
+    let mut last_word = [0; 8];
+    last_word[..N % 8].copy_from_slice(rest);
     last_word[7] = N as u8;
     let (k0, k1) = (word(key, 0), word(key, 8));
     // The constants of the paper: "somepseudorandomlygeneratedbytes".
@@ -45,7 +43,7 @@ fn sip_short<const C: usize, const D: usize, const N: usize>(key: &Key, message:
         k0 ^ 0x6c79_6765_6e65_7261,
         k1 ^ 0x7465_6462_7974_6573,
     ];
-    for word in [first_word, last_word].map(u64::from_le_bytes) {
+    for word in words.iter().chain([&last_word]).map(|word| u64::from_le_bytes(*word)) {
         state[3] ^= word;
         (0..C).for_each(|_| sip_round(&mut state));
         state[0] ^= word;
@@ -144,6 +142,9 @@ mod tests {
         agree::<8>(&mut rng);
         agree::<10>(&mut rng);
         agree::<12>(&mut rng);
+        agree::<4>(&mut rng);
+        agree::<17>(&mut rng);
+        agree::<28>(&mut rng);
         agree::<15>(&mut rng);
     }
 }

@@ -155,11 +155,11 @@ impl Shard {
         //= SYNC-1
         //= ATK-1
         let syn = &arrived.segment;
-        let secret = &self.secrets.cookies;
-        let cookie =
-            syn_cookie::make(secret, self.now, &self.tuple_bytes(&arrived.key), syn.seq, syn.options.mss);
+        self.cookie_key = self.cookie_key.renewed(&self.secrets.cookies, self.now);
+        let tuple = self.tuple_bytes(&arrived.key);
+        let cookie = syn_cookie::make(&self.cookie_key, &tuple, syn.seq, syn.options.mss);
         let settings = self.settings_of(listener);
-        let seed = self.seed(&arrived.key, None, settings);
+        let seed = self.seed_with(cookie, &arrived.key, settings);
         let syn_ack = syn_cookie::syn_ack(syn, cookie, seed, self.ctx());
         if let Some(listening) = self.listening.get_mut(usize::from(listener.0)) {
             listening.queues.cookie_sent = Some(self.now);
@@ -185,7 +185,7 @@ impl Shard {
         if full {
             return self.drop_one(DropReason::AcceptQueueFull);
         }
-        let seed = Seed { iss: cookie, ..self.seed(&arrived.key, None, self.settings_of(listener)) };
+        let seed = self.seed_with(cookie, &arrived.key, self.settings_of(listener));
         let tcb = Tcb::open_by_cookie(ack, mss, seed, self.ctx());
         if let Some(id) = self.insert_half_open(listener, arrived, New::Whole(tcb)) {
             self.count(Counter::CookiesGood);
@@ -261,6 +261,11 @@ impl Shard {
         let remote = (IpAddr::V4(key.remote.into()), key.remote_port);
         let generated = isn::initial(&self.secrets.isn, self.now, local, remote);
         let iss: Seq = old.map_or(generated, |old| old.next_iss(generated));
+        self.seed_with(iss, key, settings)
+    }
+
+    /// As [`Shard::seed`], where our first sequence number is known.
+    fn seed_with(&self, iss: Seq, key: &Key, settings: Settings) -> Seed {
         let interface = usize::from(self.locals.get(key.local).interface);
         let mtu = self.mtus.get(interface).copied().unwrap_or(MTU_MIN);
         Seed {

@@ -40,6 +40,7 @@ use crate::tcp::reassembly::Reassembly;
 use crate::tcp::segment::SegmentOut;
 use crate::tcp::settings::{ForIp, Settings};
 use crate::tcp::state::State;
+use crate::tcp::syn_cookie::CounterKey;
 use crate::tcp::time_wait::TimeWait;
 use crate::wire::tcp::Flags;
 
@@ -123,6 +124,8 @@ pub struct Shard {
     pub(super) transitions: Transitions,
     /// Hashes that are known: of the segment that arrived last, and of the connection that is opened next.
     pub(super) hashed: [(Key, u64); 2],
+    /// The key of this minute's SYN cookies.
+    pub(super) cookie_key: CounterKey,
     pub(super) now: Instant,
 }
 
@@ -138,6 +141,7 @@ impl Shard {
     ) -> Self {
         let nothing = Key { remote: 0, remote_port: 0, local_port: 0, local: LocalIdx(0) };
         let hashed_before = (nothing, nothing.hash(&secrets.table));
+        let cookie_key = CounterKey::at(&secrets.cookies, now);
         let seed = u64::from_le_bytes(secrets.table[..8].try_into().unwrap_or([0; 8]));
         Shard {
             slots: Slots::new(limits.slots(), &cfg, now),
@@ -178,6 +182,7 @@ impl Shard {
             time_wait_shortened_ms: None,
             transitions: Transitions::default(),
             hashed: [hashed_before; 2],
+            cookie_key,
             now,
         }
     }

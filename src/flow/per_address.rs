@@ -1,7 +1,7 @@
 //! How many connections each remote address has (LIM-3): one table of counts, made at start, with room for an
 //! address of its own for every connection. Not there at all where nobody asks for the limit.
 
-use crate::base::hash::{Key, siphash13};
+use crate::base::hash::{Key, siphash13_short};
 use crate::base::pages;
 
 /// A remote address as it is counted: an IPv4 address.
@@ -40,7 +40,7 @@ impl PerAddress {
     }
 
     fn home(&self, address: Address) -> usize {
-        siphash13(&self.secret, &address.to_be_bytes()) as usize & self.mask()
+        siphash13_short(&self.secret, &address.to_be_bytes()) as usize & self.mask()
     }
 
     fn mask(&self) -> usize {

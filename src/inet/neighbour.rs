@@ -9,7 +9,7 @@ use arrayvec::ArrayVec;
 
 use self::entry::{CONFIRMED_US, Entry, FREE, NEVER, State, Worth};
 use crate::base::drop_reason::DropReason;
-use crate::base::hash::{Key as Secret, siphash13};
+use crate::base::hash::{Key as Secret, siphash13_short};
 use crate::base::ids::NeighbourIdx;
 use crate::base::time::Instant;
 use crate::wire::ethernet::Mac;
@@ -108,7 +108,7 @@ impl<F> Neighbours<F> {
             IpAddr::V6(v6) => bytes[..16].copy_from_slice(&v6.octets()),
         }
         bytes[16] = interface;
-        let set = siphash13(&self.secret, &bytes) as usize % SETS;
+        let set = siphash13_short(&self.secret, &bytes) as usize % SETS;
         set * WAYS..(set + 1) * WAYS
     }
 

@@ -1,7 +1,7 @@
 //! Path MTUs by destination, so that the next connection to a host begins with what the last one found out (RFC
 //! 1191 6.3). A few thousand places, each for whoever came last; what is old is forgotten.
 
-use crate::base::hash::{Key, siphash13};
+use crate::base::hash::{Key, siphash13_short};
 use crate::base::time::{Instant, Tick};
 
 /// Places; a power of two.
@@ -32,7 +32,7 @@ impl PathMtus {
     }
 
     fn place(&self, remote: u32) -> usize {
-        siphash13(&self.secret, &remote.to_le_bytes()) as usize % PLACES
+        siphash13_short(&self.secret, &remote.to_le_bytes()) as usize % PLACES
     }
 
     /// The path to `remote` has this MTU, in bytes.

@@ -15,7 +15,7 @@ use super::config::Config;
 use super::segment::SegmentOut;
 use super::tcb::{Seed, Tcb};
 use super::{Ctx, timestamps, window};
-use crate::base::hash::{Key, siphash24};
+use crate::base::hash::{Key, siphash24, siphash24_short};
 use crate::base::time::Instant;
 use crate::wire::seq::Seq;
 use crate::wire::tcp::{Flags, Segment};
@@ -44,28 +44,60 @@ fn counter(now: Instant) -> u64 {
     now.micros() / COUNTER_US
 }
 
-fn mac(secret: &Key, counter: u64, tuple: Tuple<'_>, client: Seq, mss_index: u32) -> u32 {
+/// The key of one counter value, which lasts a minute.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CounterKey {
+    counter: u64,
+    key: Key,
+}
+
+impl CounterKey {
+    /// The key of a counter value.
+    fn of(secret: &Key, counter: u64) -> CounterKey {
+        //= SYNC-3
+        let mut key = [0; 16];
+        key[..8].copy_from_slice(&siphash24_short(secret, &(2 * counter).to_le_bytes()).to_le_bytes());
+        key[8..].copy_from_slice(&siphash24_short(secret, &(2 * counter + 1).to_le_bytes()).to_le_bytes());
+        CounterKey { counter, key }
+    }
+
+    /// The key of now.
+    pub fn at(secret: &Key, now: Instant) -> CounterKey {
+        CounterKey::of(secret, counter(now))
+    }
+
+    /// The key of now, which this one was until a minute ago at most.
+    #[must_use]
+    pub fn renewed(self, secret: &Key, now: Instant) -> CounterKey {
+        if self.counter == counter(now) { self } else { CounterKey::at(secret, now) }
+    }
+}
+
+fn mac(CounterKey { counter, key }: &CounterKey, tuple: Tuple<'_>, client: Seq, mss_index: u32) -> u32 {
     //= SYNC-2
-    //= SYNC-3
-    let mut key = [0; 16];
-    key[..8].copy_from_slice(&siphash24(secret, &(2 * counter).to_le_bytes()).to_le_bytes());
-    key[8..].copy_from_slice(&siphash24(secret, &(2 * counter + 1).to_le_bytes()).to_le_bytes());
+    if let Ok(v4) = <&[u8; 12]>::try_from(tuple) {
+        let mut message = [0; 28];
+        message[..12].copy_from_slice(v4);
+        message[12..20].copy_from_slice(&counter.to_le_bytes());
+        message[20..24].copy_from_slice(&client.0.to_le_bytes());
+        message[24..].copy_from_slice(&mss_index.to_le_bytes());
+        return siphash24_short(key, &message) as u32 & ((1 << MAC_BITS) - 1);
+    }
     let mut message = arrayvec::ArrayVec::<u8, 56>::new();
     message.extend(tuple.iter().copied().take(36));
     message.extend(counter.to_le_bytes());
     message.extend(client.0.to_le_bytes());
     message.extend(mss_index.to_le_bytes());
-    siphash24(&key, &message) as u32 & ((1 << MAC_BITS) - 1)
+    siphash24(key, &message) as u32 & ((1 << MAC_BITS) - 1)
 }
 
 /// The cookie for a client that counts from `client` and takes segments of `mss`.
-pub fn make(secret: &Key, now: Instant, tuple: Tuple<'_>, client: Seq, mss: Option<u16>) -> Seq {
+pub fn make(key: &CounterKey, tuple: Tuple<'_>, client: Seq, mss: Option<u16>) -> Seq {
     //= SYNC-4
     let offered = mss.filter(|mss| *mss != 0).unwrap_or(536);
     let index = MSS_TABLE.iter().rposition(|entry| *entry <= offered).unwrap_or(0) as u32;
-    let counter = counter(now);
-    let low = counter as u32 & ((1 << COUNTER_BITS) - 1);
-    let mac = mac(secret, counter, tuple, client, index);
+    let low = key.counter as u32 & ((1 << COUNTER_BITS) - 1);
+    let mac = mac(key, tuple, client, index);
     Seq(low << (MSS_BITS + MAC_BITS) | index << MAC_BITS | mac)
 }
 
@@ -89,7 +121,7 @@ pub fn check(secret: &Key, now: Instant, tuple: Tuple<'_>, client: Seq, cookie: 
     let Some(made) = current.checked_sub(u64::from(age)).filter(|_| age <= 1) else { return Proof::Bad };
     let index = cookie.0 >> MAC_BITS & ((1 << MSS_BITS) - 1);
     // One comparison of whole words: its time says nothing about how much was right.
-    let wrong = mac(secret, made, tuple, client, index) ^ (cookie.0 & ((1 << MAC_BITS) - 1));
+    let wrong = mac(&CounterKey::of(secret, made), tuple, client, index) ^ (cookie.0 & ((1 << MAC_BITS) - 1));
     match MSS_TABLE.get(index as usize) {
         Some(mss) if wrong == 0 => Proof::Good(*mss),
         _ => Proof::Ahead,
@@ -181,7 +213,7 @@ mod tests {
         //= SYNC-4
         let rows = [(None, 536), (Some(0), 536), (Some(1), 48), (Some(1459), 1440), (Some(1460), 1460)];
         for (offered, named) in rows.into_iter().chain([(Some(9_000), 8960), (Some(65_535), 8960)]) {
-            let cookie = make(&KEY, at(100), TUPLE, Seq(7), offered);
+            let cookie = make(&CounterKey::at(&KEY, at(100)), TUPLE, Seq(7), offered);
             assert_eq!(check(&KEY, at(100), TUPLE, Seq(7), cookie), Proof::Good(named), "{offered:?}");
         }
     }
@@ -190,7 +222,7 @@ mod tests {
     fn a_cookie_is_good_for_one_to_two_minutes_and_for_its_endpoints() {
         //= SYNC-3
         //= SYNC-6
-        let cookie = make(&KEY, at(64 * 40), TUPLE, Seq(7), Some(1460));
+        let cookie = make(&CounterKey::at(&KEY, at(64 * 40)), TUPLE, Seq(7), Some(1460));
         for (second, good) in [(0, true), (63, true), (127, true), (128, false), (64 * 32, false)] {
             let found = check(&KEY, at(64 * 40 + second), TUPLE, Seq(7), cookie);
             assert_eq!(found == Proof::Good(1460), good, "after {second} s");
@@ -206,7 +238,7 @@ mod tests {
     #[test]
     fn no_segment_out_of_order_passes_for_the_third_ack() {
         //= SYNC-6
-        let cookie = make(&KEY, at(100), TUPLE, Seq(7), Some(1460));
+        let cookie = make(&CounterKey::at(&KEY, at(100)), TUPLE, Seq(7), Some(1460));
         let others = (8..100_000).map(|client| check(&KEY, at(100), TUPLE, Seq(client), cookie));
         assert!(others.into_iter().all(|proof| proof == Proof::Ahead));
     }
