@@ -5,7 +5,7 @@ use arrayvec::ArrayVec;
 
 use super::api::App;
 use super::limits::{CLOSING_MS, EXPIRE_BURST, EXPIRE_MAX, FEED_MAX, MOVES_MAX, TIDY_MAX};
-use super::shard::{AWAKE_RESERVE, Shard};
+use super::shard::Shard;
 use super::slot::Owner;
 use crate::base::bytes::CHUNK;
 use crate::base::time::Tick;
@@ -38,16 +38,16 @@ impl Shard {
         count + self.feed(app) + self.thin_out(app) + self.make_room_to_wake(app)
     }
 
-    /// Where too many are awake, those that need not be are laid down; and one of those that must is reset, since any
-    /// connection that there is may have to wake.
+    /// Where too many are awake, those that need not be are laid down, and forget for it what can be done without; and
+    /// one of those that must stay awake is reset, since any connection that there is may have to wake.
     fn make_room_to_wake<A: App>(&mut self, app: &mut A) -> usize {
-        if self.slots.awake_left() >= AWAKE_RESERVE || self.slots.all_may_wake() {
+        if !self.slots.are_short() {
             return 0;
         }
-        let Some(index) = self.slots.tidy(TIDY_MAX) else { return 0 };
-        if self.slots.awake_left() >= AWAKE_RESERVE {
-            return 0;
-        }
+        let mut forgot = 0;
+        let stays = self.slots.tidy(TIDY_MAX, true, &mut forgot);
+        self.counters.add(Counter::AwakeForgot, forgot);
+        let Some(index) = stays.filter(|_| self.slots.are_short()) else { return 0 };
         self.count(Counter::AwakeReset);
         self.abort(app, index);
         1

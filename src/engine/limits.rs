@@ -77,6 +77,9 @@ pub struct Limits {
     /// Connections that only wait for their peers to close are reset where places are scarce (LIM-8). Not so where
     /// each is measured.
     pub closing_limited: bool,
+    /// Connections about which more can be remembered at a time than about an idle one; `None` for as many as
+    /// [`Limits::awake`] says.
+    pub awake: Option<u32>,
     /// Frames that one call receives at most; 1 to 64.
     pub burst: usize,
     /// Frames that one call sends: so many are handed over as soon as they are built, the rest at the end of the pass;
@@ -100,6 +103,7 @@ impl Default for Limits {
             syn_cookies: CookieMode::Auto,
             reassembly: reassembly::Limits::default(),
             closing_limited: true,
+            awake: None,
             burst: 32,
             tx_burst: BURST_MAX,
         }
@@ -151,6 +155,13 @@ impl Limits {
         self.connections.saturating_add(self.half_open_total())
     }
 
+    /// Connections about which more can be remembered at a time than about an idle one, unless that is chosen: all up
+    /// to 65,536, and one in 32 of more.
+    pub fn awake(&self) -> u32 {
+        let slots = self.slots();
+        self.awake.unwrap_or_else(|| 65_536.max(slots / 32)).clamp(1, slots.max(1))
+    }
+
     /// Connections that can hold text which came before its turn: one in sixteen (LIM-6).
     pub fn reassemblies(&self) -> u32 {
         (self.connections / 16).max(64)
@@ -177,7 +188,7 @@ impl Limits {
         let index = Table::memory(self.table_entries());
         let per = |bytes: usize, count: u32| bytes as f64 / f64::from(count.max(1));
         let index_entry = per(index, self.table_entries());
-        let slots = Slots::memory(self.slots());
+        let slots = Slots::memory(self.slots(), self.awake());
         let links = Wheel::node_bytes() + 3 * IndexList::link_bytes();
         let slot_and_entry = (per(slots, self.slots()) + links as f64 + index_entry).ceil() as usize;
         let records = TimeWaitRing::<TimeWait>::memory(self.time_wait_max);

@@ -44,9 +44,6 @@ use crate::tcp::syn_cookie::CounterKey;
 use crate::tcp::time_wait::TimeWait;
 use crate::wire::tcp::Flags;
 
-/// So many must be able to wake in a pass at any time: those of its bursts, its timers and its launches.
-pub(super) const AWAKE_RESERVE: u32 = 4_096;
-
 /// Bytes that are offered to an application at once of what it did not take before.
 pub(super) const SCRATCH: usize = 16 * 1024;
 
@@ -144,7 +141,7 @@ impl Shard {
         let cookie_key = CounterKey::at(&secrets.cookies, now);
         let seed = u64::from_le_bytes(secrets.table[..8].try_into().unwrap_or([0; 8]));
         Shard {
-            slots: Slots::new(limits.slots(), &cfg, now),
+            slots: Slots::new(limits.slots(), limits.awake(), &cfg, now),
             table: Table::new(limits.table_entries(), limits.places()),
             wheel: Wheel::new(limits.slots(), now.tick()),
             time_wait: TimeWaitRing::new(limits.time_wait_max),
@@ -350,7 +347,7 @@ impl Shard {
             self.wheel.arm(index, at);
         }
         // Who owes is worked on again at the end of the pass.
-        if !rests && (!owes || self.slots.awake_left() < AWAKE_RESERVE) {
+        if !rests && (!owes || self.slots.are_short()) {
             self.slots.lay_down(index);
         }
     }

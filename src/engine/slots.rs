@@ -19,11 +19,8 @@ use crate::tcp::tcb::brief::{Brief, Common};
 /// Different settings that connections at rest can have.
 const SETTINGS_MAX: usize = 256;
 
-/// So many may be awake in any case.
-const AWAKE_LEAST: u32 = 65_536;
-
-/// Of more connections than that, one in so many.
-const AWAKE_SHARE: u32 = 32;
+/// So many must be able to wake in a pass at any time: those of its bursts, its timers and its launches.
+const AWAKE_RESERVE: u32 = 4_096;
 
 /// The number of settings that connections at rest can have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,12 +54,12 @@ pub(super) struct Slots {
 
 impl Slots {
     /// Room for `capacity` connections.
-    pub fn new(capacity: u32, cfg: &Config, now: Instant) -> Self {
+    pub fn new(capacity: u32, awake: u32, cfg: &Config, now: Instant) -> Self {
         let mut settings = Vec::with_capacity(SETTINGS_MAX);
         settings.push(cfg.settings);
         Slots {
             entries: Slab::new(capacity),
-            awake: Slab::new(Self::awake_for(capacity)),
+            awake: Slab::new(awake),
             settings,
             cfg: cfg.clone(),
             now,
@@ -70,15 +67,9 @@ impl Slots {
         }
     }
 
-    /// Of so many connections this many can be awake.
-    fn awake_for(capacity: u32) -> u32 {
-        capacity.min(AWAKE_LEAST.max(capacity / AWAKE_SHARE))
-    }
-
-    /// Bytes of memory for so many connections.
-    pub fn memory(capacity: u32) -> usize {
-        capacity as usize * Slab::<Entry>::slot_bytes()
-            + Self::awake_for(capacity) as usize * Slab::<Slot>::slot_bytes()
+    /// Bytes of memory for so many connections, of which so many can be awake.
+    pub fn memory(capacity: u32, awake: u32) -> usize {
+        capacity as usize * Slab::<Entry>::slot_bytes() + awake as usize * Slab::<Slot>::slot_bytes()
     }
 
     /// Connections in all.
@@ -91,14 +82,10 @@ impl Slots {
         self.entries.len()
     }
 
-    /// How many more can be awake.
-    pub fn awake_left(&self) -> u32 {
-        self.awake.capacity() - self.awake.len()
-    }
-
-    /// There is a place for each to be awake.
-    pub fn all_may_wake(&self) -> bool {
-        self.awake.capacity() == self.entries.capacity()
+    /// So few more can be awake that those of the next pass might find no place.
+    pub fn are_short(&self) -> bool {
+        let places = self.awake.capacity();
+        places < self.entries.capacity() && places - self.awake.len() < AWAKE_RESERVE.min(places / 2)
     }
 
     /// The next number from `from` on that names a connection.
@@ -332,14 +319,21 @@ impl Slots {
         true
     }
 
-    /// Looks at so many of the places for those that are awake, and lays down whoever needs none any more. Returns the
-    /// number of one that does, if there is one.
-    pub fn tidy(&mut self, places: u32) -> Option<u32> {
+    /// Looks at so many of the places for those that are awake, and lays down whoever needs none any more. Where they are
+    /// `short`, who could do with less forgets the rest; `forgot` counts them. Returns the number of one that cannot be
+    /// laid down, if there is one.
+    pub fn tidy(&mut self, places: u32, short: bool, forgot: &mut u64) -> Option<u32> {
         let mut stays = None;
         for _ in 0..places {
             self.hand = if self.hand < self.awake.capacity() { self.hand + 1 } else { 0 };
             let Some(index) = self.awake.get(self.hand).map(|slot| slot.index) else { continue };
-            if !self.lay_down(index) {
+            let mut lies = self.lay_down(index);
+            if !lies && short {
+                self.awake.get_mut(self.hand).into_iter().for_each(|slot| slot.tcb.forget());
+                lies = self.lay_down(index);
+                *forgot += u64::from(lies);
+            }
+            if !lies {
                 stays = Some(index);
             }
         }

@@ -158,6 +158,13 @@ impl PathMtu {
         (plain && (!marked || self.mark == mark)).then_some(brief)
     }
 
+    /// Forgets what there is no room for: the MTU of now is never raised again. Nothing must be in flight.
+    pub(in crate::tcp) fn forget(&mut self) {
+        self.ceiling = self.current;
+        self.high = self.current;
+        (self.mark, self.held, self.search, self.creeps) = (None, None, Search::Over, false);
+    }
+
     /// What [`PathMtu::brief`] told; `overhead` bytes of a packet are no text.
     pub(in crate::tcp) fn from_brief(brief: Brief, overhead: u16, nxt: Seq, now: Instant) -> PathMtu {
         let Brief { ceiling, max_sent, max_acked, marked } = brief;

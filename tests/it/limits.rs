@@ -138,3 +138,30 @@ fn waiting_connections_are_offered_so_many_a_pass() {
     }
     assert_eq!(passes, [256, 256, 88]);
 }
+
+#[test]
+fn where_few_may_be_awake_they_forget_what_they_can_and_one_that_cannot_is_reset() {
+    let mut setup = Setup::default();
+    (setup.limits.connections, setup.limits.awake) = (12, Some(4));
+    let mut world = World::with(setup);
+    let peers: Vec<_> = (0..10).map(|n| open(&mut world, PEER_PORT + n).0).collect();
+    world.sent();
+    world.told();
+    // A reset that must not be believed: so many answers to such are counted for five seconds.
+    for peer in &peers {
+        world.inject(&[Seg { seq: peer.seq + 1, ..peer.seg(Flags::RST) }]);
+        world.pass_ms(2);
+    }
+    assert!(world.count(Counter::AwakeForgot) > 5);
+    assert_eq!((world.count(Counter::AwakeReset), world.told()), (0, vec![]));
+    // Text behind a hole has to be kept.
+    for peer in &peers {
+        world.inject(&[Seg { seq: peer.seq + 5, ..peer.seg(ACK) }.text(b"later")]);
+        world.pass_ms(2);
+    }
+    let reset = world.count(Counter::AwakeReset);
+    assert_eq!(reset, 8, "all but those that fit beside what the next pass may wake");
+    assert_eq!(world.told(), vec![Told::Closed(CloseReason::Aborted); reset as usize]);
+    let states = (0..10).map(|n| world.state(PEER_PORT + n));
+    assert_eq!(states.filter(|state| *state == State::Established).count() as u64, 10 - reset);
+}

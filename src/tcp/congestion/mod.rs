@@ -71,6 +71,14 @@ impl Congestion {
         (self.credit == 0 && self.in_first_slow_start()).then_some((self.cwnd, self.used))
     }
 
+    /// Forgets what there is no room for: a window that is no larger than one after an idle time, and no threshold.
+    pub(super) fn forget(&mut self, mss: u32) {
+        if !self.is_held() {
+            let cwnd = self.cwnd.min(self.ssthresh).min(initial_window(mss));
+            *self = Congestion { cwnd, ssthresh: CWND_MAX, credit: 0, used: self.used };
+        }
+    }
+
     /// What [`Congestion::brief`] told.
     pub(in crate::tcp) const fn from_brief(cwnd: u32, used: bool) -> Self {
         Congestion { cwnd, ssthresh: CWND_MAX, credit: 0, used }

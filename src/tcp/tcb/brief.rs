@@ -218,6 +218,22 @@ impl Tcb {
         })
     }
 
+    /// Forgets what can be done without, where memory is short: what was learnt of the path, and limits of answers
+    /// that are not in use. Only of a connection with nothing in flight; what it has to say it still says.
+    pub fn forget(&mut self) {
+        if self.flight() > 0 {
+            return;
+        }
+        self.congestion.forget(u32::from(self.mss));
+        self.path_mtu.forget();
+        self.soft_error = None;
+        self.challenges = 0;
+        self.out_of_window_at = None;
+        self.duplicate = None;
+        self.timers.kept = 0;
+        self.cwr_end = unreduced(self.snd.una, self.state());
+    }
+
     /// The path's MTU that the segment size says.
     fn mtu_by_mss(&self, ip_header: u16) -> u16 {
         match self.state() {
