@@ -89,9 +89,12 @@ impl Shard {
         }
         let seed = self.seed(&key, old, settings);
         let known = self.slots.known(&settings, Known::DEFAULT);
-        let new = match (known, Brief::open_active(&seed, self.ctx())) {
-            (Some(known), Some(brief)) => New::Brief(brief, known),
-            _ => New::Whole(Tcb::open_active(seed, self.ctx())),
+        let whole;
+        let new = if let (Some(known), Some(brief)) = (known, Brief::open_active(&seed, self.ctx())) {
+            New::Brief(brief, known)
+        } else {
+            whole = Tcb::open_active(seed, self.ctx());
+            New::Whole(&whole)
         };
         let id = self.insert(key, hash, new, Origin::Active, Owner::Opener).ok_or(OpenError::NoTcb)?;
         self.count(Counter::SynSent);

@@ -37,11 +37,11 @@ pub(super) enum Verdict {
 }
 
 /// A new connection, as its OPEN made it.
-pub(super) enum New {
+pub(super) enum New<'a> {
     /// In brief, with its settings.
     Brief(Brief, Known),
     /// Its whole TCB.
-    Whole(Tcb),
+    Whole(&'a Tcb),
 }
 
 impl Shard {
@@ -127,16 +127,20 @@ impl Shard {
     fn open_passive(&mut self, listener: ListenerId, arrived: &Arrived, old: Option<TimeWait>) {
         let seed = self.seed(&arrived.key, old, self.settings_of(listener));
         let known = self.slots.known(&seed.settings, Known::DEFAULT);
-        let new = match (known, Brief::open_passive(&arrived.segment, &seed, self.ctx())) {
-            (Some(known), Some(brief)) => New::Brief(brief, known),
-            _ => New::Whole(Tcb::open_passive(&arrived.segment, seed, self.ctx())),
+        let brief = Brief::open_passive(&arrived.segment, &seed, self.ctx());
+        let whole;
+        let new = if let (Some(known), Some(brief)) = (known, brief) {
+            New::Brief(brief, known)
+        } else {
+            whole = Tcb::open_passive(&arrived.segment, seed, self.ctx());
+            New::Whole(&whole)
         };
         if self.insert_half_open(listener, arrived, new).is_some() {
             self.count(Counter::Syn);
         }
     }
 
-    fn insert_half_open(&mut self, listener: ListenerId, arrived: &Arrived, new: New) -> Option<ConnId> {
+    fn insert_half_open(&mut self, listener: ListenerId, arrived: &Arrived, new: New<'_>) -> Option<ConnId> {
         let origin = Origin::Listener(listener);
         let id = self.insert(arrived.key, arrived.hash, new, origin, Owner::Nobody);
         if id.is_none() {
@@ -187,7 +191,7 @@ impl Shard {
         }
         let seed = self.seed_with(cookie, &arrived.key, self.settings_of(listener));
         let tcb = Tcb::open_by_cookie(ack, mss, seed, self.ctx());
-        if let Some(id) = self.insert_half_open(listener, arrived, New::Whole(tcb)) {
+        if let Some(id) = self.insert_half_open(listener, arrived, New::Whole(&tcb)) {
             self.count(Counter::CookiesGood);
             self.for_connection(app, id.index, arrived, text);
         }
@@ -208,7 +212,7 @@ impl Shard {
         &mut self,
         key: Key,
         hash: u64,
-        new: New,
+        new: New<'_>,
         origin: Origin,
         owner: Owner,
     ) -> Option<ConnId> {
@@ -217,7 +221,7 @@ impl Shard {
             New::Brief(brief, settings) => {
                 self.slots.insert_at_rest(key, generation, brief, settings, origin, owner)?
             }
-            New::Whole(tcb) => self.insert_whole(key, tcb, origin, owner)?,
+            New::Whole(tcb) => self.insert_whole(key, tcb.clone(), origin, owner)?,
         };
         if self.table.insert(hash, Place::Connection(index)).is_err() {
             self.slots.free(index);

@@ -358,6 +358,11 @@ impl Brief {
         matches!(self.state, State::CloseWait | State::Closing | State::LastAck | State::TimeWait)
     }
 
+    /// How many more acknowledgments are sent at once.
+    pub(super) const fn quick_acks(&self) -> u8 {
+        self.acks & ((1 << UNACKED) - 1)
+    }
+
     /// SND.UNA.
     pub const fn una(&self) -> Seq {
         self.una
@@ -469,7 +474,7 @@ impl Brief {
             progress_at: self.progress_at,
             duplicate: None,
             unacked_segments: self.acks >> UNACKED,
-            quick_acks: self.acks % (1 << UNACKED),
+            quick_acks: self.quick_acks(),
             challenges: 0,
             challenges_since: now.tick(),
             out_of_window_at: None,

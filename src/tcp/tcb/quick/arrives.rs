@@ -131,7 +131,7 @@ impl Brief {
 
     fn takes_text(&self, text_len: u32, room: Room, ack: Seq) -> bool {
         let unacked = self.acks >> UNACKED;
-        let at_once = self.acks % (1 << UNACKED) > 0 || unacked > 0;
+        let at_once = self.quick_acks() > 0 || unacked > 0;
         // Its acknowledgment may be delayed, if there is room for that timer.
         let timer_fits = match self.bits.other() {
             Bits::ACK_TIMER => true,
@@ -274,7 +274,7 @@ impl Brief {
         self.advance(octets);
         let unacked = (self.acks >> UNACKED) + 1;
         self.acks += 1 << UNACKED;
-        if self.acks % (1 << UNACKED) > 0 {
+        if self.quick_acks() > 0 {
             //= DACK-3
             self.acks -= 1;
             self.owed.0 |= Owed::ACK;
