@@ -55,7 +55,7 @@ pub struct Index {
 impl Index {
     /// Asked for are the keys from `first` on; from [`COUNT`] on none is there.
     pub fn new(first: u32) -> Index {
-        let mut table = Table::new(2 * COUNT);
+        let mut table = Table::new(2 * COUNT, 2 * COUNT);
         (0..COUNT).for_each(|n| table.insert(key(n).hash(&SECRET), Place::Connection(n)).unwrap());
         let asked = (first..first + TIMES).map(|n| (n, key(n).hash(&SECRET))).collect();
         Index { table, asked }
