@@ -102,6 +102,7 @@ drop_reasons! {
     DataDuplicate = "data_duplicate", "All the data was received before (EST-7).";
     DataAfterFin = "data_after_fin", "Data beyond the peer's FIN (COM-20, COM-23).";
     DataAfterClose = "data_after_close", "Data for an application that has closed; answered by a reset (SHLD-3).";
+    NoPlace = "no_place", "Too many connections have more to remember than an idle one for another to have it.";
     NoBuffer = "no_buffer", "No memory to hold data that the application does not take.";
     // TIME-WAIT.
     TimeWaitRst = "time_wait_rst", "A reset in TIME-WAIT is ignored (TMW-1).";

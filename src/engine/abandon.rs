@@ -14,7 +14,7 @@ impl Conn<'_> {
     /// left it: a frame that was given to the device before is not called back.
     pub fn abandon(&mut self) {
         let shard = &mut *self.shard;
-        let Some(slot) = shard.slots.get_mut(self.index) else { return };
+        let Some(slot) = shard.slots.get_mut_to_end(self.index) else { return };
         shard.pool.clear(&mut slot.incoming);
         slot.peer_closed = false;
         slot.abandoned = true;

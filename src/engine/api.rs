@@ -254,7 +254,10 @@ impl Conn<'_> {
         let wanted = data.len().min(self.own_room());
         let fits = data.len().min(self.room());
         let shard = &mut *self.shard;
-        let Some(slot) = shard.slots.get_mut(self.index) else { return 0 };
+        let Some(slot) = shard.slots.get_mut(self.index) else {
+            shard.starve(self.index);
+            return 0;
+        };
         let taken = shard.pool.push(&mut slot.outgoing, data.get(..fits).unwrap_or_default());
         if taken < wanted {
             shard.starve(self.index);
@@ -278,7 +281,10 @@ impl Conn<'_> {
         {
             return true;
         }
-        let Some(slot) = shard.slots.get_mut(self.index) else { return false };
+        let Some(slot) = shard.slots.get_mut(self.index) else {
+            shard.starve(self.index);
+            return false;
+        };
         if !slot.tcb.may_send(len) {
             return false;
         }
@@ -300,7 +306,10 @@ impl Conn<'_> {
         //= LIM-5
         let room = self.own_room();
         let shard = &mut *self.shard;
-        let Some(slot) = shard.slots.get_mut(self.index) else { return false };
+        let Some(slot) = shard.slots.get_mut(self.index) else {
+            shard.starve(self.index);
+            return false;
+        };
         let Ok(len) = u32::try_from(data.len()) else { return false };
         if !slot.tcb.may_send(len) || (data.len() > room && !slot.outgoing.is_empty()) {
             return false;
@@ -382,7 +391,8 @@ impl Conn<'_> {
             return;
         }
         let ctx = Ctx { now: shard.now, cfg: &shard.cfg };
-        let Some(slot) = shard.slots.get_mut(self.index) else { return };
+        // Without a place for what a close has to remember, the connection is reset.
+        let Some(slot) = shard.slots.get_mut(self.index) else { return self.abort() };
         // A second CLOSE is no error here (CALL-5): the application may not know that the peer was faster.
         let _ = slot.tcb.close(after, ctx);
         if after != AfterClose::Deliver {
@@ -400,7 +410,7 @@ impl Conn<'_> {
         //= CALL-6
         let shard = &mut *self.shard;
         let ctx = Ctx { now: shard.now, cfg: &shard.cfg };
-        let Some(slot) = shard.slots.get_mut(self.index) else { return };
+        let Some(slot) = shard.slots.get_mut_to_end(self.index) else { return };
         shard.pool.clear(&mut slot.incoming);
         slot.peer_closed = false;
         let (key, ip) = (slot.key, slot.tcb.settings().ip);

@@ -4,7 +4,7 @@
 use arrayvec::ArrayVec;
 
 use super::api::App;
-use super::limits::{CLOSING_MS, EXPIRE_BURST, EXPIRE_MAX, FEED_MAX, MOVES_MAX, TIDY_MAX};
+use super::limits::{CLOSING_MS, EXPIRE_BURST, EXPIRE_MAX, FEED_MAX, MOVES_MAX, STUCK_MS, TIDY_MAX};
 use super::shard::Shard;
 use super::slot::Owner;
 use crate::base::bytes::CHUNK;
@@ -18,7 +18,8 @@ impl Shard {
         //= ATK-44
         let now = self.now.tick();
         let (mut count, mut moves) = (0, MOVES_MAX);
-        while count < EXPIRE_MAX {
+        // Where few more can be awake, timers wait: what arrives comes first.
+        while count < EXPIRE_MAX && !self.slots.are_short() {
             let limit = EXPIRE_BURST.min(EXPIRE_MAX - count);
             let mut due = ArrayVec::<_, EXPIRE_BURST>::new();
             while due.len() < limit
@@ -38,19 +39,41 @@ impl Shard {
         count + self.feed(app) + self.thin_out(app) + self.make_room_to_wake(app)
     }
 
-    /// Where too many are awake, those that need not be are laid down, and forget for it what can be done without; and
-    /// one of those that must stay awake is reset, since any connection that there is may have to wake.
+    /// Where too many are awake, those that need not be are laid down, and forget for it what can be done without. Who has
+    /// more to remember and nothing under way, or has not got forward for long, is reset, since any connection that
+    /// there is may have to wake; the others will soon be able to rest.
     fn make_room_to_wake<A: App>(&mut self, app: &mut A) -> usize {
-        if !self.slots.are_short() {
-            return 0;
+        let mut count = 0;
+        for _ in 0..TIDY_MAX {
+            if !self.slots.are_short() {
+                break;
+            }
+            let Some(slot) = self.slots.next_awake() else { continue };
+            let (index, idle) = (slot.index, slot.tcb.flight() == 0 && !slot.tcb.owes());
+            if self.slots.lay_down(index) {
+                continue;
+            }
+            if idle && self.forget(index) {
+                self.count(Counter::AwakeForgot);
+            } else if idle || !self.slots.progressed_within(index, STUCK_MS) {
+                self.count(Counter::AwakeReset);
+                self.abort(app, index);
+                count += 1;
+            }
         }
-        let mut forgot = 0;
-        let stays = self.slots.tidy(TIDY_MAX, true, &mut forgot);
-        self.counters.add(Counter::AwakeForgot, forgot);
-        let Some(index) = stays.filter(|_| self.slots.are_short()) else { return 0 };
-        self.count(Counter::AwakeReset);
-        self.abort(app, index);
-        1
+        count
+    }
+
+    /// An idle connection forgets what can be done without, and is laid down. False where more is left.
+    fn forget(&mut self, index: u32) -> bool {
+        let Some(slot) = self.slots.get_mut(index) else { return false };
+        if slot.held.is_some() || slot.unread || !slot.incoming.is_empty() {
+            return false;
+        }
+        slot.tcb.forget();
+        let record = slot.recovery.take();
+        self.recoveries.give_back(record);
+        self.slots.lay_down(index)
     }
 
     /// Records whose time is over leave, a burst at a time: their places in the index are asked for first, since
@@ -139,14 +162,14 @@ impl Shard {
                 break;
             }
             let Some(index) = self.starved.pop_front() else { break };
-            let Some(queued) = self.slots.get_mut(index).map(|slot| slot.outgoing.copied()) else { continue };
+            let queued = self.slots.outgoing(index).copied();
             if self.share_left(queued) < CHUNK {
                 self.starved.push_back(index);
                 continue;
             }
-            let Some(slot) = self.slots.get_mut(index) else { continue };
-            if slot.hears() {
-                slot.resume = true;
+            let Some(mut form) = self.slots.form(index) else { continue };
+            if form.hears() {
+                form.set_resume(true);
                 app.on_writable(&mut self.conn(index));
                 self.after_callbacks(app, index);
                 count += 1;
@@ -159,7 +182,9 @@ impl Shard {
     fn timer_expired<A: App>(&mut self, app: &mut A, index: u32) {
         let deadline = self.slots.deadline(index);
         if deadline.is_some_and(|at| at.is_due(self.now.tick())) {
-            let Some(slot) = self.slots.get_mut(index) else { return };
+            let Some(slot) = self.slots.get_mut(index) else {
+                return self.wheel.arm(index, self.now.tick().plus(1));
+            };
             if slot.recovery.is_none() && slot.tcb.wants_recovery_on_timeout() {
                 self.lend_recovery(index);
             }
@@ -212,7 +237,7 @@ impl Shard {
 
     fn abort<A: App>(&mut self, app: &mut A, index: u32) {
         let ctx = Ctx { now: self.now, cfg: &self.cfg };
-        let Some(slot) = self.slots.get_mut(index) else { return };
+        let Some(slot) = self.slots.get_mut_to_end(index) else { return };
         self.pool.clear(&mut slot.incoming);
         slot.peer_closed = false;
         let (key, ip) = (slot.key, slot.tcb.settings().ip);

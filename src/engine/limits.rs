@@ -34,6 +34,10 @@ pub(super) const OFFERS_MAX: usize = 256;
 
 /// Places for connections that are awake that are looked at, once a millisecond and where they are short.
 pub(super) const TIDY_MAX: u32 = 64;
+
+/// How long a connection may take more memory than an idle one without getting forward, where that is short.
+pub(super) const STUCK_MS: u32 = 10_000;
+
 /// Connections without memory that try again in one pass: few, since most of them will fail again.
 pub(super) const FEED_MAX: usize = 8;
 
@@ -156,10 +160,10 @@ impl Limits {
     }
 
     /// Connections about which more can be remembered at a time than about an idle one, unless that is chosen: all up
-    /// to 65,536, and one in 32 of more.
+    /// to 524,288, and one in 32 of more.
     pub fn awake(&self) -> u32 {
         let slots = self.slots();
-        self.awake.unwrap_or_else(|| 65_536.max(slots / 32)).clamp(1, slots.max(1))
+        self.awake.unwrap_or_else(|| 524_288.max(slots / 32)).clamp(slots.clamp(1, 4), slots.max(1))
     }
 
     /// Connections that can hold text which came before its turn: one in sixteen (LIM-6).

@@ -110,7 +110,8 @@ impl<Q: QueuePair> Way<'_, Q> {
         budget: Budget,
         segments: &mut Burst<SegmentOut>,
     ) -> bool {
-        let Some(slot) = self.shard.slots.get_mut(index) else { return true };
+        // Who finds no place to wake stays on the list.
+        let Some(slot) = self.shard.slots.get_mut(index) else { return false };
         if slot.recovery.is_none() && slot.tcb.wants_recovery() {
             self.shard.lend_recovery(index);
         }

@@ -3,11 +3,12 @@
 
 use super::admit::Verdict;
 use super::api::{Accept, App, ConnId, ListenerId};
-use super::entry::Form;
+use super::entry::{Bits, Form};
 use super::listen::is_waiting;
 use super::shard::{Doubt, SCRATCH, Shard};
 use super::slot::{Origin, Owner};
 use crate::base::bytes::CHUNK;
+use crate::base::drop_reason::DropReason;
 use crate::flow::key::Key;
 use crate::flow::table::Place;
 use crate::stats::counters::Counter;
@@ -71,8 +72,16 @@ impl Shard {
 
     /// The usual segment for a connection at rest is done where it is. False, with nothing done, for any other.
     fn usual_segment<A: App>(&mut self, app: &mut A, index: u32, arrived: &Arrived, text: &[u8]) -> bool {
+        // What the application does not take of a text is kept by one that is awake.
+        if !text.is_empty() && !self.slots.can_wake() {
+            return false;
+        }
         let octets = u32::try_from(self.receive_room(0)).unwrap_or(u32::MAX);
         let Some((entry, common, ctx)) = self.slots.resting(index) else { return false };
+        // Who is over before its application knows of the peer's FIN is awake until it does.
+        if entry.brief.state() == State::LastAck && entry.bits.has(Bits::PEER_CLOSED) {
+            return false;
+        }
         let accept_full = match (entry.brief.state(), entry.origin()) {
             (State::SynReceived, Origin::Listener(listener)) => {
                 //= LIM-3
@@ -116,7 +125,7 @@ impl Shard {
     }
 
     pub(super) fn for_connection<A: App>(&mut self, app: &mut A, index: u32, arrived: &Arrived, text: &[u8]) {
-        let Some(slot) = self.slots.get_mut(index) else { return };
+        let Some(slot) = self.slots.get_mut(index) else { return self.drop_one(DropReason::NoPlace) };
         if slot.tcb.state() == State::TimeWait {
             return self.in_time_wait_with_slot(app, index, arrived);
         }

@@ -285,9 +285,20 @@ impl Slots {
         self.awake(index).cloned().or_else(|| self.entries.get(index).map(|entry| self.whole(index, entry)))
     }
 
-    /// A connection, which is awake from now on until it is laid down.
+    /// A connection, which is awake from now on until it is laid down; `None` also where it finds no place to wake.
     #[inline]
     pub fn get_mut(&mut self, index: u32) -> Option<&mut Slot> {
+        let entry = self.entries.get(index)?;
+        let link = match entry.bits.has(Bits::AWAKE) {
+            true => entry.link,
+            false if self.can_wake() => self.wake(index)?,
+            false => return None,
+        };
+        self.awake.get_mut(link)
+    }
+
+    /// As [`Slots::get_mut`], for a connection that will be gone when the event is over: there is always a place for it.
+    pub fn get_mut_to_end(&mut self, index: u32) -> Option<&mut Slot> {
         let entry = self.entries.get(index)?;
         let link = if entry.bits.has(Bits::AWAKE) { entry.link } else { self.wake(index)? };
         self.awake.get_mut(link)
@@ -319,25 +330,25 @@ impl Slots {
         true
     }
 
-    /// Looks at so many of the places for those that are awake, and lays down whoever needs none any more. Where they are
-    /// `short`, who could do with less forgets the rest; `forgot` counts them. Returns the number of one that cannot be
-    /// laid down, if there is one.
-    pub fn tidy(&mut self, places: u32, short: bool, forgot: &mut u64) -> Option<u32> {
-        let mut stays = None;
+    /// One more can be awake. The last place is for those that are to end.
+    pub fn can_wake(&self) -> bool {
+        let places = self.awake.capacity();
+        places == self.entries.capacity() || self.awake.len() + 1 < places
+    }
+
+    /// The next of those that are awake, by the places: they come round. `None` where the next place is free.
+    pub fn next_awake(&mut self) -> Option<&mut Slot> {
+        self.hand = if self.hand < self.awake.capacity() { self.hand + 1 } else { 0 };
+        self.awake.get_mut(self.hand)
+    }
+
+    /// Looks at so many of the places for those that are awake, and lays down whoever needs none any more.
+    pub fn tidy(&mut self, places: u32) {
         for _ in 0..places {
-            self.hand = if self.hand < self.awake.capacity() { self.hand + 1 } else { 0 };
-            let Some(index) = self.awake.get(self.hand).map(|slot| slot.index) else { continue };
-            let mut lies = self.lay_down(index);
-            if !lies && short {
-                self.awake.get_mut(self.hand).into_iter().for_each(|slot| slot.tcb.forget());
-                lies = self.lay_down(index);
-                *forgot += u64::from(lies);
-            }
-            if !lies {
-                stays = Some(index);
+            if let Some(index) = self.next_awake().map(|slot| slot.index) {
+                self.lay_down(index);
             }
         }
-        stays
     }
 
     /// The number of settings among those that connections at rest can have; most likely it is `guess`. New ones are

@@ -307,7 +307,7 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         if self.host.is_ready() && !self.host.has_lost() {
             self.control.set_ready();
         }
-        self.shard.slots.tidy(TIDY_MAX, false, &mut 0);
+        self.shard.slots.tidy(TIDY_MAX);
         let work = self.drain.step(&self.control, &mut self.shard, &mut self.app);
         // After the drain's step, since the last one may be the loop's end.
         self.control.publish(&self.shard);

@@ -165,3 +165,70 @@ fn where_few_may_be_awake_they_forget_what_they_can_and_one_that_cannot_is_reset
     let states = (0..10).map(|n| world.state(PEER_PORT + n));
     assert_eq!(states.filter(|state| *state == State::Established).count() as u64, 10 - reset);
 }
+
+/// Connections of which four may be awake.
+fn few_awake(count: u16, mut setup: Setup) -> (World, Vec<(Peer, ConnId)>) {
+    (setup.limits.connections, setup.limits.awake) = (24, Some(4));
+    let mut world = World::with(setup);
+    let all = (0..count).map(|n| open(&mut world, PEER_PORT + n)).collect();
+    world.sent();
+    world.told();
+    (world, all)
+}
+
+#[test]
+fn where_few_may_be_awake_a_record_that_is_not_in_use_keeps_nobody_awake() {
+    static TWO_SEGMENTS: [u8; 2_000] = [7; 2_000];
+    let (mut world, all) = few_awake(10, Setup::default());
+    for (peer, id) in &all {
+        world.worker.call(*id, |conn| assert!(conn.send_static(&TWO_SEGMENTS)));
+        world.run();
+        world.inject(&[Seg { ack: peer.ack + 2_000, ..peer.seg(ACK) }]);
+        world.pass_ms(5);
+    }
+    assert_eq!(world.count(Counter::AwakeReset), 0);
+    assert!(world.count(Counter::AwakeForgot) > 5);
+}
+
+#[test]
+fn where_none_can_wake_text_is_not_acknowledged_and_timers_wait() {
+    let (mut world, all) = few_awake(8, Setup::in_bursts());
+    world.probe.0.borrow_mut().take = Some(0);
+    let behind_a_hole =
+        |(peer, _): &(Peer, ConnId)| Seg { seq: peer.seq + 5, ..peer.seg(ACK) }.text(b"later");
+    let mut segments: Vec<_> = all[..4].iter().map(behind_a_hole).collect();
+    let (untaken, id) = all[5];
+    segments.push(untaken.seg(ACK).text(b"first"));
+    segments.iter().for_each(|segment| world.send_frame(&segment.frame()));
+    world.worker.pass(world.clock.now());
+    assert!(world.dropped(DropReason::NoPlace) >= 1);
+    assert!(world.sent().iter().all(|sent| sent.ports.1 != PEER_PORT + 5), "nothing of it is acknowledged");
+    world.worker.call(id, |conn| assert_eq!(conn.unread(), 0));
+    assert_eq!(world.worker.shard().check_invariants(), Ok(()));
+
+    let (mut world, all) = few_awake(10, Setup::default());
+    all.iter().for_each(|(_, id)| _ = world.worker.call(*id, |conn| assert_eq!(conn.send(b"hi"), 2)));
+    world.run();
+    world.sent();
+    for _ in 0..20 {
+        world.pass_ms(500);
+        assert_eq!(world.worker.shard().check_invariants(), Ok(()));
+    }
+}
+
+#[test]
+fn who_finishes_before_the_application_knows_of_the_peer_s_fin_is_told_and_gone() {
+    let mut world = World::new();
+    world.probe.0.borrow_mut().refuse = true;
+    let peer = world.half_open(PEER_PORT, Seq(7), plain()).0;
+    world.inject(&[peer.seg(ACK)]);
+    world.inject(&[peer.seg(ACK | Flags::FIN)]);
+    assert!(world.worker.call(ConnId { index: 0, generation: 0 }, |conn| conn.shutdown()));
+    world.run();
+    assert_eq!(world.state(PEER_PORT), State::LastAck);
+    world.inject(&[Seg { seq: peer.seq + 1, ack: peer.ack + 1, ..peer.seg(ACK) }]);
+    world.probe.0.borrow_mut().refuse = false;
+    world.pass_ms(1);
+    assert_eq!(world.told(), [Told::Open, Told::PeerClose, Told::Closed(CloseReason::Finished)]);
+    assert_eq!(world.worker.shard().connections(), 0);
+}

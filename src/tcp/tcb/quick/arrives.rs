@@ -243,7 +243,10 @@ impl Brief {
             //= CLG-2
             State::Closing => self.enter_time_wait(ctx.cfg, ctx),
             //= LAK-2
-            State::LastAck => return true,
+            State::LastAck => {
+                self.enter(State::Closed);
+                return true;
+            }
             _ => {}
         }
         false

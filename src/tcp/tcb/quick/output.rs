@@ -55,6 +55,8 @@ impl Brief {
             && common.settings.keep_alive.is_none()
             && self.cwnd > 0
             && self.wnd > 0
+            // More than one segment's worth should have a record of what is in flight.
+            && self.queued() <= u32::from(self.mss)
             && (octets == 0 || !sends || self.may_go(unsent, octets, common))
             && self.may_be_armed_after(octets);
         if !usual {
