@@ -66,6 +66,10 @@ const LEAST: u64 = 10;
 const NOT_HERE: &[(DropReason, &str)] = &[
     (DropReason::Abandoned, "no talk is abandoned"),
     (DropReason::FrameChained, "frames of the simulation are in one piece"),
+    (
+        DropReason::NoPlace,
+        "in a world there is a place for each connection to wake; tests of limits have too few",
+    ),
     (DropReason::TcpChecksumPartial, "ports of the simulation sum what they send"),
     (DropReason::TxRefused, "no port of the simulation refuses a frame that it asked for"),
 ];
