@@ -6,7 +6,7 @@ use super::cork::Cork;
 use super::recovery::Recovery;
 use super::segment::SegmentOut;
 use super::state::State;
-use super::tcb::{Owed, Tcb, Waiting, fact};
+use super::tcb::{Facts, Owed, Shifts, Tcb, Waiting, fact};
 use super::{timestamps, window};
 use crate::base::burst::Burst;
 use crate::wire::seq::Seq;
@@ -34,6 +34,26 @@ struct Span {
     repeated: bool,
     /// Octets of text of each packet that a device makes of it; 0 when it is one packet.
     cut: u16,
+}
+
+/// A SYN-ACK that says what was agreed to; its numbers and its window are the caller's.
+pub(super) fn agreed(
+    facts: Facts,
+    shifts: Shifts,
+    mss_sent: u16,
+    timestamps: Option<Timestamps>,
+) -> SegmentOut {
+    SegmentOut {
+        flags: Flags::SYN | Flags::ACK | Flags::when(facts.has(fact::ECN), Flags::ECE),
+        options: Options {
+            mss: Some(mss_sent),
+            window_scale: facts.has(fact::SCALED).then_some(shifts.rcv()),
+            sack_permitted: facts.has(fact::SACK),
+            timestamps,
+            ..Options::default()
+        },
+        ..SegmentOut::default()
+    }
 }
 
 impl Tcb {
@@ -185,20 +205,8 @@ impl Tcb {
         let free = self.receive_buffer.min(0xffff);
         self.rcv.edge = self.rcv.edge.later(self.rcv.nxt + free);
         self.rcv.acked = self.rcv.nxt;
-        SegmentOut {
-            seq: self.snd.una,
-            ack: self.rcv.nxt,
-            flags: Flags::SYN | Flags::ACK | Flags::when(self.facts.has(fact::ECN), Flags::ECE),
-            wnd: free as u16,
-            options: Options {
-                mss: Some(self.mss_sent),
-                window_scale: self.facts.has(fact::SCALED).then_some(self.shifts.rcv()),
-                sack_permitted: self.facts.has(fact::SACK),
-                timestamps: self.timestamps(ctx),
-                ..Options::default()
-            },
-            ..SegmentOut::default()
-        }
+        let agreed = agreed(self.facts, self.shifts, self.mss_sent, self.timestamps(ctx));
+        SegmentOut { seq: self.snd.una, ack: self.rcv.nxt, wnd: free as u16, ..agreed }
     }
 
     /// `<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>`: R-ACK.

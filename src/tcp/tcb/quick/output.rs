@@ -4,6 +4,7 @@ use super::super::brief::{Bits, Brief, Common, UNACKED, overhead, window_of};
 use super::super::{Owed, fact};
 use crate::tcp::Ctx;
 use crate::tcp::congestion::initial_window;
+use crate::tcp::output::agreed;
 use crate::tcp::segment::SegmentOut;
 use crate::tcp::state::State;
 use crate::tcp::{timestamps, window};
@@ -154,20 +155,8 @@ impl Brief {
         let free = window_of(self.state(), self.facts, self.shifts, common, ctx).min(0xffff);
         self.edge = self.edge.later(self.rcv_nxt + free);
         self.unacked = 0;
-        SegmentOut {
-            seq: self.una,
-            ack: self.rcv_nxt,
-            flags: Flags::SYN | Flags::ACK | Flags::when(self.facts.has(fact::ECN), Flags::ECE),
-            wnd: free as u16,
-            options: Options {
-                mss: Some(self.mss_sent),
-                window_scale: self.facts.has(fact::SCALED).then_some(self.shifts.rcv()),
-                sack_permitted: self.facts.has(fact::SACK),
-                timestamps: self.timestamps(ctx),
-                ..Options::default()
-            },
-            ..SegmentOut::default()
-        }
+        let agreed = agreed(self.facts, self.shifts, self.mss_sent, self.timestamps(ctx));
+        SegmentOut { seq: self.una, ack: self.rcv_nxt, wnd: free as u16, ..agreed }
     }
 
     fn timestamps(&self, ctx: Ctx<'_>) -> Option<Timestamps> {
