@@ -186,11 +186,29 @@ impl Dial {
         let peer = sockaddr(*to.ip(), to.port());
         // SAFETY: the address is read during the call only, as many bytes of it as it has.
         let rc = unsafe { libc::connect(stream.as_raw_fd(), std::ptr::from_ref(&peer).cast(), len) };
-        if rc != 0 {
-            return Err(io::Error::last_os_error());
+        match rc {
+            0 => Ok(stream),
+            _ => match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::Interrupted => connected(stream, patience),
+                error => Err(error),
+            },
         }
-        Ok(stream)
     }
+}
+
+/// Waits for the end of a connect that was interrupted: it goes on by itself, and cannot be called again. A machine that
+/// is stopped for a moment interrupts every call that has a time limit.
+fn connected(stream: TcpStream, patience: Option<Duration>) -> io::Result<TcpStream> {
+    let end = std::time::Instant::now() + patience.unwrap_or_default();
+    let mut wanted = libc::pollfd { fd: stream.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+    while std::time::Instant::now() < end {
+        // SAFETY: one descriptor, which is looked at during the call only.
+        match unsafe { libc::poll(&raw mut wanted, 1, 100) } {
+            1 => return stream.take_error()?.map_or(Ok(stream), Err),
+            _ => continue,
+        }
+    }
+    Err(io::ErrorKind::TimedOut.into())
 }
 
 /// All frames that an interface receives and sends, one a `read`; a `write` sends one. A `read` waits for half a second.
