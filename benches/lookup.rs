@@ -15,8 +15,10 @@ use std::collections::HashMap;
 use std::hint::black_box;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::LazyLock;
 
 use dpdk_tcp::base::cycles::Cycles;
+use dpdk_tcp::base::hash::BlockHash;
 use dpdk_tcp::base::ids::LocalIdx;
 use dpdk_tcp::base::pages;
 use dpdk_tcp::base::prefetch::prefetch;
@@ -29,7 +31,7 @@ const BURST: usize = 32;
 /// Bursts of one turn, and turns of each: short ones, so that most of them pass without another program on the CPU.
 const BURSTS: usize = 200;
 const TURNS: usize = 2_001;
-const SECRET: [u8; 16] = [7; 16];
+static SECRET: LazyLock<BlockHash> = LazyLock::new(|| BlockHash::new(&[7; 16]));
 /// Lets the C library ask for huge pages, as our own tables do.
 const HUGE: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
 

@@ -10,12 +10,13 @@ mod whole;
 use std::hint::black_box;
 
 use dpdk_tcp::base::drop_reason::DropReason;
+use dpdk_tcp::base::hash::BlockHash;
 use dpdk_tcp::flow::key::Key;
 use dpdk_tcp::wire::checksum::checksum;
 use dpdk_tcp::wire::tcp::{self, Ports, Segment};
 use gungraun::prelude::*;
 use gungraun::{Callgrind, library_benchmark, library_benchmark_group};
-use pieces::{Index, SECRET, Timers};
+use pieces::{Index, Timers};
 use rig::{Kind, Rig};
 use whole::Both;
 
@@ -34,9 +35,9 @@ fn sum(bytes: &[u8]) -> u16 {
 }
 
 #[library_benchmark]
-#[bench::of_a_tuple(pieces::key(1))]
-fn hash(key: Key) -> u64 {
-    black_box(key).hash(&SECRET)
+#[bench::of_a_tuple(pieces::hashing())]
+fn hash((key, secret): (Key, BlockHash)) -> u64 {
+    black_box(key).hash(&secret)
 }
 
 #[library_benchmark]

@@ -1,5 +1,8 @@
 //! Headers, keys, an index and timers, each prepared up to the piece of work that is counted.
 
+use std::sync::LazyLock;
+
+use dpdk_tcp::base::hash::BlockHash;
 use dpdk_tcp::base::ids::LocalIdx;
 use dpdk_tcp::base::time::Tick;
 use dpdk_tcp::engine::wheel::Wheel;
@@ -7,7 +10,12 @@ use dpdk_tcp::flow::key::Key;
 use dpdk_tcp::flow::table::{Place, Table};
 
 /// What keys are hashed with.
-pub const SECRET: [u8; 16] = [7; 16];
+pub static SECRET: LazyLock<BlockHash> = LazyLock::new(|| BlockHash::new(&[7; 16]));
+/// A key and what it is hashed with.
+pub fn hashing() -> (Key, BlockHash) {
+    (key(1), SECRET.clone())
+}
+
 /// Entries of the index, and timers.
 pub const COUNT: u32 = 10_000;
 /// How often the piece is done.

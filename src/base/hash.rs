@@ -2,12 +2,40 @@
 
 use siphasher::sip::{SipHasher13, SipHasher24};
 
+use super::aes::Aes;
+
 /// A 128-bit key.
 pub type Key = [u8; 16];
 
 /// SipHash-2-4, for what an attacker may see the output of: initial sequence numbers, cookies.
 pub fn siphash24(key: &Key, message: &[u8]) -> u64 {
     SipHasher24::new_with_key(key).hash(message)
+}
+
+/// A keyed hash of one block: AES-128 where the machine has instructions for it, SipHash-2-4 elsewhere. Nobody can tell
+/// either from a random function without the key; see `docs/decisions/0018-aes-for-places.md`.
+#[derive(Clone)]
+pub enum BlockHash {
+    /// AES-128.
+    Aes(Aes),
+    /// SipHash-2-4.
+    Sip(Key),
+}
+
+impl BlockHash {
+    /// The hash with this key.
+    pub fn new(key: &Key) -> BlockHash {
+        Aes::new(key).map_or(BlockHash::Sip(*key), BlockHash::Aes)
+    }
+
+    /// The hash of a block; shorter messages of one length have zeros behind them.
+    #[inline]
+    pub fn hash(&self, block: u128) -> u64 {
+        match self {
+            BlockHash::Aes(aes) => aes.encrypt(block) as u64,
+            BlockHash::Sip(key) => siphash24_short(key, &block.to_le_bytes()),
+        }
+    }
 }
 
 /// SipHash-1-3, for what only decides a place in a table.
@@ -146,5 +174,22 @@ mod tests {
         agree::<17>(&mut rng);
         agree::<28>(&mut rng);
         agree::<15>(&mut rng);
+        agree::<16>(&mut rng);
+    }
+
+    #[test]
+    fn blocks_are_spread_by_either_hash() {
+        //= ATK-21
+        let key = [7; 16];
+        for hash in [BlockHash::new(&key), BlockHash::Sip(key)] {
+            let mut counts = [0u32; 256];
+            for block in 0..65_536u128 {
+                let value = hash.hash(block << 37);
+                counts[value as usize % 256] += 1;
+                assert_ne!(value, BlockHash::new(&[8; 16]).hash(block << 37));
+            }
+            // Five standard deviations to either side.
+            assert!(counts.iter().all(|count| (176..=336).contains(count)), "{counts:?}");
+        }
     }
 }

@@ -2,7 +2,6 @@
 //! The links of all numbers are one allocation.
 
 use super::pages;
-use super::prefetch::prefetch;
 
 const NONE: u32 = u32::MAX;
 /// Stands in `next` for a number that is not on the list.
@@ -42,14 +41,6 @@ impl IndexList {
     /// Nothing is on the list.
     pub fn is_empty(&self) -> bool {
         self.len == 0
-    }
-
-    /// Asks for the line that a number's links stand on.
-    #[inline]
-    pub fn prefetch(&self, index: u32) {
-        if let Some(links) = self.links.get(index as usize) {
-            prefetch(links);
-        }
     }
 
     /// The number at the front.

@@ -1,11 +1,13 @@
 //! Containers and names without any knowledge of protocols or devices. Imports nothing of this crate.
 
+pub mod aes;
 pub mod burst;
 pub mod bytes;
 pub mod cycles;
 pub mod drop_reason;
 pub mod hash;
 pub mod ids;
+pub mod index_queue;
 pub mod list;
 pub mod pages;
 pub mod prefetch;

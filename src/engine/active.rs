@@ -51,13 +51,13 @@ enum Tuple {
 }
 
 impl Shard {
-    /// Opens a connection; the SYN leaves at the end of the pass.
+    /// Opens a connection, with the stack's settings or with its own; the SYN leaves at the end of the pass.
     pub(super) fn open_active(
         &mut self,
         local: Option<IpAddr>,
         local_port: Option<u16>,
         remote: SocketAddr,
-        settings: Settings,
+        settings: Option<Settings>,
     ) -> Result<ConnId, OpenError> {
         //= CALL-2
         //= MUST-46
@@ -87,8 +87,11 @@ impl Shard {
         if opened >= self.limits.connections {
             return Err(OpenError::NoTcb);
         }
-        let seed = self.seed(&key, old, settings);
-        let known = self.slots.known(&settings, Known::DEFAULT);
+        let seed = self.seed(&key, old, settings.unwrap_or(self.cfg.settings));
+        let known = match settings {
+            Some(settings) => self.slots.known(&settings, Known::DEFAULT),
+            None => Some(Known::DEFAULT),
+        };
         let whole;
         let new = if let (Some(known), Some(brief)) = (known, Brief::open_active(&seed, self.ctx())) {
             New::Brief(brief, known)

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use super::api::{App, ConnId, ListenerId};
+use super::limits::FIRST_LOOK_MS;
 use super::process::Arrived;
 use super::shard::Shard;
 use super::slot::{Origin, Owner, Slot, Syn};
@@ -11,6 +12,7 @@ use super::slots::Known;
 use crate::base::bytes::Queue;
 use crate::base::drop_reason::DropReason;
 use crate::base::ids::NeighbourIdx;
+use crate::base::time::Tick;
 use crate::flow::key::Key;
 use crate::flow::table::Place;
 use crate::stats::counters::Counter;
@@ -126,7 +128,7 @@ impl Shard {
     /// A SYN opens a half-open connection.
     fn open_passive(&mut self, listener: ListenerId, arrived: &Arrived, old: Option<TimeWait>) {
         let seed = self.seed(&arrived.key, old, self.settings_of(listener));
-        let known = self.slots.known(&seed.settings, Known::DEFAULT);
+        let known = self.listening.get(usize::from(listener.0)).and_then(|found| found.known);
         let brief = Brief::open_passive(&arrived.segment, &seed, self.ctx());
         let whole;
         let new = if let (Some(known), Some(brief)) = (known, brief) {
@@ -229,6 +231,7 @@ impl Shard {
         }
         self.next_generation = generation.wrapping_add(1);
         self.settle(index);
+        self.wheel.arm(index, Tick::after_ms(self.now, FIRST_LOOK_MS));
         Some(ConnId { index, generation })
     }
 

@@ -158,7 +158,7 @@ impl Api<'_> {
         local_port: Option<u16>,
         remote: SocketAddr,
     ) -> Result<ConnId, OpenError> {
-        self.shard.open_active(local, local_port, remote, self.shard.cfg.settings)
+        self.shard.open_active(local, local_port, remote, None)
     }
 
     /// A connection between these endpoints will be opened next: what that will look at can be fetched meanwhile. Nothing
@@ -178,7 +178,7 @@ impl Api<'_> {
         remote: SocketAddr,
         settings: Settings,
     ) -> Result<ConnId, OpenError> {
-        self.shard.open_active(local, local_port, remote, settings)
+        self.shard.open_active(local, local_port, remote, Some(settings))
     }
 }
 

@@ -407,11 +407,29 @@ impl<F: Frame> Host<F> {
         progress: impl FnOnce() -> bool,
     ) -> NextHop {
         let remote = IpAddr::V4(remote.into());
+        // Most new connections, which remember nothing, go where somebody went just now.
+        let hint = if hint == NeighbourIdx::default() { self.latest } else { hint };
+        // Who was somebody's next hop is on the link, and so its own.
+        if let Some(mac) = self.neighbours.known(hint, interface as u8, remote, now) {
+            self.latest = hint;
+            return NextHop::Known(hint, mac);
+        }
+        self.routed(locals, now, interface, remote, hint, progress)
+    }
+
+    #[inline(never)]
+    fn routed(
+        &mut self,
+        locals: &Locals,
+        now: Instant,
+        interface: usize,
+        remote: IpAddr,
+        hint: NeighbourIdx,
+        progress: impl FnOnce() -> bool,
+    ) -> NextHop {
         let Some(hop) = self.routes.next_hop(locals, interface as u8, remote) else {
             return NextHop::NoRoute;
         };
-        // Most new connections, which remember nothing, go where somebody went just now.
-        let hint = if hint == NeighbourIdx::default() { self.latest } else { hint };
         let found = self.neighbours.lookup(hint, interface as u8, hop, progress, now);
         self.latest = found.map_or(self.latest, |(place, _)| place);
         found.map_or(NextHop::Unknown(hop), |(place, mac)| NextHop::Known(place, mac))

@@ -6,6 +6,7 @@ use super::slots::Slots;
 use super::wheel::Wheel;
 use crate::base::burst::BURST_MAX;
 use crate::base::bytes::Pool;
+use crate::base::index_queue::IndexQueue;
 use crate::base::list::IndexList;
 use crate::base::slab::Slab;
 use crate::flow::per_address::PerAddress;
@@ -28,6 +29,10 @@ pub(super) const MOVES_MAX: usize = 1_024;
 
 /// TIME-WAIT records that leave together, so that the lines of the index that they stand in are fetched together.
 pub(super) const EXPIRE_BURST: usize = 16;
+
+/// When a new connection's timers are looked at first, in milliseconds. No later than most that follow its opening: an
+/// entry on the wheel that has to come up earlier than it would moves, and fetches the lines of both its neighbours.
+pub(super) const FIRST_LOOK_MS: u32 = 200;
 
 /// Connections that are offered to applications again in one pass (LIM-13).
 pub(super) const OFFERS_MAX: usize = 256;
@@ -193,8 +198,10 @@ impl Limits {
         let per = |bytes: usize, count: u32| bytes as f64 / f64::from(count.max(1));
         let index_entry = per(index, self.table_entries());
         let slots = Slots::memory(self.slots(), self.awake());
-        let links = Wheel::node_bytes() + 3 * IndexList::link_bytes();
-        let slot_and_entry = (per(slots, self.slots()) + links as f64 + index_entry).ceil() as usize;
+        let links = (Wheel::node_bytes() + 2 * IndexList::link_bytes()) * self.slots() as usize;
+        let owing = IndexQueue::memory(self.slots() as usize);
+        let own = per(slots + links + owing, self.slots());
+        let slot_and_entry = (own + index_entry).ceil() as usize;
         let records = TimeWaitRing::<TimeWait>::memory(self.time_wait_max);
         let buffers = Pool::memory(self.buffers);
         let held = self.reassemblies() as usize * Slab::<Reassembly>::slot_bytes();
@@ -208,7 +215,8 @@ impl Limits {
             + waiting
             + counts
             + slots
-            + self.slots() as usize * links
+            + links
+            + owing
             + records
             + index
             + buffers;

@@ -7,7 +7,7 @@ use super::api::{Accept, Api, App, ConnId, ListenerId};
 use super::limits::OFFERS_MAX;
 use super::shard::{Listening, Shard};
 use super::slot::{Origin, Owner};
-use super::slots::Slots;
+use super::slots::{Known, Slots};
 use crate::base::ids::LocalIdx;
 use crate::flow::listeners::ListenError;
 use crate::tcp::arrives::listen::Listener;
@@ -39,6 +39,7 @@ impl Shard {
             |one: &Listening| !one.queues.open && one.queues.half_open == 0 && one.queues.waiting == 0;
         let reused = self.listening.iter().position(forgotten).map(|number| number as u16);
         let number = self.listeners.add(local, port, reused)?;
+        let known = self.slots.known(&settings, Known::DEFAULT);
         let queues = Listener {
             half_open: 0,
             half_open_max: self.limits.half_open_per_listener(),
@@ -52,11 +53,11 @@ impl Shard {
         match self.listening.get_mut(usize::from(number)) {
             Some(old) => {
                 old.waiting.clear();
-                (old.queues, old.settings) = (queues, settings);
+                (old.queues, old.settings, old.known) = (queues, settings, known);
             }
             None => {
                 let waiting = self.spare_queues.pop().unwrap_or_default();
-                self.listening.push(Listening { queues, settings, waiting });
+                self.listening.push(Listening { queues, settings, known, waiting });
             }
         }
         Ok(ListenerId(number))

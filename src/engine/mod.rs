@@ -30,6 +30,7 @@ mod recoveries;
 pub mod shard;
 mod slot;
 mod slots;
+mod time_wait;
 mod usual;
 pub mod wheel;
 pub mod worker;

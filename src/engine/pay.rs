@@ -10,13 +10,13 @@ use super::port::Port;
 use super::shard::{Reply, Shard};
 use super::slot::Syn;
 use crate::base::burst::Burst;
-use crate::base::bytes::Queue;
+use crate::base::bytes::{Pool, Queue};
 use crate::base::drop_reason::DropReason;
 use crate::base::ids::NeighbourIdx;
 use crate::flow::key::Key;
 use crate::inet::locals::Local;
 use crate::link::QueuePair;
-use crate::stats::counters::Counter;
+use crate::stats::counters::{Counter, Counters};
 use crate::tcp::Ctx;
 use crate::tcp::output::Budget;
 use crate::tcp::segment::SegmentOut;
@@ -28,6 +28,9 @@ use crate::wire::tcp_options::SackBlocks;
 
 /// A connection that got forward within this time confirms its neighbour (ARP-8).
 const PROGRESS_MS: u32 = 60_000;
+
+/// So many connections ahead of the one that pays, what the next will touch is asked for: they may have waited for long.
+const PAY_AHEAD: usize = 4;
 
 /// What of the loop a segment needs on its way out.
 pub(super) struct Way<'a, Q: QueuePair> {
@@ -44,6 +47,10 @@ impl<Q: QueuePair> Way<'_, Q> {
         }
         for _ in 0..PAY_MAX.min(self.shard.owing.len()) {
             let Some(index) = self.shard.owing.pop_front() else { return };
+            if let Some(later) = self.shard.owing.ahead(PAY_AHEAD) {
+                self.shard.slots.prefetch(later);
+                self.shard.wheel.prefetch(later);
+            }
             // A port that takes nothing must not keep the others from paying.
             if !self.pay_one(index, segments) {
                 self.shard.owing.push_back(index);
@@ -58,59 +65,92 @@ impl<Q: QueuePair> Way<'_, Q> {
         let Some(port) = self.ports.get_mut(interface) else { return };
         let to = addressing(&reply.key, &local, port.mac(), Mac::default(), reply.ip);
         let nothing = (&Queue::default(), 0);
-        if let Some(frame) = build(port, self.shard, &to, &reply.segment, nothing) {
+        if let Some(frame) = build(port, &self.shard.pool, &self.shard.counters, &to, &reply.segment, nothing)
+        {
             self.host.send_to(self.ports, self.shard, interface, reply.key.remote, frame);
         }
     }
 
     /// One connection pays. False when there was no room; it stays on the list then.
+    #[inline(always)]
     fn pay_one(&mut self, index: u32, segments: &mut Burst<SegmentOut>) -> bool {
-        let Shard { slots, locals, counters, .. } = &mut *self.shard;
-        let Some(key) = slots.key(index) else { return true };
-        let local = locals.get(key.local);
-        let Some(port) = self.ports.get_mut(usize::from(local.interface)) else { return true };
-        let budget = match port.budget(counters) {
-            Ok(budget) => budget,
-            Err(why) => {
-                if let Some(mut form) = slots.form(index) {
-                    form.note_syn(Syn::Kept(why));
-                }
-                return false;
-            }
-        };
+        let Shard { slots, locals, counters, pool, now, .. } = &mut *self.shard;
         let Some((entry, common, ctx)) = slots.resting(index) else {
-            return self.pay_awake(index, &key, &local, budget, segments);
+            return self.pay_awake(index, segments);
         };
-        let mut segment = SegmentOut::default();
-        let Some(paid) = entry.brief.output(common, ctx, &mut segment) else {
-            return self.pay_awake(index, &key, &local, budget, segments);
-        };
-        if paid == Paid::One {
-            let sender = Sender {
-                key,
-                ip: common.settings.ip,
-                queue: entry.outgoing(),
-                una: entry.brief.una(),
-                opens: entry.opens(),
-                neighbour: entry.neighbour,
-            };
-            self.send(index, &local, &sender, std::slice::from_ref(&segment));
+        let (key, opens) = (entry.key, entry.opens());
+        let local = locals.get(key.local);
+        let interface = usize::from(local.interface);
+        let Some(port) = self.ports.get_mut(interface) else { return true };
+        if let Err(why) = port.make_ready(counters) {
+            return self.pay_later(index, why);
         }
-        self.shard.settle(index);
+        let mut segment = SegmentOut::default();
+        match entry.brief.output(common, ctx, &mut segment) {
+            None => return self.pay_awake(index, segments),
+            Some(Paid::Nothing) => {}
+            Some(Paid::One) => {
+                let progress = || entry.brief.progressed_within(PROGRESS_MS, ctx);
+                let hop = self.host.next_hop(locals, *now, interface, key.remote, entry.neighbour, progress);
+                let to = addressing(&key, &local, port.mac(), hop.mac(), common.settings.ip);
+                let text = (&entry.outgoing(), segment.seq.since(entry.brief.una()));
+                let built = build(port, pool, counters, &to, &segment, text);
+                if let NextHop::Known(place, _) = hop {
+                    entry.neighbour = place;
+                }
+                let syn = match (&built, hop) {
+                    (None, _) => Syn::Kept(Unsent::NoFrame),
+                    (Some(_), NextHop::Known(..)) => Syn::Queued(port.numbers().0),
+                    (Some(_), _) => Syn::WithoutNeighbour,
+                };
+                if opens {
+                    entry.note_syn(syn);
+                }
+                match (built, hop) {
+                    (Some(frame), NextHop::Known(..)) => port.send_segment(frame, segment.flags, counters),
+                    (Some(frame), _) => self.host.keep(self.shard, interface, hop, frame),
+                    (None, _) => {}
+                }
+            }
+        }
+        // All of it is paid.
+        if let Some(at) = self.shard.slots.deadline(index) {
+            self.shard.wheel.arm(index, at);
+        }
         true
+    }
+
+    /// There is no room for what a connection has to say.
+    #[cold]
+    fn pay_later(&mut self, index: u32, why: Unsent) -> bool {
+        if let Some(mut form) = self.shard.slots.form(index) {
+            form.note_syn(Syn::Kept(why));
+        }
+        self.stays(index)
+    }
+
+    /// A connection stays on the list. Its timers run all the same.
+    fn stays(&mut self, index: u32) -> bool {
+        if let Some(at) = self.shard.slots.deadline(index) {
+            self.shard.wheel.arm(index, at);
+        }
+        false
     }
 
     /// As [`Way::pay_one`] for one that is awake, or has to wake for it.
     #[inline(never)]
-    fn pay_awake(
-        &mut self,
-        index: u32,
-        key: &Key,
-        local: &Local,
-        budget: Budget,
-        segments: &mut Burst<SegmentOut>,
-    ) -> bool {
+    fn pay_awake(&mut self, index: u32, segments: &mut Burst<SegmentOut>) -> bool {
+        let Some(key) = self.shard.slots.key(index) else { return true };
+        let local = self.shard.locals.get(key.local);
+        let Some(port) = self.ports.get_mut(usize::from(local.interface)) else { return true };
+        let budget = match port.budget(&self.shard.counters) {
+            Ok(budget) => budget,
+            Err(why) => return self.pay_later(index, why),
+        };
         // Who finds no place to wake stays on the list.
+        if self.shard.slots.get_mut(index).is_none() {
+            return self.stays(index);
+        }
         let Some(slot) = self.shard.slots.get_mut(index) else { return false };
         if slot.recovery.is_none() && slot.tcb.wants_recovery() {
             self.shard.lend_recovery(index);
@@ -132,7 +172,7 @@ impl<Q: QueuePair> Way<'_, Q> {
         }
         if !segments.is_empty() {
             let sender = Sender {
-                key: *key,
+                key,
                 ip: slot.tcb.settings().ip,
                 queue: slot.outgoing,
                 una,
@@ -143,14 +183,13 @@ impl<Q: QueuePair> Way<'_, Q> {
             if let Some(last) = segments.last().filter(|last| last.text_len > 0) {
                 pool.seek(&mut slot.outgoing, last.seq.since(una));
             }
-            self.send(index, local, &sender, segments);
+            self.send(index, &local, &sender, segments);
         }
         self.shard.settle(index);
         true
     }
 
     /// Sends segments of one connection.
-    #[inline(always)]
     fn send(&mut self, index: u32, local: &Local, sender: &Sender, segments: &[SegmentOut]) {
         let interface = usize::from(local.interface);
         let Sender { key, opens, neighbour, .. } = *sender;
@@ -166,7 +205,7 @@ impl<Q: QueuePair> Way<'_, Q> {
                 shard.pool.seek(&mut queue, offset);
             }
             let text = (&queue, offset);
-            let syn = match build(port, shard, &to, segment, text) {
+            let syn = match build(port, &shard.pool, &shard.counters, &to, segment, text) {
                 None => Syn::Kept(Unsent::NoFrame),
                 Some(frame) if matches!(hop, NextHop::Known(..)) => {
                     let number = port.numbers().0;
@@ -220,13 +259,14 @@ fn addressing(key: &Key, local: &Local, source_mac: Mac, next_hop: Mac, ip: ForI
 #[inline(always)]
 fn build<Q: QueuePair>(
     port: &mut Port<Q>,
-    shard: &Shard,
+    pool: &Pool,
+    counters: &Counters,
     to: &Addressing,
     segment: &SegmentOut,
     (queue, offset): (&Queue, u32),
 ) -> Option<Q::Frame> {
     let fill = |at: usize, place: &mut [u8]| {
-        shard.pool.copy_out(queue, offset + at as u32, place);
+        pool.copy_out(queue, offset + at as u32, place);
     };
     let frame = port.alloc().and_then(|mut frame| {
         let built = if segment.cut == 0 {
@@ -238,17 +278,18 @@ fn build<Q: QueuePair>(
         built.then_some(frame)
     });
     if frame.is_none() {
-        shard.drop_one(DropReason::NoFrame);
+        counters.drop_one(DropReason::NoFrame);
         return None;
     }
-    if segment.repeated {
-        shard.count(Counter::Retransmissions);
-    }
-    if segment.cut > 0 {
-        shard.count(Counter::LargeSegments);
-    }
-    if segment.path_probe {
-        shard.count(Counter::PathMtuProbes);
+    if segment.repeated || segment.cut > 0 || segment.path_probe {
+        count_special(counters, segment);
     }
     frame
+}
+
+#[cold]
+fn count_special(counters: &Counters, segment: &SegmentOut) {
+    counters.add(Counter::Retransmissions, u64::from(segment.repeated));
+    counters.add(Counter::LargeSegments, u64::from(segment.cut > 0));
+    counters.add(Counter::PathMtuProbes, u64::from(segment.path_probe));
 }

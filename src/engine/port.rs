@@ -100,6 +100,21 @@ impl<Q: QueuePair> Port<Q> {
         Ok(Budget { segments: room.min(segments), text_max })
     }
 
+    /// Sees that one segment can be built and queued.
+    ///
+    /// # Errors
+    /// It cannot, for this reason.
+    #[inline]
+    pub fn make_ready(&mut self, counters: &Counters) -> Result<(), Unsent> {
+        if self.tx.len() >= self.tx_burst {
+            self.transmit(counters);
+        }
+        if self.tx.is_full() {
+            return Err(Unsent::TxFull);
+        }
+        if self.queue.stock(1) > 0 { Ok(()) } else { Err(Unsent::NoFrame) }
+    }
+
     /// A fresh, empty frame.
     #[inline]
     pub fn alloc(&mut self) -> Option<Q::Frame> {

@@ -1,7 +1,6 @@
 //! One arriving segment, from the endpoints it names to what it did: the outcome is carried out here, and the
 //! application is told.
 
-use super::admit::Verdict;
 use super::api::{Accept, App, ConnId, ListenerId};
 use super::entry::{Bits, Form};
 use super::listen::is_waiting;
@@ -12,11 +11,9 @@ use crate::base::drop_reason::DropReason;
 use crate::flow::key::Key;
 use crate::flow::table::Place;
 use crate::stats::counters::Counter;
-use crate::tcp::arrives::listen;
 use crate::tcp::arrives::synchronized::Room;
 use crate::tcp::outcome::{End, Outcome, Repair, Repairs, Soft, SynAgain};
 use crate::tcp::state::State;
-use crate::tcp::time_wait::{self, TimeWait};
 use crate::wire::tcp::Segment;
 
 /// A segment on its way into the shard.
@@ -61,7 +58,6 @@ impl Shard {
         match hint {
             Some(Place::Connection(index)) => {
                 self.slots.prefetch(index);
-                self.owing.prefetch(index);
                 self.wheel.prefetch(index);
             }
             Some(Place::TimeWait(index)) => self.time_wait.prefetch(index),
@@ -246,7 +242,45 @@ impl Shard {
     }
 
     /// What callbacks may have left to do, and what waited for them.
+    #[inline]
     pub(super) fn after_callbacks<A: App>(&mut self, app: &mut A, index: u32) {
+        if !self.tell_resting(app, index) || !self.settle_resting(index) {
+            self.after_more(app, index);
+        }
+    }
+
+    /// One at rest keeps nothing that could be offered; its application may have to be told of the peer's FIN. False
+    /// where the connection is not at rest.
+    #[inline(always)]
+    fn tell_resting<A: App>(&mut self, app: &mut A, index: u32) -> bool {
+        //= MUST-12
+        let Some(Form::Rests(entry)) = self.slots.form(index) else { return false };
+        let owner = entry.bits.owner();
+        let tells = entry.bits.has(Bits::PEER_CLOSED) && owner != Owner::Waiting;
+        entry.bits.set(Bits::RESUME | Bits::when(tells, Bits::PEER_CLOSED), false);
+        if tells && owner == Owner::Taken {
+            app.on_peer_close(&mut self.conn(index));
+        }
+        true
+    }
+
+    /// As [`Shard::settle`], of a connection at rest that does not become a record. False, with nothing done, for others.
+    #[inline(always)]
+    fn settle_resting(&mut self, index: u32) -> bool {
+        let Some(Form::Rests(entry)) = self.slots.form(index) else { return false };
+        if entry.brief.state() == State::TimeWait {
+            return false;
+        }
+        if entry.brief.owes() {
+            self.owing.push_back(index);
+        } else if let Some(at) = entry.brief.deadline() {
+            self.wheel.arm(index, at);
+        }
+        true
+    }
+
+    /// As [`Shard::after_callbacks`], of any connection.
+    fn after_more<A: App>(&mut self, app: &mut A, index: u32) {
         self.offer_again(app, index);
         self.tell_peer_close(app, index);
         if let Some(Form::Awake(slot)) = self.slots.form(index)
@@ -423,10 +457,8 @@ impl Shard {
         let Some(mut form) = self.slots.form(index) else { return };
         form.pop(&mut self.pool, octets);
         if form.hears() {
+            form.set_resume(true);
             app.on_writable(&mut self.conn(index));
-            if let Some(mut form) = self.slots.form(index) {
-                form.set_resume(true);
-            }
         }
     }
 
@@ -506,78 +538,6 @@ impl Shard {
         if form.hears() {
             app.on_peer_close(&mut self.conn(index));
         }
-    }
-
-    /// A segment for a TIME-WAIT record.
-    fn for_record<A: App>(&mut self, app: &mut A, index: u32, arrived: &Arrived) {
-        let Some(record) = self.time_wait.get(index) else { return };
-        let old = record.rest;
-        match old.segment_arrives(&arrived.segment, &self.cfg) {
-            time_wait::Disposition::Reopen => {
-                //= TMW-5
-                //= TMW-7
-                let verdict = self.listen_verdict(arrived);
-                if !matches!(verdict, Verdict::Listener(_, listen::Disposition::Ignore(_))) {
-                    self.drop_record(index);
-                    self.count(Counter::TimeWaitReopened);
-                }
-                self.admit(app, arrived, verdict, Some(old));
-            }
-            time_wait::Disposition::Restart => {
-                self.restart_record(index, arrived.hash);
-                self.answer_old(arrived.key, old);
-            }
-            other => self.answer_time_wait(arrived.key, old, other),
-        }
-    }
-
-    /// A segment for a connection in TIME-WAIT that its application still reads from.
-    fn in_time_wait_with_slot<A: App>(&mut self, app: &mut A, index: u32, arrived: &Arrived) {
-        let Some(old) = self.slots.get_mut(index).map(|slot| slot.tcb.time_wait()) else { return };
-        match old.segment_arrives(&arrived.segment, &self.cfg) {
-            time_wait::Disposition::Reopen => {
-                let verdict = self.listen_verdict(arrived);
-                if !matches!(verdict, Verdict::Listener(_, listen::Disposition::Ignore(_))) {
-                    // What the application has not read stays for it.
-                    let ctx = crate::tcp::Ctx { now: self.now, cfg: &self.cfg };
-                    if let Some(slot) = self.slots.get_mut(index) {
-                        let _ = slot.tcb.abort(ctx);
-                    }
-                    self.end(app, index, End::Finished);
-                }
-                self.admit(app, arrived, verdict, Some(old));
-            }
-            time_wait::Disposition::Restart => {
-                let ctx = crate::tcp::Ctx { now: self.now, cfg: &self.cfg };
-                if let Some(slot) = self.slots.get_mut(index) {
-                    slot.tcb.restart_time_wait(ctx);
-                }
-                self.answer_old(arrived.key, old);
-            }
-            other => self.answer_time_wait(arrived.key, old, other),
-        }
-    }
-
-    fn answer_time_wait(&mut self, key: Key, old: TimeWait, disposition: time_wait::Disposition) {
-        match disposition {
-            time_wait::Disposition::Ignore(reason) => self.drop_one(reason),
-            time_wait::Disposition::Ack(reason) => {
-                self.drop_one(reason);
-                self.answer_old(key, old);
-            }
-            time_wait::Disposition::AckLimited(reason) => {
-                self.drop_one(reason);
-                if self.challenge_allowed() {
-                    self.answer_old(key, old);
-                }
-            }
-            time_wait::Disposition::Restart | time_wait::Disposition::Reopen => {}
-        }
-    }
-
-    fn answer_old(&mut self, key: Key, old: TimeWait) {
-        let offset = self.timestamp_offset(&key);
-        self.reply(key, old.ack(offset, self.ctx()), self.cfg.settings.ip);
     }
 }
 

@@ -1,7 +1,7 @@
 //! TIME-WAIT records of a shard: how they come into the index, start again, and leave.
 
 use super::shard::Shard;
-use crate::base::hash;
+use crate::base::hash::BlockHash;
 use crate::base::time::Tick;
 use crate::flow::key::Key;
 use crate::flow::table::{Place, Table};
@@ -20,9 +20,9 @@ impl Rest for TimeWait {
 }
 
 /// Lets the index follow a record that gets another number.
-fn follow<'a>(table: &'a mut Table, secret: &'a hash::Key) -> impl FnMut(&Key, u32, u32) + 'a {
+fn follow<'a>(table: &'a mut Table, placing: &'a BlockHash) -> impl FnMut(&Key, u32, u32) + 'a {
     |key, old, new| {
-        table.replace(key.hash(secret), Place::TimeWait(old), Place::TimeWait(new));
+        table.replace(key.hash(placing), Place::TimeWait(old), Place::TimeWait(new));
     }
 }
 
@@ -57,7 +57,7 @@ impl Shard {
     /// `None` when there can be no record.
     fn queue_record(&mut self, key: &Key, rest: TimeWait, deadline: Tick) -> Option<u32> {
         loop {
-            let moved = follow(&mut self.table, &self.secrets.table);
+            let moved = follow(&mut self.table, &self.placing);
             if let Ok(record) = self.time_wait.push(*key, rest, deadline, moved) {
                 return Some(record);
             }
@@ -92,6 +92,6 @@ impl Shard {
     }
 
     fn take_record(&mut self, index: u32) -> Option<Record<TimeWait>> {
-        self.time_wait.remove(index, follow(&mut self.table, &self.secrets.table))
+        self.time_wait.remove(index, follow(&mut self.table, &self.placing))
     }
 }

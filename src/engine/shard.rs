@@ -10,13 +10,14 @@ use super::entry::{Entry, Form};
 use super::limits::{Limits, REPLIES_MAX};
 use super::recoveries::Recoveries;
 use super::slot::{Origin, Owner, Slot};
-use super::slots::Slots;
+use super::slots::{Known, Slots};
 use super::wheel::Wheel;
 use crate::base::burst::Burst;
 use crate::base::bytes::Pool;
 use crate::base::drop_reason::DropReason;
-use crate::base::hash::Secrets;
+use crate::base::hash::{BlockHash, Secrets};
 use crate::base::ids::{LocalIdx, NeighbourIdx};
+use crate::base::index_queue::IndexQueue;
 use crate::base::list::IndexList;
 use crate::base::rate::TokenBucket;
 use crate::base::rng::Rng;
@@ -66,8 +67,9 @@ pub(super) struct Doubt {
 /// A listener's state; its limits are the protocol's.
 pub(super) struct Listening {
     pub queues: Listener,
-    /// What its connections start with.
+    /// What its connections start with, and the number of that.
     pub settings: Settings,
+    pub known: Option<Known>,
     /// Connections that wait for the application, oldest first. May hold some that are gone.
     pub waiting: VecDeque<ConnId>,
 }
@@ -85,7 +87,9 @@ pub struct Shard {
     pub(super) reassemblies: Slab<Reassembly>,
     pub(super) recoveries: Recoveries,
     pub(super) scratch: Box<[u8]>,
-    pub(super) owing: IndexList,
+    /// Connections that have something to say, in the order in which they say it. May name some that have nothing to
+    /// say any more, or are gone.
+    pub(super) owing: IndexQueue,
     /// Connections that found no memory for what they wanted to send, in the order in which they will try again.
     pub(super) starved: IndexList,
     /// Connections that their applications have closed for good, oldest first (LIM-8).
@@ -101,6 +105,10 @@ pub struct Shard {
     pub(super) doubts: Burst<Doubt>,
     pub(super) cfg: Config,
     pub(super) secrets: Secrets,
+    /// Where connections stand in the index.
+    pub(super) placing: BlockHash,
+    /// What is added to the clock in timestamps, by hosts.
+    pub(super) offsets: BlockHash,
     pub(super) limits: Limits,
     pub(super) counters: Arc<Counters>,
     pub(super) resets: TokenBucket,
@@ -137,7 +145,8 @@ impl Shard {
         now: Instant,
     ) -> Self {
         let nothing = Key { remote: 0, remote_port: 0, local_port: 0, local: LocalIdx(0) };
-        let hashed_before = (nothing, nothing.hash(&secrets.table));
+        let placing = BlockHash::new(&secrets.table);
+        let hashed_before = (nothing, nothing.hash(&placing));
         let cookie_key = CounterKey::at(&secrets.cookies, now);
         let seed = u64::from_le_bytes(secrets.table[..8].try_into().unwrap_or([0; 8]));
         Shard {
@@ -152,7 +161,7 @@ impl Shard {
             reassemblies: Slab::new(limits.reassemblies()),
             recoveries: Recoveries::new(limits.recoveries()),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
-            owing: IndexList::new(limits.slots()),
+            owing: IndexQueue::new(limits.slots()),
             starved: IndexList::new(limits.slots()),
             closing: IndexList::new(limits.slots()),
             per_address: PerAddress::new(limits.per_address, limits.slots(), secrets.table),
@@ -168,6 +177,8 @@ impl Shard {
             source_ports: SourcePorts::new(secrets.ports),
             path_mtus: PathMtus::new(secrets.table),
             cfg,
+            placing,
+            offsets: BlockHash::new(&secrets.timestamp),
             secrets,
             limits,
             counters,
@@ -250,7 +261,7 @@ impl Shard {
 
     #[inline]
     pub(super) fn hash(&self, key: &Key) -> u64 {
-        key.hash(&self.secrets.table)
+        key.hash(&self.placing)
     }
 
     /// As [`Shard::hash`], of what is being worked on, which was most likely hashed before.
@@ -332,8 +343,8 @@ impl Shard {
         allowed
     }
 
-    /// After any event: whoever owes is listed, whoever waits is on the wheel, and who does neither more nor less than
-    /// what is usual is laid down.
+    /// After any event: whoever owes is listed, whoever else waits is on the wheel, and who does neither more nor less
+    /// than what is usual is laid down. One at rest that owes comes onto the wheel when it has paid, or could not.
     pub(super) fn settle(&mut self, index: u32) {
         let (owes, deadline, rests) = match self.slots.form(index) {
             None => return,
@@ -343,7 +354,7 @@ impl Shard {
         if owes {
             self.owing.push_back(index);
         }
-        if let Some(at) = deadline {
+        if let Some(at) = deadline.filter(|_| !rests || !owes) {
             self.wheel.arm(index, at);
         }
         // Who owes is worked on again at the end of the pass.
@@ -393,7 +404,6 @@ impl Shard {
         self.pool.clear(&mut slot.outgoing);
         let key = slot.key;
         self.table.remove(self.hash_again(&key), Place::Connection(index));
-        self.owing.remove(index);
         self.unread += 1;
         self.after_callbacks(app, index);
     }
@@ -433,7 +443,6 @@ impl Shard {
         }
         self.slots.free(index);
         self.forget_held(held);
-        self.owing.remove(index);
         self.starved.remove(index);
         self.closing.remove(index);
         if matches!(origin, Origin::Listener(_)) && owner != Owner::Nobody {
@@ -509,8 +518,8 @@ impl Shard {
     }
 
     pub(super) fn timestamp_offset(&self, key: &Key) -> u32 {
-        let remote = IpAddr::V4(key.remote.into());
-        crate::tcp::isn::timestamp_offset(&self.secrets.timestamp, self.local_addr(key.local), remote)
+        let local = self.locals.get(key.local).v4().into();
+        crate::tcp::isn::timestamp_offset(&self.offsets, local, key.remote.into())
     }
 
     /// A connection in the application's hands.

@@ -11,6 +11,9 @@ const NONE: u32 = u32::MAX;
 const IDLE: u32 = u32::MAX - 1;
 const LEVELS: usize = 4;
 const SLOTS: usize = 256;
+/// How far ahead entries are asked for that are to be looked at. Each names the next, so that they could not be fetched
+/// one after the other while others are worked on.
+const AHEAD: usize = 8;
 
 /// In which list an entry is need not be kept: it follows from its time and the current one, see [`Wheel::list_of`].
 #[derive(Clone, Copy)]
@@ -19,9 +22,12 @@ struct Node {
     next: u32,
     prev: u32,
     at: Tick,
+    /// The entry that was linked [`AHEAD`] entries before this one: most likely it comes so many behind it, and can be
+    /// asked for when this one goes. Only a hint.
+    ahead: u32,
 }
 
-const _: () = assert!(size_of::<Node>() == 12);
+const _: () = assert!(size_of::<Node>() == 16);
 
 impl Node {
     fn is_armed(&self) -> bool {
@@ -38,18 +44,23 @@ pub struct Wheel {
     /// The next tick to be looked at.
     current: Tick,
     armed: u32,
+    /// The entries that were linked last, by the number of links modulo [`AHEAD`].
+    recent: [u32; AHEAD],
+    links: usize,
 }
 
 impl Wheel {
     /// A wheel for `capacity` entries that begins at `now`.
     pub fn new(capacity: u32, now: Tick) -> Self {
-        let idle = Node { next: IDLE, prev: NONE, at: Tick(0) };
+        let idle = Node { next: IDLE, prev: NONE, at: Tick(0), ahead: NONE };
         Wheel {
             nodes: pages::table(capacity as usize, |_| idle),
             heads: vec![NONE; LEVELS * SLOTS],
             occupied: [0; SLOTS / 64],
             current: now,
             armed: 0,
+            recent: [NONE; AHEAD],
+            links: 0,
         }
     }
 
@@ -106,8 +117,10 @@ impl Wheel {
         let home = self.home_of(at);
         let Some(head) = self.heads.get_mut(home) else { return };
         let next = std::mem::replace(head, index);
+        let ahead = std::mem::replace(&mut self.recent[self.links % AHEAD], index);
+        self.links = self.links.wrapping_add(1);
         if let Some(node) = self.nodes.get_mut(index as usize) {
-            *node = Node { next, prev: NONE, at };
+            *node = Node { next, prev: NONE, at, ahead };
         }
         if let Some(after) = self.nodes.get_mut(next as usize) {
             after.prev = index;
@@ -123,7 +136,7 @@ impl Wheel {
         if !node.is_armed() {
             return;
         }
-        let Node { next, prev, at } = std::mem::replace(node, Node { next: IDLE, ..*node });
+        let Node { next, prev, at, .. } = std::mem::replace(node, Node { next: IDLE, ..*node });
         if let Some(after) = self.nodes.get_mut(next as usize) {
             after.prev = prev;
         }
@@ -167,12 +180,17 @@ impl Wheel {
             let slot = self.current.0 as usize % SLOTS;
             let head = self.heads[slot];
             if head != NONE {
+                self.prefetch(self.ahead_of(head));
                 self.unlink(head);
                 return Some(head);
             }
             self.advance(now);
         }
         None
+    }
+
+    fn ahead_of(&self, index: u32) -> u32 {
+        self.nodes.get(index as usize).map_or(NONE, |node| node.ahead)
     }
 
     /// Goes to the next tick that has entries in this turn of the lowest level, to the next turn, or past `now`.
@@ -208,6 +226,7 @@ impl Wheel {
                 let (index, at) = (self.heads[home], node.at);
                 let Some(left) = moves.checked_sub(1) else { return false };
                 *moves = left;
+                self.prefetch(self.ahead_of(index));
                 self.unlink(index);
                 self.link(index, at);
             }

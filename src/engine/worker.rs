@@ -103,8 +103,7 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         local_port: Option<u16>,
         remote: SocketAddr,
     ) -> Result<super::api::ConnId, super::active::OpenError> {
-        let settings = self.shard.cfg.settings;
-        self.shard.open_active(local, local_port, remote, settings)
+        self.shard.open_active(local, local_port, remote, None)
     }
 
     /// The shard between passes, as the application has it in [`App::poll`].

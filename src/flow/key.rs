@@ -1,7 +1,7 @@
 //! A connection's name inside a shard, in 12 bytes for both address families (see
 //! `docs/decisions/0002-key-layout.md`).
 
-use crate::base::hash::{Key as Secret, siphash13_short};
+use crate::base::hash::BlockHash;
 use crate::base::ids::LocalIdx;
 
 /// The endpoints of a connection: remote address and port, local address (by number) and port.
@@ -27,13 +27,13 @@ impl Key {
     /// The hash that places the key in the table. Keyed, because whoever chooses endpoints must not be able to
     /// choose places (ATK-21).
     #[inline]
-    pub fn hash(&self, secret: &Secret) -> u64 {
+    pub fn hash(&self, secret: &BlockHash) -> u64 {
         //= ATK-21
-        let mut bytes = [0u8; 10];
-        bytes[..4].copy_from_slice(&self.remote.to_le_bytes());
-        bytes[4..6].copy_from_slice(&self.remote_port.to_le_bytes());
-        bytes[6..8].copy_from_slice(&self.local_port.to_le_bytes());
-        bytes[8..].copy_from_slice(&self.local.0.to_le_bytes());
-        siphash13_short(secret, &bytes)
+        secret.hash(
+            u128::from(self.remote)
+                | u128::from(self.remote_port) << 32
+                | u128::from(self.local_port) << 48
+                | u128::from(self.local.0) << 64,
+        )
     }
 }

@@ -118,6 +118,16 @@ impl<F> Neighbours<F> {
             .map(|at| NeighbourIdx(at as u16))
     }
 
+    /// The MAC address of a neighbour that is where it was, and known well enough.
+    #[inline(always)]
+    pub fn known(&mut self, hint: NeighbourIdx, interface: u8, ip: IpAddr, now: Instant) -> Option<Mac> {
+        let there =
+            |entry: &&mut Entry| entry.is_fresh(now) && entry.interface == interface && entry.ip == ip;
+        let entry = self.entries.get_mut(usize::from(hint.0)).filter(there)?;
+        entry.used = true;
+        Some(entry.mac)
+    }
+
     /// The MAC address of a neighbour, and its place for the next time. `progress`: a connection with it got
     /// forward within the last minute, which confirms it as well as an answer would (ARP-8).
     ///
@@ -131,12 +141,9 @@ impl<F> Neighbours<F> {
         progress: impl FnOnce() -> bool,
         now: Instant,
     ) -> Option<(NeighbourIdx, Mac)> {
-        match self.entries.get_mut(usize::from(hint.0)) {
-            Some(entry) if entry.is_fresh(now) && entry.interface == interface && entry.ip == ip => {
-                entry.used = true;
-                Some((hint, entry.mac))
-            }
-            _ => self.look_up(hint, interface, ip, progress, now),
+        match self.known(hint, interface, ip, now) {
+            Some(mac) => Some((hint, mac)),
+            None => self.look_up(hint, interface, ip, progress, now),
         }
     }
 

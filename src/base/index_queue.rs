@@ -1,0 +1,116 @@
+//! A queue of small numbers, each in it at most once: who owes something. What is known of a number by itself is one bit,
+//! so that neither to come nor to go fetches a line of its own; none can be taken out of the middle.
+
+use super::pages;
+
+/// The queue. Numbers are below its capacity.
+pub struct IndexQueue {
+    ring: Vec<u32>,
+    /// A bit for each number that is in the queue.
+    there: Vec<u64>,
+    /// Where the first stands.
+    first: usize,
+    len: usize,
+}
+
+impl IndexQueue {
+    /// An empty queue for numbers below `capacity`.
+    pub fn new(capacity: u32) -> Self {
+        let words = (capacity as usize).div_ceil(64);
+        IndexQueue {
+            ring: pages::table(capacity as usize, |_| 0),
+            there: pages::table(words, |_| 0),
+            first: 0,
+            len: 0,
+        }
+    }
+
+    /// Bytes of memory for so many numbers.
+    pub const fn memory(capacity: usize) -> usize {
+        capacity * size_of::<u32>() + capacity.div_ceil(8)
+    }
+
+    /// Numbers in the queue.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Nothing is in the queue.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The number is in the queue.
+    pub fn contains(&self, index: u32) -> bool {
+        self.there.get(index as usize / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
+    }
+
+    /// Puts a number at the end, unless it is in the queue or beyond the capacity.
+    #[inline]
+    pub fn push_back(&mut self, index: u32) {
+        let Some(word) = self.there.get_mut(index as usize / 64) else { return };
+        let (at, all) = (self.first + self.len, self.ring.len());
+        if index as usize >= all || *word >> (index % 64) & 1 == 1 {
+            return;
+        }
+        if let Some(place) = self.ring.get_mut(if at < all { at } else { at - all }) {
+            *word |= 1 << (index % 64);
+            *place = index;
+            self.len += 1;
+        }
+    }
+
+    /// Takes the number at the front.
+    #[inline]
+    pub fn pop_front(&mut self) -> Option<u32> {
+        self.len = self.len.checked_sub(1)?;
+        let index = *self.ring.get(self.first)?;
+        self.first = if self.first + 1 < self.ring.len() { self.first + 1 } else { 0 };
+        if let Some(word) = self.there.get_mut(index as usize / 64) {
+            *word &= !(1 << (index % 64));
+        }
+        Some(index)
+    }
+
+    /// The number that is `behind` places behind the front, if the queue is so long.
+    #[inline]
+    pub fn ahead(&self, behind: usize) -> Option<u32> {
+        if behind >= self.len {
+            return None;
+        }
+        let (at, all) = (self.first + behind, self.ring.len());
+        self.ring.get(if at < all { at } else { at - all }).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rng::Rng;
+    use std::collections::VecDeque;
+
+    #[test]
+    fn a_queue_is_in_order_and_has_each_number_once() {
+        let mut rng = Rng::new(5);
+        for capacity in [1, 2, 63, 64, 65, 200] {
+            let mut queue = IndexQueue::new(capacity);
+            let mut model = VecDeque::new();
+            for _ in 0..5_000 {
+                if rng.below(5) < 3 {
+                    let index = rng.below(capacity + 2);
+                    queue.push_back(index);
+                    if index < capacity && !model.contains(&index) {
+                        model.push_back(index);
+                    }
+                } else {
+                    assert_eq!(queue.pop_front(), model.pop_front());
+                }
+                assert_eq!((queue.len(), queue.is_empty()), (model.len(), model.is_empty()));
+                let behind = rng.below(capacity + 2) as usize;
+                assert_eq!(queue.ahead(behind), model.get(behind).copied());
+                let asked = rng.below(capacity + 2);
+                assert_eq!(queue.contains(asked), model.contains(&asked));
+            }
+        }
+    }
+}
