@@ -219,6 +219,7 @@ impl Shard {
         owner: Owner,
     ) -> Option<ConnId> {
         let generation = self.next_generation;
+        let whole = matches!(new, New::Whole(_));
         let index = match new {
             New::Brief(brief, settings) => {
                 self.slots.insert_at_rest(key, generation, brief, settings, origin, owner)?
@@ -230,7 +231,12 @@ impl Shard {
             return None;
         }
         self.next_generation = generation.wrapping_add(1);
-        self.settle(index);
+        if whole {
+            self.settle(index);
+        } else {
+            // It owes its SYN, and comes onto the wheel with all that follows from it when that has left.
+            self.owing.push_back(index);
+        }
         self.wheel.arm(index, Tick::after_ms(self.now, FIRST_LOOK_MS));
         Some(ConnId { index, generation })
     }
@@ -264,7 +270,7 @@ impl Shard {
 
     /// What the tables and secrets give to a new connection.
     pub(super) fn seed(&self, key: &Key, old: Option<TimeWait>, settings: Settings) -> Seed {
-        let local = (self.local_addr(key.local), key.local_port);
+        let local = (IpAddr::V4(self.locals.get(key.local).v4().into()), key.local_port);
         let remote = (IpAddr::V4(key.remote.into()), key.remote_port);
         let generated = isn::initial(&self.secrets.isn, self.now, local, remote);
         let iss: Seq = old.map_or(generated, |old| old.next_iss(generated));

@@ -31,7 +31,7 @@ pub(super) struct Addressing {
 /// Writes the frame of one segment into a fresh one; `text` fills in the octets that it carries. False when there is not
 /// enough room; nothing is sent then.
 #[must_use]
-#[inline(never)]
+#[inline(always)]
 pub(super) fn segment<F: Frame>(
     frame: &mut F,
     caps: &Caps,

@@ -409,8 +409,11 @@ impl<F: Frame> Host<F> {
         let remote = IpAddr::V4(remote.into());
         // Most new connections, which remember nothing, go where somebody went just now.
         let hint = if hint == NeighbourIdx::default() { self.latest } else { hint };
-        // Who was somebody's next hop is on the link, and so its own.
-        if let Some(mac) = self.neighbours.known(hint, interface as u8, remote, now) {
+        let leads = |hop: IpAddr| {
+            // Who was somebody's next hop is on the link, and so its own.
+            hop == remote || self.routes.next_hop(locals, interface as u8, remote) == Some(hop)
+        };
+        if let Some(mac) = self.neighbours.known(hint, interface as u8, now, leads) {
             self.latest = hint;
             return NextHop::Known(hint, mac);
         }

@@ -45,6 +45,7 @@ impl<Q: QueuePair> Way<'_, Q> {
         while let Some(reply) = self.shard.replies.pop_front() {
             self.answer(&reply);
         }
+        let mut segment = SegmentOut::default();
         for _ in 0..PAY_MAX.min(self.shard.owing.len()) {
             let Some(index) = self.shard.owing.pop_front() else { return };
             if let Some(later) = self.shard.owing.ahead(PAY_AHEAD) {
@@ -52,7 +53,7 @@ impl<Q: QueuePair> Way<'_, Q> {
                 self.shard.wheel.prefetch(later);
             }
             // A port that takes nothing must not keep the others from paying.
-            if !self.pay_one(index, segments) {
+            if !self.pay_one(index, &mut segment, segments) {
                 self.shard.owing.push_back(index);
             }
         }
@@ -71,9 +72,10 @@ impl<Q: QueuePair> Way<'_, Q> {
         }
     }
 
-    /// One connection pays. False when there was no room; it stays on the list then.
+    /// One connection pays. False when there was no room; it stays on the list then. `segment` is the place for that of
+    /// one at rest, which is kept from one to the next.
     #[inline(always)]
-    fn pay_one(&mut self, index: u32, segments: &mut Burst<SegmentOut>) -> bool {
+    fn pay_one(&mut self, index: u32, segment: &mut SegmentOut, segments: &mut Burst<SegmentOut>) -> bool {
         let Shard { slots, locals, counters, pool, now, .. } = &mut *self.shard;
         let Some((entry, common, ctx)) = slots.resting(index) else {
             return self.pay_awake(index, segments);
@@ -85,36 +87,47 @@ impl<Q: QueuePair> Way<'_, Q> {
         if let Err(why) = port.make_ready(counters) {
             return self.pay_later(index, why);
         }
-        let mut segment = SegmentOut::default();
-        match entry.brief.output(common, ctx, &mut segment) {
-            None => return self.pay_awake(index, segments),
-            Some(Paid::Nothing) => {}
-            Some(Paid::One) => {
+        let Some(paid) = entry.brief.output(common, ctx, segment) else {
+            return self.pay_awake(index, segments);
+        };
+        // All of it is paid, or will be when it is sent.
+        let deadline = entry.brief.deadline();
+        match paid {
+            Paid::Nothing => {}
+            Paid::One => {
                 let progress = || entry.brief.progressed_within(PROGRESS_MS, ctx);
                 let hop = self.host.next_hop(locals, *now, interface, key.remote, entry.neighbour, progress);
                 let to = addressing(&key, &local, port.mac(), hop.mac(), common.settings.ip);
-                let text = (&entry.outgoing(), segment.seq.since(entry.brief.una()));
-                let built = build(port, pool, counters, &to, &segment, text);
                 if let NextHop::Known(place, _) = hop {
                     entry.neighbour = place;
                 }
-                let syn = match (&built, hop) {
-                    (None, _) => Syn::Kept(Unsent::NoFrame),
-                    (Some(_), NextHop::Known(..)) => Syn::Queued(port.numbers().0),
-                    (Some(_), _) => Syn::WithoutNeighbour,
+                let text = |place: &mut [u8]| {
+                    pool.copy_out(&entry.outgoing(), segment.seq.since(entry.brief.una()), place);
                 };
+                let mut frame = port.alloc();
+                let built = match &mut frame {
+                    Some(frame) => emit::segment(frame, &port.caps, &to, segment, text),
+                    None => false,
+                };
+                let known = matches!(hop, NextHop::Known(..));
                 if opens {
-                    entry.note_syn(syn);
+                    entry.note_syn(match (built, known) {
+                        (false, _) => Syn::Kept(Unsent::NoFrame),
+                        (true, true) => Syn::Queued(port.numbers().0),
+                        (true, false) => Syn::WithoutNeighbour,
+                    });
                 }
-                match (built, hop) {
-                    (Some(frame), NextHop::Known(..)) => port.send_segment(frame, segment.flags, counters),
-                    (Some(frame), _) => self.host.keep(self.shard, interface, hop, frame),
-                    (None, _) => {}
+                match frame {
+                    Some(frame) if built && known => port.send_segment(frame, segment.flags, counters),
+                    Some(frame) if built => self.host.keep(self.shard, interface, hop, frame),
+                    _ => counters.drop_one(DropReason::NoFrame),
+                }
+                if opens {
+                    *segment = SegmentOut::default();
                 }
             }
         }
-        // All of it is paid.
-        if let Some(at) = self.shard.slots.deadline(index) {
+        if let Some(at) = deadline {
             self.shard.wheel.arm(index, at);
         }
         true

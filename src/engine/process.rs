@@ -242,35 +242,22 @@ impl Shard {
     }
 
     /// What callbacks may have left to do, and what waited for them.
-    #[inline]
+    #[inline(always)]
     pub(super) fn after_callbacks<A: App>(&mut self, app: &mut A, index: u32) {
-        if !self.tell_resting(app, index) || !self.settle_resting(index) {
+        if !self.settle_resting(index) {
             self.after_more(app, index);
         }
     }
 
-    /// One at rest keeps nothing that could be offered; its application may have to be told of the peer's FIN. False
-    /// where the connection is not at rest.
-    #[inline(always)]
-    fn tell_resting<A: App>(&mut self, app: &mut A, index: u32) -> bool {
-        //= MUST-12
-        let Some(Form::Rests(entry)) = self.slots.form(index) else { return false };
-        let owner = entry.bits.owner();
-        let tells = entry.bits.has(Bits::PEER_CLOSED) && owner != Owner::Waiting;
-        entry.bits.set(Bits::RESUME | Bits::when(tells, Bits::PEER_CLOSED), false);
-        if tells && owner == Owner::Taken {
-            app.on_peer_close(&mut self.conn(index));
-        }
-        true
-    }
-
-    /// As [`Shard::settle`], of a connection at rest that does not become a record. False, with nothing done, for others.
+    /// One at rest keeps nothing that could be offered: unless its application has to be told of the peer's FIN, or it
+    /// becomes a record, it only settles as in [`Shard::settle`]. False, with nothing done, for others.
     #[inline(always)]
     fn settle_resting(&mut self, index: u32) -> bool {
         let Some(Form::Rests(entry)) = self.slots.form(index) else { return false };
-        if entry.brief.state() == State::TimeWait {
+        if entry.brief.state() == State::TimeWait || entry.bits.has(Bits::PEER_CLOSED) {
             return false;
         }
+        entry.bits.set(Bits::RESUME, false);
         if entry.brief.owes() {
             self.owing.push_back(index);
         } else if let Some(at) = entry.brief.deadline() {
@@ -280,7 +267,11 @@ impl Shard {
     }
 
     /// As [`Shard::after_callbacks`], of any connection.
+    #[inline(never)]
     fn after_more<A: App>(&mut self, app: &mut A, index: u32) {
+        if self.tell_resting(app, index) && self.settle_resting(index) {
+            return;
+        }
         self.offer_again(app, index);
         self.tell_peer_close(app, index);
         if let Some(Form::Awake(slot)) = self.slots.form(index)
@@ -295,6 +286,20 @@ impl Shard {
         }
         self.compact(app, index);
         self.settle(index);
+    }
+
+    /// As [`Shard::tell_peer_close`], of a connection at rest. False, with nothing done, for others.
+    fn tell_resting<A: App>(&mut self, app: &mut A, index: u32) -> bool {
+        //= MUST-12
+        let Some(Form::Rests(entry)) = self.slots.form(index) else { return false };
+        let owner = entry.bits.owner();
+        if owner != Owner::Waiting && entry.bits.has(Bits::PEER_CLOSED) {
+            entry.bits.set(Bits::PEER_CLOSED, false);
+            if owner == Owner::Taken {
+                app.on_peer_close(&mut self.conn(index));
+            }
+        }
+        true
     }
 
     fn count_outcome(&self, out: &Outcome) {

@@ -118,12 +118,19 @@ impl<F> Neighbours<F> {
             .map(|at| NeighbourIdx(at as u16))
     }
 
-    /// The MAC address of a neighbour that is where it was, and known well enough.
+    /// The MAC address of a neighbour that is known well enough, and is the one that is wanted.
     #[inline(always)]
-    pub fn known(&mut self, hint: NeighbourIdx, interface: u8, ip: IpAddr, now: Instant) -> Option<Mac> {
-        let there =
-            |entry: &&mut Entry| entry.is_fresh(now) && entry.interface == interface && entry.ip == ip;
-        let entry = self.entries.get_mut(usize::from(hint.0)).filter(there)?;
+    pub fn known(
+        &mut self,
+        hint: NeighbourIdx,
+        interface: u8,
+        now: Instant,
+        wanted: impl FnOnce(IpAddr) -> bool,
+    ) -> Option<Mac> {
+        let entry = self.entries.get_mut(usize::from(hint.0))?;
+        if !entry.is_fresh(now) || entry.interface != interface || !wanted(entry.ip) {
+            return None;
+        }
         entry.used = true;
         Some(entry.mac)
     }
@@ -141,7 +148,7 @@ impl<F> Neighbours<F> {
         progress: impl FnOnce() -> bool,
         now: Instant,
     ) -> Option<(NeighbourIdx, Mac)> {
-        match self.known(hint, interface, ip, now) {
+        match self.known(hint, interface, now, |found| found == ip) {
             Some(mac) => Some((hint, mac)),
             None => self.look_up(hint, interface, ip, progress, now),
         }

@@ -8,15 +8,15 @@ use crate::base::time::Instant;
 use crate::wire::seq::Seq;
 
 /// The keyed hash of both addresses and both ports in wire order: 12 bytes for IPv4, 36 for IPv6.
+#[inline]
 fn hashed(key: &Key, local: (IpAddr, u16), remote: (IpAddr, u16)) -> u32 {
-    let ports = [local.1.to_be_bytes(), remote.1.to_be_bytes()];
-    if let (IpAddr::V4(local), IpAddr::V4(remote)) = (local.0, remote.0) {
-        let mut bytes = [0; 12];
-        bytes[..4].copy_from_slice(&local.octets());
-        bytes[4..8].copy_from_slice(&remote.octets());
-        bytes[8..].copy_from_slice(ports.as_flattened());
-        return siphash24_short(key, &bytes) as u32;
+    match (local.0, remote.0) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => hashed_v4(key, (from, local.1), (to, remote.1)),
+        _ => hashed_long(key, local, remote),
     }
+}
+
+fn hashed_long(key: &Key, local: (IpAddr, u16), remote: (IpAddr, u16)) -> u32 {
     let mut bytes = arrayvec::ArrayVec::<u8, 36>::new();
     for address in [local.0, remote.0] {
         match address {
@@ -24,11 +24,22 @@ fn hashed(key: &Key, local: (IpAddr, u16), remote: (IpAddr, u16)) -> u32 {
             IpAddr::V6(v6) => bytes.extend(v6.octets()),
         }
     }
-    bytes.extend(ports.into_iter().flatten());
+    bytes.extend(local.1.to_be_bytes().into_iter().chain(remote.1.to_be_bytes()));
     siphash24(key, &bytes) as u32
 }
 
+#[inline]
+fn hashed_v4(key: &Key, local: (Ipv4Addr, u16), remote: (Ipv4Addr, u16)) -> u32 {
+    let mut bytes = [0; 12];
+    bytes[..4].copy_from_slice(&local.0.octets());
+    bytes[4..8].copy_from_slice(&remote.0.octets());
+    bytes[8..10].copy_from_slice(&local.1.to_be_bytes());
+    bytes[10..].copy_from_slice(&remote.1.to_be_bytes());
+    siphash24_short(key, &bytes) as u32
+}
+
 /// ISN = M + F(local, remote, secret) mod 2^32; M steps each 4 microseconds (MUST-8, SHLD-1, ISN-1, ISN-3).
+#[inline]
 pub fn initial(key: &Key, now: Instant, local: (IpAddr, u16), remote: (IpAddr, u16)) -> Seq {
     //= MUST-8
     //= MUST-9

@@ -33,7 +33,7 @@ const USUAL: Flags = Flags(Flags::ACK.0 | Flags::PSH.0 | Flags::FIN.0);
 impl Brief {
     /// A segment arrives. `None` when it is not the usual one, or the connection is not in a usual state; then nothing
     /// was done.
-    #[inline]
+    #[inline(always)]
     pub fn segment_arrives(
         &mut self,
         seg: &Segment,
@@ -166,6 +166,7 @@ impl Brief {
         }
     }
 
+    #[inline]
     pub(super) fn acknowledge(&mut self, seg: &Segment, opened: bool, ctx: Ctx<'_>) {
         //= COM-13
         self.measure(seg, opened, ctx);

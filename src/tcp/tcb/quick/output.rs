@@ -23,7 +23,10 @@ pub enum Paid {
 impl Brief {
     /// Pays all that is owed, by one segment in `out` or none. `None` when that is not enough, or something is unusual;
     /// then nothing was done.
-    #[inline]
+    ///
+    /// `out` is lent as [`SegmentOut::default`] makes it, or as this function left it the last time, unless that was a
+    /// SYN: all other segments have the same few fields, and only those are written.
+    #[inline(always)]
     pub fn output(&mut self, common: Common<'_>, ctx: Ctx<'_>, out: &mut SegmentOut) -> Option<Paid> {
         match self.state() {
             State::SynSent if self.owed.0 == Owed::SYN => {
@@ -67,7 +70,7 @@ impl Brief {
             self.restart_after_idle(ctx);
             let goes = octets > 0;
             if goes {
-                *out = self.segment(unsent as u16, fin, common, ctx);
+                self.segment(unsent as u16, fin, common, ctx, out);
                 self.book(unsent, octets, common, ctx);
             }
             self.owed.0 &= !Owed::SEND;
@@ -81,7 +84,7 @@ impl Brief {
         if !self.owed.has(Owed::ACK) {
             return Some(Paid::Nothing);
         }
-        *out = self.segment(0, false, common, ctx);
+        self.segment(0, false, common, ctx, out);
         Some(Paid::One)
     }
 
@@ -166,7 +169,7 @@ impl Brief {
 
     /// A segment with all the text that is left, the FIN perhaps, and the acknowledgment of what came.
     #[inline(always)]
-    fn segment(&mut self, text_len: u16, fin: bool, common: Common<'_>, ctx: Ctx<'_>) -> SegmentOut {
+    fn segment(&mut self, text_len: u16, fin: bool, common: Common<'_>, ctx: Ctx<'_>, out: &mut SegmentOut) {
         let buffer = window_of(self.state(), self.facts, self.shifts, common, ctx);
         let threshold = window::threshold(buffer, u32::from(self.mss));
         let offer = window::offer(self.rcv_nxt, self.edge, buffer, threshold, self.shifts.rcv());
@@ -176,15 +179,10 @@ impl Brief {
         self.acks %= 1 << UNACKED;
         self.unacked = 0;
         self.stop_other(Bits::ACK_TIMER);
-        SegmentOut {
-            seq: self.nxt,
-            ack: self.rcv_nxt,
-            flags: Flags::ACK | Flags::when(fin, Flags::FIN) | Flags::when(text_len > 0, Flags::PSH),
-            wnd: offer.field,
-            text_len,
-            options: Options { timestamps: self.timestamps(ctx), ..Options::default() },
-            ..SegmentOut::default()
-        }
+        (out.seq, out.ack) = (self.nxt, self.rcv_nxt);
+        out.flags = Flags::ACK | Flags::when(fin, Flags::FIN) | Flags::when(text_len > 0, Flags::PSH);
+        (out.wnd, out.text_len) = (offer.field, text_len);
+        out.options.timestamps = self.timestamps(ctx);
     }
 
     /// Moves the send variables over what leaves: all that was left.
