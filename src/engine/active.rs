@@ -72,7 +72,7 @@ impl Shard {
             None => self.choose_port(&key)?,
         };
         let key = Key { local_port: port, ..key };
-        let hash = self.hash_again(&key);
+        let hash = self.hash(&key);
         let old = match self.tuple(&key, hash) {
             Tuple::Taken(error) => return Err(error),
             Tuple::Free => None,
@@ -87,11 +87,11 @@ impl Shard {
         if opened >= self.limits.connections {
             return Err(OpenError::NoTcb);
         }
-        let seed = self.seed(&key, old, settings.unwrap_or(self.cfg.settings));
         let known = match settings {
             Some(settings) => self.slots.known(&settings, Known::DEFAULT),
             None => Some(Known::DEFAULT),
         };
+        let seed = self.seed(&key, old, settings.as_ref().unwrap_or(&self.cfg.settings));
         let whole;
         let new = if let (Some(known), Some(brief)) = (known, Brief::open_active(&seed, self.ctx())) {
             New::Brief(brief, known)

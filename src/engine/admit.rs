@@ -165,13 +165,14 @@ impl Shard {
         let tuple = self.tuple_bytes(&arrived.key);
         let cookie = syn_cookie::make(&self.cookie_key, &tuple, syn.seq, syn.options.mss);
         let settings = self.settings_of(listener);
+        let ip = settings.ip;
         let seed = self.seed_with(cookie, &arrived.key, settings);
         let syn_ack = syn_cookie::syn_ack(syn, cookie, seed, self.ctx());
         if let Some(listening) = self.listening.get_mut(usize::from(listener.0)) {
             listening.queues.cookie_sent = Some(self.now);
         }
         self.count(Counter::CookiesSent);
-        self.reply(arrived.key, syn_ack, settings.ip);
+        self.reply(arrived.key, syn_ack, ip);
     }
 
     /// An acknowledgment that may prove a cookie: it opens the connection and arrives on it, or is refused.
@@ -264,12 +265,12 @@ impl Shard {
     }
 
     /// What a listener's connections start with.
-    fn settings_of(&self, listener: ListenerId) -> Settings {
-        self.listening.get(usize::from(listener.0)).map_or(self.cfg.settings, |found| found.settings)
+    fn settings_of(&self, listener: ListenerId) -> &Settings {
+        self.listening.get(usize::from(listener.0)).map_or(&self.cfg.settings, |found| &found.settings)
     }
 
     /// What the tables and secrets give to a new connection.
-    pub(super) fn seed(&self, key: &Key, old: Option<TimeWait>, settings: Settings) -> Seed {
+    pub(super) fn seed<'a>(&self, key: &Key, old: Option<TimeWait>, settings: &'a Settings) -> Seed<'a> {
         let local = (IpAddr::V4(self.locals.get(key.local).v4().into()), key.local_port);
         let remote = (IpAddr::V4(key.remote.into()), key.remote_port);
         let generated = isn::initial(&self.secrets.isn, self.now, local, remote);
@@ -278,7 +279,7 @@ impl Shard {
     }
 
     /// As [`Shard::seed`], where our first sequence number is known.
-    fn seed_with(&self, iss: Seq, key: &Key, settings: Settings) -> Seed {
+    fn seed_with<'a>(&self, iss: Seq, key: &Key, settings: &'a Settings) -> Seed<'a> {
         let interface = usize::from(self.locals.get(key.local).interface);
         let mtu = self.mtus.get(interface).copied().unwrap_or(MTU_MIN);
         Seed {

@@ -161,9 +161,9 @@ impl Api<'_> {
         self.shard.open_active(local, local_port, remote, None)
     }
 
-    /// A connection between these endpoints will be opened next: what that will look at can be fetched meanwhile. Nothing
+    /// A connection between these endpoints will be opened soon: what that will look at can be fetched meanwhile. Nothing
     /// depends on it.
-    pub fn expect(&mut self, local: SocketAddr, remote: SocketAddr) {
+    pub fn expect(&self, local: SocketAddr, remote: SocketAddr) {
         self.shard.expect_open(local, remote);
     }
 

@@ -61,14 +61,19 @@ impl<Q: QueuePair> Way<'_, Q> {
 
     #[inline(never)]
     fn answer(&mut self, reply: &Reply) {
-        let local = self.shard.locals.get(reply.key.local);
+        let Reply { key, segment, ip } = reply;
+        let shard = &*self.shard;
+        let local = shard.locals.get(key.local);
         let interface = usize::from(local.interface);
+        let none = NeighbourIdx::default();
+        let hop = self.host.next_hop(&shard.locals, shard.now, interface, key.remote, none, || false);
         let Some(port) = self.ports.get_mut(interface) else { return };
-        let to = addressing(&reply.key, &local, port.mac(), Mac::default(), reply.ip);
+        let to = addressing(key, &local, port.mac(), hop.mac(), *ip);
         let nothing = (&Queue::default(), 0);
-        if let Some(frame) = build(port, &self.shard.pool, &self.shard.counters, &to, &reply.segment, nothing)
-        {
-            self.host.send_to(self.ports, self.shard, interface, reply.key.remote, frame);
+        let Some(frame) = build(port, &shard.pool, &shard.counters, &to, segment, nothing) else { return };
+        match hop {
+            NextHop::Known(..) => port.send_segment(frame, segment.flags, &shard.counters),
+            NextHop::Unknown(_) | NextHop::NoRoute => self.host.keep(shard, interface, hop, frame),
         }
     }
 
@@ -269,7 +274,7 @@ fn addressing(key: &Key, local: &Local, source_mac: Mac, next_hop: Mac, ip: ForI
 }
 
 /// Builds a segment's frame, with text from a send queue at an offset.
-#[inline(always)]
+#[inline(never)]
 fn build<Q: QueuePair>(
     port: &mut Port<Q>,
     pool: &Pool,
@@ -281,16 +286,18 @@ fn build<Q: QueuePair>(
     let fill = |at: usize, place: &mut [u8]| {
         pool.copy_out(queue, offset + at as u32, place);
     };
-    let frame = port.alloc().and_then(|mut frame| {
-        let built = if segment.cut == 0 {
-            emit::segment(&mut frame, &port.caps, to, segment, |place| fill(0, place))
-        } else {
+    let mut frame = port.alloc();
+    let built = match &mut frame {
+        Some(frame) if segment.cut == 0 => {
+            emit::segment(frame, &port.caps, to, segment, |place| fill(0, place))
+        }
+        Some(frame) => {
             let caps = port.caps;
-            emit::large(&mut frame, &caps, to, segment, fill, || port.alloc())
-        };
-        built.then_some(frame)
-    });
-    if frame.is_none() {
+            emit::large(frame, &caps, to, segment, fill, || port.alloc())
+        }
+        None => false,
+    };
+    if !built {
         counters.drop_one(DropReason::NoFrame);
         return None;
     }

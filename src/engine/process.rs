@@ -37,7 +37,7 @@ impl Arrived {
 impl Shard {
     /// Processes one segment with its text.
     pub(super) fn segment_arrives<A: App>(&mut self, app: &mut A, arrived: &Arrived, text: &[u8]) {
-        self.hashed[0] = (arrived.key, arrived.hash);
+        self.hashed = (arrived.key, arrived.hash);
         let confirmed = arrived.hint.filter(|place| self.confirm(*place, &arrived.key));
         // The burst's look-up may be older than a connection made by a segment before this one.
         match confirmed.or_else(|| self.find_hashed(&arrived.key, arrived.hash)) {

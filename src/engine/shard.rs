@@ -127,8 +127,8 @@ pub struct Shard {
     /// The shortest TIME-WAIT that an eviction left, in milliseconds.
     pub(super) time_wait_shortened_ms: Option<u32>,
     pub(super) transitions: Transitions,
-    /// Hashes that are known: of the segment that arrived last, and of the connection that is opened next.
-    pub(super) hashed: [(Key, u64); 2],
+    /// The name that arrived last, and its hash.
+    pub(super) hashed: (Key, u64),
     /// The key of this minute's SYN cookies.
     pub(super) cookie_key: CounterKey,
     pub(super) now: Instant,
@@ -189,7 +189,7 @@ impl Shard {
             frames_left: Vec::new(),
             time_wait_shortened_ms: None,
             transitions: Transitions::default(),
-            hashed: [hashed_before; 2],
+            hashed: hashed_before,
             cookie_key,
             now,
         }
@@ -267,16 +267,14 @@ impl Shard {
     /// As [`Shard::hash`], of what is being worked on, which was most likely hashed before.
     #[inline]
     pub(super) fn hash_again(&self, key: &Key) -> u64 {
-        let known = self.hashed.iter().find(|(known, _)| known == key);
-        known.map_or_else(|| self.hash(key), |(_, hash)| *hash)
+        let (known, hash) = self.hashed;
+        if known == *key { hash } else { self.hash(key) }
     }
 
     /// Asks for the line of the index in which a connection between two endpoints will stand that is opened soon.
-    pub(super) fn expect_open(&mut self, local: SocketAddr, remote: SocketAddr) {
+    pub(super) fn expect_open(&self, local: SocketAddr, remote: SocketAddr) {
         if let Some(key) = self.key_of(local, remote) {
-            let hash = self.hash(&key);
-            self.table.prefetch(hash);
-            self.hashed[1] = (key, hash);
+            self.table.prefetch(self.hash(&key));
         }
     }
 

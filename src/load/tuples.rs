@@ -1,6 +1,7 @@
 //! Pairs of endpoints, each once before any comes again: the target changes fastest, then the source address, then
 //! the source port, so that a pair that has just been used rests for as long as possible.
 
+use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 /// Consecutive addresses.
@@ -174,6 +175,38 @@ impl Iterator for Tuples {
     }
 }
 
+/// So many pairs are known before they are used.
+const AHEAD: usize = 8;
+
+/// Pairs that are known some time before they are used, so that what will be looked at for them can be fetched.
+#[derive(Clone, Debug)]
+pub struct Ahead {
+    tuples: Tuples,
+    known: VecDeque<Tuple>,
+}
+
+impl Ahead {
+    /// The same pairs in the same order.
+    pub fn new(mut tuples: Tuples) -> Self {
+        Ahead { known: tuples.by_ref().take(AHEAD).collect(), tuples }
+    }
+
+    /// The pair of those that are known that comes last.
+    pub fn latest(&self) -> Option<&Tuple> {
+        self.known.back()
+    }
+}
+
+impl Iterator for Ahead {
+    type Item = Tuple;
+
+    fn next(&mut self) -> Option<Tuple> {
+        let tuple = self.known.pop_front()?;
+        self.known.extend(self.tuples.next());
+        Some(tuple)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -182,6 +215,19 @@ mod tests {
 
     fn addresses(last: u8, count: u32) -> Addresses {
         Addresses { first: Ipv4Addr::new(198, 18, 0, last), count }
+    }
+
+    #[test]
+    fn pairs_are_known_before_they_are_used() {
+        let target = Target { addresses: addresses(9, 1), ports: Ports { first: 1, last: 20 } };
+        let tuples = Tuples::new(&[addresses(1, 3)], Ports { first: 1_000, last: 1_002 }, &[target], 1);
+        let mut ahead = Ahead::new(tuples.clone());
+        let mut expected = tuples.skip(AHEAD);
+        let same = Tuples::new(&[addresses(1, 3)], Ports { first: 1_000, last: 1_002 }, &[target], 1);
+        for tuple in same.take(400) {
+            assert_eq!(ahead.next(), Some(tuple));
+            assert_eq!(ahead.latest().copied(), expected.next());
+        }
     }
 
     #[test]

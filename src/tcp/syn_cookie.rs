@@ -145,7 +145,7 @@ fn asks_for_ecn(syn: &Segment, cfg: &Config) -> bool {
 
 /// The SYN-ACK whose number is a cookie. Without timestamps in the SYN there is no place for more than the
 /// segment size.
-pub fn syn_ack(syn: &Segment, cookie: Seq, seed: Seed, ctx: Ctx<'_>) -> SegmentOut {
+pub fn syn_ack(syn: &Segment, cookie: Seq, seed: Seed<'_>, ctx: Ctx<'_>) -> SegmentOut {
     let cfg = ctx.cfg;
     let carries = syn.options.timestamps.filter(|_| cfg.timestamps);
     let ecn = carries.is_some() && asks_for_ecn(syn, cfg);
@@ -170,7 +170,7 @@ pub fn syn_ack(syn: &Segment, cookie: Seq, seed: Seed, ctx: Ctx<'_>) -> SegmentO
 
 impl Tcb {
     /// The half-open connection that a proven third ACK stands for; the ACK itself is still to arrive.
-    pub fn open_by_cookie(ack: &Segment, mss: u16, seed: Seed, ctx: Ctx<'_>) -> Tcb {
+    pub fn open_by_cookie(ack: &Segment, mss: u16, seed: Seed<'_>, ctx: Ctx<'_>) -> Tcb {
         //= SYNC-6
         //= CLD-6
         let carried = ack.options.timestamps.filter(|_| ctx.cfg.timestamps);

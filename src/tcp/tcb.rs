@@ -472,7 +472,7 @@ const _: () = assert!(std::mem::offset_of!(Tcb, mss_sent) == HOT_BYTES);
 
 /// What the tables and secrets contribute to a new connection.
 #[derive(Clone, Copy, Debug)]
-pub struct Seed {
+pub struct Seed<'a> {
     /// ISS, by RFC 6528.
     pub iss: Seq,
     /// The offset of our timestamps (TS-10).
@@ -484,5 +484,5 @@ pub struct Seed {
     /// Length of the fixed IP header: 20 or 40.
     pub ip_header: u16,
     /// What the listener or the opener wants.
-    pub settings: Settings,
+    pub settings: &'a Settings,
 }

@@ -53,7 +53,7 @@ fn established(prediction: bool, options: Options, now: Instant) -> Side {
         mtu: 1_500,
         path_mtu: 1_500,
         ip_header: 20,
-        settings: cfg.settings,
+        settings: &cfg.settings,
     };
     let mut tcb = Tcb::open_passive(&syn, seed, ctx);
     let mut rec = Recovery::default();

@@ -8,7 +8,6 @@ mod talking;
 mod turns;
 
 use std::collections::VecDeque;
-use std::iter::Peekable;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 
 use arrayvec::ArrayVec;
@@ -22,7 +21,7 @@ use crate::engine::wheel::Wheel;
 use crate::load::closing::Closes;
 use crate::load::schedule::{Launch, Launches, Schedule, Share};
 use crate::load::talk::Talk;
-use crate::load::tuples::Tuples;
+use crate::load::tuples::{Ahead, Tuples};
 use crate::stats::account::{Failed, Tally};
 use crate::stats::latency::{Latencies, Phase};
 
@@ -99,7 +98,7 @@ enum Ending {
 pub struct Client {
     plan: Plan,
     launches: Launches,
-    tuples: Peekable<Tuples>,
+    tuples: Ahead,
     dialogs: Box<[Dialog]>,
     /// The number of each connection; empty where nothing follows from it.
     numbers: Box<[u64]>,
@@ -158,7 +157,7 @@ impl Client {
             started: false,
             stopped: false,
             plan,
-            tuples: tuples.peekable(),
+            tuples: Ahead::new(tuples),
         }
     }
 
@@ -216,9 +215,9 @@ impl Client {
             let (local, remote) = (IpAddr::V4(tuple.source), SocketAddr::V4(tuple.target));
             match api.open(Some(local), Some(tuple.source_port), remote) {
                 Ok(id) => {
-                    if let Some(next) = self.tuples.peek() {
-                        let local = SocketAddrV4::new(next.source, next.source_port);
-                        api.expect(SocketAddr::V4(local), SocketAddr::V4(next.target));
+                    if let Some(later) = self.tuples.latest() {
+                        let local = SocketAddrV4::new(later.source, later.source_port);
+                        api.expect(SocketAddr::V4(local), SocketAddr::V4(later.target));
                     }
                     return self.begin(id, launch);
                 }

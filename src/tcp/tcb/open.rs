@@ -15,7 +15,7 @@ use crate::wire::tcp::{Flags, Segment};
 impl Tcb {
     /// A half-open connection for a SYN that a listener takes (LIS-4): SYN-RECEIVED, the SYN-ACK owed. Text
     /// and FIN of the SYN are not remembered (LIS-5, LIS-6).
-    pub fn open_passive(syn: &Segment, seed: Seed, ctx: Ctx<'_>) -> Tcb {
+    pub fn open_passive(syn: &Segment, seed: Seed<'_>, ctx: Ctx<'_>) -> Tcb {
         let mut tcb = Tcb::new(State::Listen, seed, ctx);
         tcb.take_syn(syn, ctx);
         tcb.enter(State::SynReceived);
@@ -31,7 +31,7 @@ impl Tcb {
     }
 
     /// An active OPEN (CALL-2): SYN-SENT, the SYN owed.
-    pub fn open_active(seed: Seed, ctx: Ctx<'_>) -> Tcb {
+    pub fn open_active(seed: Seed<'_>, ctx: Ctx<'_>) -> Tcb {
         //= CALL-2
         //= MUST-11
         let mut tcb = Tcb::new(State::Closed, seed, ctx);
@@ -45,7 +45,7 @@ impl Tcb {
 
     /// A TCB that knows nothing of its peer: our SYN or SYN-ACK is owed, its timer runs, its round trip is
     /// measured.
-    fn new(state: State, seed: Seed, ctx: Ctx<'_>) -> Tcb {
+    fn new(state: State, seed: Seed<'_>, ctx: Ctx<'_>) -> Tcb {
         let now = ctx.now.tick();
         let nobody = Seq(0);
         let (una, nxt) = (seed.iss, seed.iss + 1);
@@ -98,7 +98,7 @@ impl Tcb {
             urgent_out: None,
             heard_at: now,
             cork: Cork::Off,
-            settings: seed.settings,
+            settings: *seed.settings,
             path: Path::from(state),
         };
         tcb.facts.set(fact::TIMING);

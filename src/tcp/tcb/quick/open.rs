@@ -18,9 +18,9 @@ const ASSUMED: u32 = 536;
 impl Brief {
     /// As [`super::super::Tcb::open_passive`]; `None` where the path is known to be narrower than the link.
     #[inline]
-    pub fn open_passive(syn: &Segment, seed: &Seed, ctx: Ctx<'_>) -> Option<Brief> {
+    pub fn open_passive(syn: &Segment, seed: &Seed<'_>, ctx: Ctx<'_>) -> Option<Brief> {
         let mut brief = Brief::open(State::Listen, seed, ctx)?;
-        let common = Common { settings: &seed.settings, ip_header: seed.ip_header };
+        let common = Common { settings: seed.settings, ip_header: seed.ip_header };
         brief.take_syn(syn, seed.mtu, common, ctx);
         brief.enter(State::SynReceived);
         Some(brief)
@@ -28,7 +28,7 @@ impl Brief {
 
     /// As [`super::super::Tcb::open_active`]; `None` where the path is known to be narrower than the link.
     #[inline]
-    pub fn open_active(seed: &Seed, ctx: Ctx<'_>) -> Option<Brief> {
+    pub fn open_active(seed: &Seed<'_>, ctx: Ctx<'_>) -> Option<Brief> {
         let mut brief = Brief::open(State::Closed, seed, ctx)?;
         brief.facts.set(fact::ACTIVE);
         if ctx.cfg.ecn_ask {
@@ -39,7 +39,7 @@ impl Brief {
     }
 
     #[inline(always)]
-    fn open(state: State, seed: &Seed, ctx: Ctx<'_>) -> Option<Brief> {
+    fn open(state: State, seed: &Seed<'_>, ctx: Ctx<'_>) -> Option<Brief> {
         let now = ctx.now.tick();
         let mut facts = Facts(fact::TIMING);
         if seed.settings.nodelay {

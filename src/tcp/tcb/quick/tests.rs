@@ -188,14 +188,14 @@ fn arriving(out: &SegmentOut) -> Segment {
     }
 }
 
-fn seed(rng: &mut Rng, cfg: &Config) -> Seed {
+fn seed<'a>(rng: &mut Rng, cfg: &'a Config) -> Seed<'a> {
     Seed {
         iss: Seq(rng.next_u64() as u32),
         ts_offset: rng.next_u64() as u32,
         mtu: 1_500,
         path_mtu: if rng.below(20) == 0 { 1_400 } else { 1_500 },
         ip_header: mss::IPV4_HEADER,
-        settings: cfg.settings,
+        settings: &cfg.settings,
     }
 }
 
