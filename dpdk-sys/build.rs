@@ -37,13 +37,13 @@ const SYSTEM: &[&str] = &["numa", "pcap", "xdp", "bpf", "elf", "z", "jansson", "
 /// Functions, variables and types that the bindings carry.
 const FUNCTIONS: &str = "dt_.*|rte_eal_(init|cleanup|remote_launch|wait_lcore|get_lcore_state)|rte_version\
     |rte_openlog_stream|rte_strerror|rte_devargs_next|rte_(get_main_lcore|get_next_lcore|lcore_cpuset|lcore_to_socket_id)\
-    |rte_pktmbuf_pool_create|rte_mempool_(free|in_use_count)|rte_ring_(create|free)|rte_eth_from_rings\
+    |rte_pktmbuf_pool_create|rte_mempool_(free|in_use_count|register_ops)|rte_ring_(create|free)|rte_eth_from_rings\
     |rte_eth_dev_(configure|start|stop|close|info_get|get_name_by_port|get_port_by_name|get_mtu|set_mtu|socket_id)\
     |rte_eth_dev_(adjust_nb_rx_tx_desc|default_mac_addr_set)|rte_eth_(rx|tx)_queue_setup|rte_eth_find_next_owned_by\
     |rte_eth_(macaddr_get|promiscuous_enable|stats_get)|rte_hash_(create|add_key|lookup_bulk|free)\
     |rte_malloc_heap_(create|memory_add|get_socket)";
 const VARIABLES: &str = "DT_.*|RTE_ETH_NAME_MAX_LEN|RTE_MAX_LCORE|RTE_MEMPOOL_CACHE_MAX_SIZE|RTE_PKTMBUF_HEADROOM\
-    |RTE_RING_NAMESIZE|RTE_MEMPOOL_NAMESIZE|RING_F_S[PC]_(ENQ|DEQ)";
+    |RTE_RING_NAMESIZE|RTE_MEMPOOL_NAMESIZE|RING_F_S[PC]_(ENQ|DEQ)|rte_mempool_ops_table";
 /// Passed by pointer only, or packed in a way that cannot be expressed.
 const OPAQUE: &str =
     "rte_mbuf|rte_mempool|rte_ring|rte_hash|rte_devargs|rte_device|_IO_FILE|rte_arp_.*|rte_gtp_psc_.*";

@@ -1,5 +1,5 @@
 //! Raw bindings to the parts of DPDK that `dpdk-tcp` calls, and all of its linking. Everything here is unsafe
-//! to use and says nothing of how: the safe side is `dpdk_tcp::dpdk`, which is the only caller but for a bench.
+//! to use and says nothing of how: the safe side is `dpdk_tcp::dpdk`, which is the only caller but for a bench and a test.
 //!
 //! The bindings are made at build time from the headers of the DPDK that is installed (22.11 LTS or newer) and
 //! carry DPDK's own names; DPDK's API guide documents them. What DPDK defines as `static inline`, as a macro or

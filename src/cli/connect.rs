@@ -296,6 +296,7 @@ impl Started<'_> {
             tsc_hz: self.clock.hz(),
             time_wait_s: options.stack.time_wait.as_secs_f64(),
             time_wait_shortened_s: None,
+            copied_bits_per_second: None,
             client: SideFacts {
                 bytes_per_connection: memory.per_connection as u64,
                 bytes_per_time_wait: memory.per_time_wait as u64,

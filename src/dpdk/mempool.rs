@@ -9,8 +9,9 @@ use dpdk_sys::{RTE_MEMPOOL_CACHE_MAX_SIZE, RTE_PKTMBUF_HEADROOM, rte_mempool};
 
 use super::eal::Eal;
 use super::error::{LeakError, PoolError, errno, strerror};
-use super::queue::STASH;
+use super::mbuf::Mbuf;
 use crate::base::burst::BURST_MAX;
+use crate::link::stash::{REFILL, STASH, Stash};
 
 /// Bytes of a frame's buffer behind its headroom, unless the MTU asks for more: DPDK's default, which takes an
 /// Ethernet frame and leaves a power of two.
@@ -197,6 +198,24 @@ impl Mempool {
     /// Frames are missing beyond what drivers are known to keep; the sentence names both.
     pub fn check_returned(&self) -> Result<Returned, LeakError> {
         judge(&self.name, self.size, self.in_use(), &self.kept())
+    }
+
+    /// Moves frames into a stash: all that are moved at once, or a single one where the pool has not that many.
+    #[inline(never)]
+    pub(super) fn refill(&self, stash: &mut Stash<Mbuf>) {
+        let (pool, first) = (self.as_ptr(), stash.len());
+        let n = REFILL.min(stash.remaining_capacity());
+        // SAFETY: Mbuf has the representation of a pointer to rte_mbuf, so the stash's free places are an array of n
+        // such pointers. The pool is valid as long as self. On success all n are set to frames that nobody else owns;
+        // otherwise none is.
+        unsafe {
+            let free = stash.as_mut_ptr().add(first).cast();
+            if dpdk_sys::dt_alloc_bulk(pool, free, n as u32) == 0 {
+                stash.set_len(first + n);
+            } else if n > 1 && dpdk_sys::dt_alloc_bulk(pool, free, 1) == 0 {
+                stash.set_len(first + 1);
+            }
+        }
     }
 
     /// Notes that a driver is known to keep frames.

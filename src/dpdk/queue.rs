@@ -1,24 +1,15 @@
 //! One receive and one transmit queue of a port: the border's [`QueuePair`] over DPDK. Used by one loop.
-//!
-//! Between the loop and the pool stands a small stash: a frame that is recycled is the next one given out, so
-//! that received frames become the frames of replies, hot in the cache and without any traffic with the pool.
+//! Between the loop and the pool stands a stash.
 
 use std::sync::Arc;
-
-use arrayvec::ArrayVec;
 
 use super::mbuf::Mbuf;
 use super::port::PortShared;
 use crate::base::burst::Burst;
 use crate::base::drop_reason::DropReason;
+use crate::link::stash::{self, REFILL, STASH, Stash};
 use crate::link::{Caps, Frame, QueuePair};
 use crate::stats::counters::Counters;
-
-/// Frames in a stash at most. A burst is kept at hand, and another one comes in before it is answered: twice that much
-/// lets a loop send somewhat more or less than it receives without a word to the pool.
-pub const STASH: usize = 128;
-/// Frames that are moved between stash and pool at once.
-const REFILL: usize = STASH / 4;
 
 /// A queue pair. It keeps its port open; dropping it returns the frames of its stash.
 pub struct Queue {
@@ -26,7 +17,7 @@ pub struct Queue {
     id: u16,
     number: u16,
     caps: Caps,
-    stash: ArrayVec<Mbuf, STASH>,
+    stash: Stash<Mbuf>,
     counters: Arc<Counters>,
     /// Frames that ask for sums leave marked as summed and verified.
     marks: bool,
@@ -35,7 +26,7 @@ pub struct Queue {
 impl Queue {
     pub(super) fn new(port: Arc<PortShared>, number: u16, caps: Caps, counters: Arc<Counters>) -> Queue {
         let id = port.id();
-        Queue { port, id, number, caps, stash: ArrayVec::new(), counters, marks: false }
+        Queue { port, id, number, caps, stash: Stash::new(), counters, marks: false }
     }
 
     /// A queue of a cable whose frames are taken for summed and verified at the other end, as network cards at both
@@ -90,25 +81,6 @@ impl Queue {
             self.counters.drop_one(DropReason::TxRefused);
         }
         good
-    }
-
-    /// Takes up to `n` frames from the pool: all at once, or a single one where the pool has not that many.
-    #[inline(never)]
-    fn refill(&mut self) {
-        let first = self.stash.len();
-        let n = REFILL.min(self.stash.remaining_capacity());
-        let pool = self.port.pool().as_ptr();
-        // SAFETY: Mbuf has the representation of a pointer to rte_mbuf, so the stash's free places are an array
-        // of n such pointers. The pool lives as long as the port. On success all n are set to frames that
-        // nobody else owns; otherwise none is.
-        unsafe {
-            let free = self.stash.as_mut_ptr().add(first).cast();
-            if dpdk_sys::dt_alloc_bulk(pool, free, n as u32) == 0 {
-                self.stash.set_len(first + n);
-            } else if n > 1 && dpdk_sys::dt_alloc_bulk(pool, free, 1) == 0 {
-                self.stash.set_len(first + 1);
-            }
-        }
     }
 
     /// Returns the `n` frames that have been in the stash for longest.
@@ -171,22 +143,12 @@ impl QueuePair for Queue {
 
     #[inline]
     fn stock(&mut self, wanted: usize) -> usize {
-        while self.stash.len() < wanted.min(STASH) {
-            let before = self.stash.len();
-            self.refill();
-            if self.stash.len() == before {
-                break;
-            }
-        }
-        self.stash.len()
+        stash::stock(&mut self.stash, wanted, |stash| self.port.pool().refill(stash))
     }
 
     #[inline]
     fn alloc(&mut self) -> Option<Mbuf> {
-        if self.stash.is_empty() {
-            self.refill();
-        }
-        self.stash.pop()
+        stash::take(&mut self.stash, |stash| self.port.pool().refill(stash))
     }
 
     #[inline]

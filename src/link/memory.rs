@@ -1,24 +1,18 @@
 //! A link in memory between two loops, which may run on two threads: a ring each way, and one pool of frames that
 //! both ends share. Frames move by pointer and are never copied. Nothing is lost here: a full ring takes less.
 //!
-//! Between each end and the pool stands a stash, as `dpdk/queue.rs` has it: what is recycled is given out next, so
-//! that received frames become those of answers, and the pool, which both ends write to, is seldom touched.
+//! Between each end and the pool, which both ends write to, stands a stash.
 
 use std::sync::{Arc, Weak};
 
-use arrayvec::ArrayVec;
 use crossbeam_queue::ArrayQueue;
 use rtrb::chunks::ChunkError;
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use super::stash::{self, REFILL, Stash};
 use super::{Caps, Frame, QueuePair, RxChecksums, TxOffload, Verdict};
 use crate::base::burst::Burst;
 
-/// Frames in a stash at most. A burst is kept at hand, and another one comes in before it is answered: twice that much
-/// lets a loop send somewhat more or less than it receives without a word to the pool.
-const STASH: usize = 128;
-/// Frames that are moved between stash and pool at once.
-const REFILL: usize = STASH / 4;
 /// Bytes of an Ethernet header.
 const ETHERNET: usize = 14;
 /// Bytes that a frame holds: the usual, one for jumbo frames, and one for the largest packet that there is.
@@ -72,7 +66,7 @@ pub fn pair(plan: Plan) -> (MemoryQueue, MemoryQueue) {
             rx_checksum: marked,
             tso: None,
         };
-        MemoryQueue { caps, tx, rx, stash: ArrayVec::new(), pool: pool.clone() }
+        MemoryQueue { caps, tx, rx, stash: Stash::new(), pool: pool.clone() }
     };
     (end(0, there_tx, back_rx), end(1, back_tx, there_rx))
 }
@@ -127,6 +121,13 @@ impl MemoryPool {
     /// Frames of the pool.
     pub fn capacity(&self) -> usize {
         self.0.capacity()
+    }
+
+    /// Moves frames into a stash, as far as there are any.
+    #[inline(never)]
+    fn refill(&self, stash: &mut Stash<MemoryFrame>) {
+        let room = stash.remaining_capacity().min(REFILL);
+        stash.extend(std::iter::from_fn(|| self.0.pop()).take(room).map(|buffer| MemoryFrame(Some(buffer))));
     }
 
     /// Frames that are somewhere else: with a loop, in a ring, or in the stash of an end. Exact while nothing
@@ -210,7 +211,7 @@ pub struct MemoryQueue {
     caps: Caps,
     tx: Producer<MemoryFrame>,
     rx: Consumer<MemoryFrame>,
-    stash: ArrayVec<MemoryFrame, STASH>,
+    stash: Stash<MemoryFrame>,
     pool: MemoryPool,
 }
 
@@ -218,13 +219,6 @@ impl MemoryQueue {
     /// The pool that both ends share.
     pub fn pool(&self) -> MemoryPool {
         self.pool.clone()
-    }
-
-    /// Takes frames from the pool, as far as there are any.
-    #[inline(never)]
-    fn refill(&mut self) {
-        let room = self.stash.remaining_capacity().min(REFILL);
-        self.stash.extend(std::iter::from_fn(|| self.pool.0.pop()).take(room).map(|b| MemoryFrame(Some(b))));
     }
 }
 
@@ -266,22 +260,12 @@ impl QueuePair for MemoryQueue {
 
     #[inline]
     fn stock(&mut self, wanted: usize) -> usize {
-        while self.stash.len() < wanted.min(STASH) {
-            let before = self.stash.len();
-            self.refill();
-            if self.stash.len() == before {
-                break;
-            }
-        }
-        self.stash.len()
+        stash::stock(&mut self.stash, wanted, |stash| self.pool.refill(stash))
     }
 
     #[inline]
     fn alloc(&mut self) -> Option<MemoryFrame> {
-        if self.stash.is_empty() {
-            self.refill();
-        }
-        self.stash.pop()
+        stash::take(&mut self.stash, |stash| self.pool.refill(stash))
     }
 
     fn recycle(&mut self, mut frame: MemoryFrame) {

@@ -1,8 +1,9 @@
 //! The border between the engine and whatever carries frames: bursts of frames in, bursts of frames out. A
-//! device implements [`QueuePair`]; the engine knows nothing else about it. A link in memory is here too, since it
-//! needs nothing but this border.
+//! device implements [`QueuePair`]; the engine knows nothing else about it. What all links have in common is here too, and
+//! one in memory, since it needs nothing but this border.
 
 pub mod memory;
+pub mod stash;
 
 use crate::base::burst::Burst;
 

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod closing;
+pub mod copies;
 pub mod flood;
 pub mod floor;
 pub mod http;

@@ -55,11 +55,16 @@ impl Talk {
         }
     }
 
-    /// A request that is the same on every connection, and that stands somewhere as a whole.
-    pub fn whole_request(&self) -> Option<&'static [u8]> {
+    /// The octets of a request from `at` on, or as many of them as stand somewhere in one piece; `None` where they differ
+    /// from connection to connection.
+    pub fn lent(&self, at: u64) -> Option<&'static [u8]> {
         match self.request {
-            Request::Whole(octets) => Some(octets),
-            Request::Payload { len, seed: None } => LINES.as_flattened().get(..usize::try_from(len).ok()?),
+            Request::Whole(octets) => octets.get(usize::try_from(at).ok()?..),
+            Request::Payload { len, seed: None } => {
+                let piece = LINES.as_flattened().get(at as usize % PLAIN.len()..)?;
+                let left = usize::try_from(len.saturating_sub(at)).unwrap_or(usize::MAX);
+                piece.get(..left.min(piece.len()))
+            }
             Request::Payload { .. } => None,
         }
     }
@@ -105,8 +110,8 @@ impl Talk {
 
 /// Plain characters: a line of 64, again and again.
 const PLAIN: &[u8; 64] = b"dpdk-tcp measures connections 0123456789 ABCDEFGHIJKLMNOPQRSTUV\n";
-/// As much of it as fits into any segment of a usual size, for requests that need no copy then.
-static LINES: [[u8; PLAIN.len()]; 64] = [*PLAIN; 64];
+/// 16 KiB of it, for requests that need no copy then: as many pieces as a connection takes fill a send buffer.
+static LINES: [[u8; PLAIN.len()]; 256] = [*PLAIN; 256];
 
 fn payload(seed: Option<u64>, at: u64, place: &mut [u8]) {
     let Some(seed) = seed else {

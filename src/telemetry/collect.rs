@@ -10,6 +10,7 @@ use super::figures::{self, Counting, Counts, Point, SideFacts};
 use super::flood;
 use super::joined;
 use super::run::{Account, Run, Second, Side};
+use super::stream;
 use crate::load::schedule::Schedule;
 use crate::stats::account::{Failed, Imbalance, Tally};
 use crate::stats::counters::Counter;
@@ -96,6 +97,8 @@ pub struct Facts {
     pub time_wait_s: f64,
     /// The shortest TIME-WAIT that an eviction left, in seconds.
     pub time_wait_shortened_s: Option<f64>,
+    /// Bits of a stream's text that a loop copies and sums in a second.
+    pub copied_bits_per_second: Option<f64>,
     /// Of the client.
     pub client: SideFacts,
     /// Of the server.
@@ -347,6 +350,12 @@ impl Collector {
             let floor_cycles = facts.server.floor_cycles_per_connection;
             let counted = flood::Counted { measured: &measured, seconds, totals: &totals, floor_cycles };
             run.flood = Some(flood::figures(&counted));
+        }
+        if facts.profile == "stream" {
+            let [client, server] =
+                Role::BOTH.map(|role| measured[role as usize].account(self.counting(role)));
+            let server = self.plan.server.map(|_| (&server, seconds[1]));
+            run.stream = Some(stream::figures((&client, seconds[0]), server, facts.copied_bits_per_second));
         }
         let both = joined::Both { plan: &self.plan, facts, totals: &totals, measured: &measured, seconds };
         joined::complete(&mut run, &both);

@@ -15,5 +15,6 @@ pub mod run;
 #[cfg(test)]
 mod sample;
 pub mod spread;
+mod stream;
 pub mod text;
 pub mod units;

@@ -84,6 +84,7 @@ fn plan(text: &mut String, paint: Paint, repeats: &[&Run]) {
         }
         None => {
             time_wait(text, run);
+            stream(text, run);
             sides(text, paint, run);
             if let Some(client) = run.client.as_ref().filter(|client| !client.histograms.is_empty()) {
                 latencies(text, paint, client);
@@ -151,6 +152,17 @@ fn time_wait(text: &mut String, run: &Run) {
         ),
         None => writeln!(text, "  TIME-WAIT of {} honoured", seconds(run.time_wait_s)),
     };
+}
+
+/// How much text went over, beside a loop that only copies and sums it.
+fn stream(text: &mut String, run: &Run) {
+    let Some(stream) = &run.stream else { return };
+    let giga = |bits: f64| format!("{:.2}", bits / 1e9);
+    let _ = write!(text, "  {} Gbit/s of text", giga(stream.bits_per_second));
+    if let (Some(copied), Some(ratio)) = (stream.copied_bits_per_second, stream.ratio_to_copies) {
+        let _ = write!(text, ", {ratio:.2} of the {} of a loop that copies and sums it", giga(copied));
+    }
+    text.push('\n');
 }
 
 /// A line of two columns.

@@ -85,6 +85,9 @@ pub struct Run {
     /// Of a flood, which has no connections: what became of its SYNs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flood: Option<Flood>,
+    /// Of a stream: how much text it carried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<Stream>,
     /// Of a search for the highest rate: what this trial was for, and what it showed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trial: Option<Trial>,
@@ -217,6 +220,18 @@ pub struct Flood {
     pub stages: BTreeMap<String, f64>,
     /// The whole run, drain included.
     pub account: FloodAccount,
+}
+
+/// The text of streams, in the measured time.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Stream {
+    /// Bits of text a second, both ways together.
+    pub bits_per_second: f64,
+    /// Bits a second of a loop that copies and sums as much text into the same frames and moves them over the same link;
+    /// measured in the same command, where text goes one way.
+    pub copied_bits_per_second: Option<f64>,
+    /// The former divided by the latter.
+    pub ratio_to_copies: Option<f64>,
 }
 
 /// All SYNs of a run: syns = answered + refused + unanswered.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::run::{
     Account, Device, Document, Flood, FloodAccount, Histogram, Loss, Machine, Run, SCHEMA, Second, Side,
-    Trial, Verdict,
+    Stream, Trial, Verdict,
 };
 
 fn map<T: Copy>(entries: &[(&str, T)]) -> BTreeMap<String, T> {
@@ -118,6 +118,7 @@ pub fn run(concurrency: u64, repeat: u32, rate: f64) -> Run {
         client: Some(client),
         server: Some(server),
         flood: None,
+        stream: None,
         trial: None,
         expected: vec![Verdict {
             text: "established>=100%".to_owned(),
@@ -167,6 +168,16 @@ pub fn flood(repeat: u32, rate: f64) -> Run {
         (second.syns, second.answered) = (Some(rate as u64 + 500), Some(rate as u64));
     }
     run
+}
+
+/// A stream at so many bits a second.
+pub fn stream(bits_per_second: f64) -> Run {
+    let stream = Stream {
+        bits_per_second,
+        copied_bits_per_second: Some(2.0 * bits_per_second),
+        ratio_to_copies: Some(0.5),
+    };
+    Run { profile: "stream".to_owned(), stream: Some(stream), ..run(1, 1, 2.0) }
 }
 
 /// A trial of a search that did not hold.

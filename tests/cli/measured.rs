@@ -79,6 +79,22 @@ fn a_flood_beside_another_profile_runs_once() {
 }
 
 #[test]
+fn a_stream_s_text_is_told_beside_that_of_a_loop_where_it_goes_one_way() {
+    for (direction, is_one_way) in [("up", true), ("down", true), ("both", false)] {
+        let words = format!("bench --profile stream --bytes 100k --concurrency 1 --direction {direction}");
+        let (ended, document) = measured(&words);
+        assert_eq!(ended.status, Some(0), "{}", ended.out);
+        assert!(ended.out.contains(" Gbit/s of text"), "{}", ended.out);
+        assert_eq!(ended.out.contains("of a loop that copies and sums it"), is_one_way, "{}", ended.out);
+        let stream = &document["runs"][0]["stream"];
+        let [bits, copied, ratio] =
+            ["bits_per_second", "copied_bits_per_second", "ratio_to_copies"].map(|key| stream[key].as_f64());
+        assert!(bits.unwrap() > 0.0, "{stream}");
+        assert_eq!((copied.is_some(), ratio), (is_one_way, copied.map(|copied| bits.unwrap() / copied)));
+    }
+}
+
+#[test]
 fn a_search_up_to_a_low_rate_names_that_rate_as_its_limit() {
     let (ended, document) = measured("bench max-rate self --from 1k --to 4k --latency-max 1h --loss-max 50%");
     assert_eq!(ended.status, Some(0), "{}", ended.out);

@@ -25,6 +25,16 @@ fn write(conn: &mut Conn<'_>, talk: &Talk, number: u64, at: u64, left: u64, piec
     sent
 }
 
+/// Queues the octets of a request that is the same on every connection, without a copy; returns how many were taken.
+fn lend(conn: &mut Conn<'_>, talk: &Talk, at: u64, left: u64) -> u64 {
+    let mut sent = 0;
+    while sent < left {
+        let Some(piece) = talk.lent(at + sent).filter(|piece| conn.send_static(piece)) else { break };
+        sent += piece.len() as u64;
+    }
+    sent
+}
+
 impl Client {
     /// Sends what there is room for of the current request.
     pub(super) fn send(&mut self, conn: &mut Conn<'_>) {
@@ -39,13 +49,12 @@ impl Client {
         if left == 0 {
             return;
         }
-        let sent = match talk.whole_request() {
-            Some(whole) if conversation.sent() == 0 && conn.send_static(whole) => left,
-            Some(_) => 0,
-            None => {
-                let number = numbers.get(index as usize).copied().unwrap_or(0);
-                write(conn, talk, number, conversation.sent(), left, piece)
-            }
+        let at = conversation.sent();
+        let sent = if talk.is_random() {
+            let number = numbers.get(index as usize).copied().unwrap_or(0);
+            write(conn, talk, number, at, left, piece)
+        } else {
+            lend(conn, talk, at, left)
         };
         tally.octets_sent += sent;
         if conversation.queued(talk, sent) {

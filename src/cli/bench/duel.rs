@@ -3,9 +3,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use super::arena::{Arena, Job};
+use super::floor::{self, Floor, Found, Frames, Ways};
 use crate::app::Services;
 use crate::app::client::{Client, Plan};
 use crate::base::burst::{BURST_MAX, Burst};
@@ -14,7 +14,6 @@ use crate::base::hash::Secrets;
 use crate::cli::Failure;
 use crate::cli::desk::Desk;
 use crate::link::QueuePair;
-use crate::load::floor::{self, Exchange};
 use crate::measure::drive::{self, Signals};
 use crate::measure::flood::Flooder;
 use crate::measure::pair::{self, Spec};
@@ -26,16 +25,12 @@ use crate::telemetry::collect::{Collector, Plan as Collecting, Role, SidePlan};
 use crate::telemetry::csv::RunId;
 use crate::wire::ethernet::Mac;
 
-/// Conversations of a floor, and how long they may take: a device that loses a frame never ends.
-const FLOOR_CONVERSATIONS: u64 = 200_000;
-const FLOOR_PATIENCE: Duration = Duration::from_secs(5);
-
 /// What one run is.
 pub(super) struct Experiment {
     pub plan: Plan,
     pub spec: Spec,
-    /// Lengths of a conversation's frames, the client's and the server's; none where there is no floor.
-    pub frames: Option<[Vec<u16>; 2]>,
+    /// What moves in the stack's place afterwards; none where there is no floor.
+    pub frames: Option<Frames>,
     /// Both sides in turn on one core, or each on its own.
     pub cores: u32,
     /// Clients reset as planned.
@@ -47,8 +42,8 @@ pub(super) struct Experiment {
 /// What came out of it.
 pub(super) struct Outcome {
     pub collector: Collector,
-    /// Cycles a conversation, of the client's and the server's side.
-    pub floor: Option<[f64; 2]>,
+    /// What the same frames cost without a stack.
+    pub floor: Option<Found>,
     /// The shortest TIME-WAIT that an eviction left on either side, in milliseconds.
     pub time_wait_shortened_ms: Option<u32>,
     /// Bytes for each connection and TIME-WAIT entry; of the client's own state besides.
@@ -241,7 +236,7 @@ struct Bout {
 struct End<Q> {
     queues: [Q; 2],
     readiness: Readiness,
-    floor: Option<[f64; 2]>,
+    floor: Option<Found>,
     time_wait_shortened_ms: Option<u32>,
 }
 
@@ -294,7 +289,7 @@ fn two_cores<A: Arena, C: Duellist<A::Queue> + Send + 'static>(
     let (near_left, far_left) = (Left::default(), Left::default());
     let (near_place, far_place) = (near_left.clone(), far_left.clone());
     let bout = Arc::new(bout);
-    let (near_bout, far_bout) = (bout.clone(), bout);
+    let (near_bout, far_bout) = (bout.clone(), bout.clone());
     let over = Arc::new(AtomicBool::new(false));
     let is_over = over.clone();
     let served = Arc::new(AtomicBool::new(false));
@@ -307,7 +302,7 @@ fn two_cores<A: Arena, C: Duellist<A::Queue> + Send + 'static>(
         let Some(queue) = client.into_side().into_queue() else { return };
         let moved = match &bout.floor {
             // Before that the floor's frames would be the server's.
-            Some(floor) if comes_true(&is_served) => floor.client(queue, &bout.clock),
+            Some(floor) if floor::comes_true(&is_served) => floor.near(queue, &bout.clock),
             _ => Some((queue, None)),
         };
         let Some((queue, cycles)) = moved else { return over.store(true, Ordering::Release) };
@@ -322,7 +317,7 @@ fn two_cores<A: Arena, C: Duellist<A::Queue> + Send + 'static>(
         let Some(queue) = server.into_side().into_queue() else { return };
         served.store(true, Ordering::Release);
         let moved = match &bout.floor {
-            Some(floor) => floor.server(queue, &bout.clock, &is_over),
+            Some(floor) => floor.far(queue, &bout.clock, &is_over),
             None => Some((queue, None)),
         };
         let Some((queue, cycles)) = moved else { return };
@@ -331,30 +326,17 @@ fn two_cores<A: Arena, C: Duellist<A::Queue> + Send + 'static>(
     arena.run(vec![near, far])?;
     let (near, readiness, of_client, of_client_ms) = take(&near_left).ok_or_else(broken)?;
     let (far, of_server, of_server_ms) = take(&far_left).ok_or_else(broken)?;
-    let floor = of_client.zip(of_server).map(|(client, server)| [client, server]);
+    let floor = bout
+        .floor
+        .as_ref()
+        .zip(of_client.zip(of_server))
+        .map(|(floor, (near, far))| floor.found([near, far]));
     let time_wait_shortened_ms = [of_client_ms, of_server_ms].into_iter().flatten().min();
     Ok(End { queues: [near, far], readiness, floor, time_wait_shortened_ms })
 }
 
-/// Waits for another core, which may have failed.
-fn comes_true(flag: &AtomicBool) -> bool {
-    let started = Instant::now();
-    while !flag.load(Ordering::Acquire) && started.elapsed() < FLOOR_PATIENCE {
-        std::hint::spin_loop();
-    }
-    flag.load(Ordering::Acquire)
-}
-
 fn broken() -> Failure {
     Failure::run("a loop ended without its queues: please report it")
-}
-
-/// How the floor is measured.
-struct Floor {
-    frames: [Vec<u16>; 2],
-    in_flight: u32,
-    burst: usize,
-    macs: [Mac; 2],
 }
 
 impl Experiment {
@@ -366,85 +348,13 @@ impl Experiment {
 
     /// `None` where this profile's frames cannot be moved without a stack.
     fn floor(&self, macs: [Mac; 2], mtu: u16) -> Option<Floor> {
-        let frames = self.frames.clone()?;
-        let in_flight = self.spec.concurrency.min(super::experiment::ACTIVE_MAX);
-        let floor = Floor { frames, in_flight, burst: self.spec.burst, macs };
-        floor.plan().check(mtu).is_ok().then_some(floor)
-    }
-}
-
-/// Cycles of passes that moved something.
-struct Busy<'a> {
-    clock: &'a Cycles,
-    at: u64,
-    cycles: [u64; 2],
-}
-
-impl Busy<'_> {
-    fn count(&mut self, side: usize, moved: usize) {
-        let now = self.clock.now();
-        if moved > 0 {
-            self.cycles[side] += now.saturating_sub(self.at);
-        }
-        self.at = now;
-    }
-}
-
-impl Floor {
-    fn plan(&self) -> floor::Plan<'_> {
-        floor::Plan {
-            exchange: Exchange { client: &self.frames[0], server: &self.frames[1] },
-            in_flight: self.in_flight,
-            conversations: FLOOR_CONVERSATIONS,
-            burst: self.burst,
-        }
-    }
-
-    /// Both sides in turn; cycles a conversation, where they came to an end in time.
-    fn in_turn<Q: QueuePair>(&self, queues: [Q; 2], clock: &Cycles) -> Option<([Q; 2], Option<[f64; 2]>)> {
-        let [near, far] = queues;
-        let mut client = floor::Client::new(near, self.macs[1], self.plan()).ok()?;
-        let mut server = floor::Server::new(far, self.macs[0], self.plan()).ok()?;
-        let started = Instant::now();
-        let mut busy = Busy { clock, at: clock.now(), cycles: [0; 2] };
-        while !client.is_done() && started.elapsed() < FLOOR_PATIENCE {
-            for _ in 0..1_000 {
-                busy.count(1, server.pass());
-                busy.count(0, client.pass());
-            }
-        }
-        // The last frames, which nobody answers.
-        (0..100).for_each(|_| {
-            server.pass();
-        });
-        let each = |cycles| cycles as f64 / FLOOR_CONVERSATIONS as f64;
-        let cycles = client.is_done().then(|| busy.cycles.map(each));
-        Some(([client.into_queue(), server.into_queue()], cycles))
-    }
-
-    /// The client's side on a core of its own.
-    fn client<Q: QueuePair>(&self, queue: Q, clock: &Cycles) -> Option<(Q, Option<f64>)> {
-        let mut client = floor::Client::new(queue, self.macs[1], self.plan()).ok()?;
-        let started = Instant::now();
-        let mut busy = Busy { clock, at: clock.now(), cycles: [0; 2] };
-        while !client.is_done() && started.elapsed() < FLOOR_PATIENCE {
-            (0..1_000).for_each(|_| busy.count(0, client.pass()));
-        }
-        let cycles = client.is_done().then(|| busy.cycles[0] as f64 / FLOOR_CONVERSATIONS as f64);
-        Some((client.into_queue(), cycles))
-    }
-
-    /// The server's, until the client's is over.
-    fn server<Q: QueuePair>(&self, queue: Q, clock: &Cycles, over: &AtomicBool) -> Option<(Q, Option<f64>)> {
-        let mut server = floor::Server::new(queue, self.macs[0], self.plan()).ok()?;
-        let mut busy = Busy { clock, at: clock.now(), cycles: [0; 2] };
-        while !over.load(Ordering::Acquire) {
-            (0..1_000).for_each(|_| busy.count(0, server.pass()));
-        }
-        (0..100).for_each(|_| {
-            server.pass();
-        });
-        let cycles = server.is_done().then(|| busy.cycles[0] as f64 / FLOOR_CONVERSATIONS as f64);
-        Some((server.into_queue(), cycles))
+        let limits = self.spec.limits();
+        let ways = Ways {
+            in_flight: self.spec.concurrency.min(super::experiment::ACTIVE_MAX),
+            window: limits.send_buffer.min(self.spec.config.receive_buffer),
+            burst: self.spec.burst,
+            macs,
+        };
+        Floor::new(self.frames.clone()?, ways, mtu)
     }
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::duel::Experiment;
+use super::floor::Frames;
 use crate::app::Service;
 use crate::app::client::{Order, Plan};
 use crate::app::http::responses::Responses;
@@ -148,19 +149,21 @@ pub(in crate::cli) fn service(load: &LoadOptions) -> Service {
     }
 }
 
-/// Lengths of the frames of a conversation: of the client's, and of the server's answer to each, 0 where there is none.
-/// Where connections wait for their turn the handshake's last ACK is a frame of its own. `None` for streams, whose
-/// frames depend on windows.
-fn frames(load: &LoadOptions, reply: u64, waits: bool) -> Option<[Vec<u16>; 2]> {
+/// What a loop moves in the stack's place: the frames of a conversation with their lengths, or those of a stream that goes
+/// one way. Where connections wait for their turn the handshake's last ACK is a frame of its own.
+fn frames(load: &LoadOptions, reply: u64, waits: bool) -> Option<Frames> {
     let request = load.talk.request_len();
     if load.profile == Profile::Flood {
-        return Some([vec![SYN as u16], vec![SYN as u16]]);
+        return Some(Frames::Conversations([vec![SYN as u16], vec![SYN as u16]]));
     }
-    if load.profile == Profile::Stream
-        || load.closes.weights().count() > 1
-        || request > 1_400
-        || reply > 1_400
-    {
+    if load.profile == Profile::Stream {
+        return match load.talk.reply {
+            Reply::None => Some(Frames::Copies { up: true }),
+            Reply::Octets(_) => Some(Frames::Copies { up: false }),
+            Reply::Same | Reply::PeerClose | Reply::Http => None,
+        };
+    }
+    if load.closes.weights().count() > 1 || request > 1_400 || reply > 1_400 {
         return None;
     }
     let (first, first_answer): (&[u64], &[u64]) =
@@ -178,5 +181,5 @@ fn frames(load: &LoadOptions, reply: u64, waits: bool) -> Option<[Vec<u16>; 2]> 
     };
     let join =
         |first: &[u64], rest: Vec<u64>| first.iter().copied().chain(rest).map(|len| len as u16).collect();
-    Some([join(first, rest), join(first_answer, answers)])
+    Some(Frames::Conversations([join(first, rest), join(first_answer, answers)]))
 }

@@ -3,6 +3,7 @@
 mod arena;
 mod duel;
 pub(super) mod experiment;
+mod floor;
 pub(super) mod max_rate;
 mod memory;
 #[cfg(feature = "dpdk")]
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 
 use arena::Arena;
 use experiment::Common;
+use floor::Found;
 use max_rate::Scope;
 use memory::Memory;
 
@@ -204,10 +206,15 @@ fn one<A: Arena>(
     let before = arena.losses();
     let outcome = duel::run(arena, &experiment, clock, desk, id)?;
     let losses = arena.losses();
+    let (conversation, copied) = match outcome.floor {
+        Some(Found::Conversations(cycles)) => (Some(cycles), None),
+        Some(Found::Copies(octets_per_cycle)) => (None, Some(octets_per_cycle * 8.0 * clock.hz() as f64)),
+        None => (None, None),
+    };
     let side = |n: usize| SideFacts {
         bytes_per_connection: outcome.memory[0] as u64,
         bytes_per_time_wait: outcome.memory[1] as u64,
-        floor_cycles_per_connection: outcome.floor.map(|both| both[n]),
+        floor_cycles_per_connection: conversation.map(|both| both[n]),
         losses: losses[n].since(&before[n]),
     };
     let facts = Facts {
@@ -219,6 +226,7 @@ fn one<A: Arena>(
         tsc_hz: clock.hz(),
         time_wait_s: common.time_wait.as_secs_f64(),
         time_wait_shortened_s: outcome.time_wait_shortened_ms.map(|ms| f64::from(ms) / 1e3),
+        copied_bits_per_second: copied,
         client: side(0),
         server: side(1),
     };

@@ -53,7 +53,7 @@ fn each_profile_has_its_own_talk_and_end() {
 fn a_get_names_its_host_and_asks_to_close_where_the_peer_shall() {
     let text = |asked: Asked| {
         let (talk, _) = asked.of(Profile::Crr, THERE).unwrap();
-        String::from_utf8(talk.whole_request().unwrap().to_vec()).unwrap()
+        String::from_utf8(talk.lent(0).unwrap().to_vec()).unwrap()
     };
     let plain = text(Asked::default());
     assert!(plain.starts_with("GET / HTTP/1.1\r\nHost: 198.18.0.2\r\nUser-Agent: dpdk-tcp/"), "{plain}");

@@ -365,8 +365,8 @@ fn expects(talk: &Talk) -> bool {
 
 /// The next octets of a request: its own where they are the same for all, or written into `place`.
 fn piece<'a>(talk: &Talk, number: u64, at: u64, left: u64, place: &'a mut [u8]) -> &'a [u8] {
-    if let Some(whole) = talk.whole_request() {
-        return whole.get(at as usize..).unwrap_or_default();
+    if let Some(lent) = talk.lent(at) {
+        return lent;
     }
     let len = place.len().min(usize::try_from(left).unwrap_or(usize::MAX));
     let place = place.get_mut(..len).unwrap_or_default();

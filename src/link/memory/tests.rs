@@ -1,6 +1,7 @@
 //! Order, fullness, two threads, and that no frame is lost.
 
 use super::*;
+use crate::link::stash::STASH;
 
 fn numbered(end: &mut MemoryQueue, number: u32) -> MemoryFrame {
     let mut frame = end.alloc().expect("a frame");

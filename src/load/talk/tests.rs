@@ -29,14 +29,24 @@ fn a_payload_is_the_same_in_whatever_pieces_it_is_written() {
 }
 
 #[test]
-fn a_small_plain_payload_stands_as_a_whole_and_is_what_would_be_written() {
-    for len in [0, 1, 63, 64, 65, 1_460, 4_096] {
-        let talk = Talk { request: Request::Payload { len, seed: None }, ..random(0) };
-        assert_eq!(talk.whole_request(), Some(&octets(&talk, 3)[..]));
+fn a_plain_payload_is_lent_in_pieces_that_are_what_would_be_written() {
+    let of = |len, seed| Talk { request: Request::Payload { len, seed }, ..random(0) };
+    for len in [0, 1, 63, 64, 65, 1_460, 16_384, 16_385, 50_000] {
+        let (talk, mut lent) = (of(len, None), Vec::<u8>::new());
+        while let Some(piece) = talk.lent(lent.len() as u64).filter(|piece| !piece.is_empty()) {
+            lent.extend(piece);
+        }
+        assert_eq!(lent, octets(&talk, 3), "{len}");
     }
-    let is_written =
-        |len, seed| Talk { request: Request::Payload { len, seed }, ..random(0) }.whole_request().is_none();
-    assert!(is_written(4_097, None) && is_written(u64::MAX, None) && is_written(64, Some(9)));
+    // From anywhere, and never more than there is.
+    let talk = of(20_000, None);
+    for at in [1, 65, 16_383, 19_999] {
+        let piece = talk.lent(at).unwrap();
+        let at = at as usize;
+        assert_eq!(piece, &octets(&talk, 3)[at..at + piece.len()]);
+    }
+    assert_eq!(of(u64::MAX, None).lent(64).map(<[u8]>::len), Some(16_384));
+    assert_eq!(of(64, Some(9)).lent(0), None);
 }
 
 #[test]

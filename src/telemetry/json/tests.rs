@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::*;
-use crate::telemetry::run::{Flood, Histogram, Run, Second, Side, Trial};
+use crate::telemetry::run::{Flood, Histogram, Run, Second, Side, Stream, Trial};
 use crate::telemetry::sample;
 
 fn schema() -> Value {
@@ -15,7 +15,12 @@ fn schema() -> Value {
 
 /// Everything that can be in a document is in it.
 fn rich() -> Document {
-    let runs = vec![sample::run(1_000, 1, 500_000.0), sample::flood(1, 1e6), sample::trial(510_000.0)];
+    let runs = vec![
+        sample::run(1_000, 1, 500_000.0),
+        sample::flood(1, 1e6),
+        sample::stream(2e10),
+        sample::trial(510_000.0),
+    ];
     sample::document(runs)
 }
 
@@ -27,6 +32,7 @@ fn bare() -> Document {
         series: vec![Second::default()],
         client: Some(client),
         flood: Some(Flood::default()),
+        stream: Some(Stream::default()),
         trial: Some(Trial::default()),
         ..Run::default()
     };
@@ -122,7 +128,7 @@ fn schema_and_structs_describe_the_same_keys() {
     assert_eq!(keys_of(&rich()), described, "everything that is described is written");
     let mut always = keys_of(&bare());
     // It has these, so that there is one of each to look at.
-    for key in ["client", "flood", "trial"] {
+    for key in ["client", "flood", "stream", "trial"] {
         always.remove(&("run".to_owned(), key.to_owned()));
     }
     let losses = |(name, _): &(String, String)| name == "loss" || name == "verdict";

@@ -152,3 +152,15 @@ fn a_flood_is_told_in_syns_and_of_connections_nothing_is_invented() {
     assert!(!text.contains("connection") && !text.contains("TIME-WAIT"), "{text}");
     assert!(widest(&text) <= COLUMNS, "{text}");
 }
+
+#[test]
+fn a_stream_s_text_stands_beside_that_of_a_loop() {
+    let mut run = sample::stream(21.136e9);
+    has(
+        &report(std::slice::from_ref(&run), &[], false),
+        "  21.14 Gbit/s of text, 0.50 of the 42.27 of a loop that copies and sums it",
+    );
+    let stream = run.stream.as_mut().unwrap();
+    (stream.copied_bits_per_second, stream.ratio_to_copies) = (None, None);
+    has(&report(&[run], &[], false), "  21.14 Gbit/s of text");
+}
