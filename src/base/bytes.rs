@@ -233,6 +233,35 @@ impl Pool {
         true
     }
 
+    /// A piece of static bytes for a queue that has no other: see [`Queue::of_piece`]. `None` when the pool has no piece
+    /// left, or there are no bytes.
+    pub fn lend(&mut self, bytes: &'static [u8]) -> Option<u32> {
+        let len = u32::try_from(bytes.len()).ok().filter(|len| *len > 0)?;
+        let index = self.take_piece(Source::Static(bytes))?;
+        self.pieces.get_mut(index as usize)?.end = len;
+        Some(index)
+    }
+
+    /// Takes back the only piece of a queue: see [`Queue::only_piece`].
+    pub fn take_back(&mut self, index: u32) {
+        if let Some(piece) = self.pieces.get_mut(index as usize) {
+            piece.next = self.free;
+            piece.source = Source::Chunk;
+            self.free = index;
+            self.free_count += 1;
+        }
+    }
+
+    /// As [`Pool::copy_out`], from a queue's only piece.
+    pub fn copy_piece(&self, index: u32, offset: u32, to: &mut [u8]) -> usize {
+        let from = self.bytes_of(index).get(offset as usize..).unwrap_or_default();
+        let count = from.len().min(to.len());
+        if let (Some(place), Some(from)) = (to.get_mut(..count), from.get(..count)) {
+            place.copy_from_slice(from);
+        }
+        count
+    }
+
     fn bytes_of(&self, index: u32) -> &[u8] {
         let Some(piece) = self.pieces.get(index as usize) else { return &[] };
         let whole = match &piece.source {
@@ -325,10 +354,7 @@ impl Pool {
         if queue.head == NONE {
             queue.tail = NONE;
         }
-        piece.next = self.free;
-        piece.source = Source::Chunk;
-        self.free = index;
-        self.free_count += 1;
+        self.take_back(index);
     }
 
     /// Puts all of `back` behind `front`; `back` is empty afterwards. Costs two links, and a copy of what of the seam
@@ -387,6 +413,22 @@ mod tests {
         let n = pool.copy_out(queue, 0, &mut bytes);
         bytes.truncate(n);
         bytes
+    }
+
+    #[test]
+    fn a_piece_that_was_lent_is_a_queue() {
+        let mut pool = Pool::new(2 * CHUNK);
+        assert_eq!(pool.lend(&[]), None);
+        let piece = pool.lend(b"abcdef").unwrap();
+        let mut queue = Queue::of_piece(piece, true, 6);
+        assert_eq!((content(&pool, &queue), queue.copied()), (b"abcdef".to_vec(), 0));
+        pool.pop(&mut queue, 2);
+        let mut place = [0; 3];
+        assert_eq!((pool.copy_piece(piece, 1, &mut place), &place), (3, b"def"));
+        assert_eq!((pool.copy_piece(piece, 3, &mut place), pool.copy_piece(piece, 9, &mut place)), (1, 0));
+        assert!(pool.lend(b"x").is_some() && pool.lend(b"y").is_none());
+        pool.take_back(piece);
+        assert_eq!((pool.free_chunks(), pool.lend(b"y")), (1, Some(piece)));
     }
 
     proptest::proptest! {

@@ -51,6 +51,7 @@ impl<T> Slab<T> {
     ///
     /// # Errors
     /// All slots are in use.
+    #[inline]
     pub fn insert(&mut self, value: T) -> Result<u32, T> {
         let Some(index) = self.free else { return Err(value) };
         let Some(slot) = self.slots.get_mut(index as usize) else { return Err(value) };

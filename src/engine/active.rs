@@ -92,14 +92,15 @@ impl Shard {
             None => Some(Known::DEFAULT),
         };
         let seed = self.seed(&key, old, settings.as_ref().unwrap_or(&self.cfg.settings));
-        let whole;
-        let new = if let (Some(known), Some(brief)) = (known, Brief::open_active(&seed, self.ctx())) {
-            New::Brief(brief, known)
+        let (origin, owner) = (Origin::Active, Owner::Opener);
+        let id = if let Some(known) = known.filter(|_| Brief::may_open(&seed)) {
+            let brief = Brief::open_active(&seed, self.ctx());
+            self.insert(key, hash, New::Brief(brief, known), origin, owner)
         } else {
-            whole = Tcb::open_active(seed, self.ctx());
-            New::Whole(&whole)
+            let whole = Tcb::open_active(seed, self.ctx());
+            self.insert(key, hash, New::Whole(&whole), origin, owner)
         };
-        let id = self.insert(key, hash, new, Origin::Active, Owner::Opener).ok_or(OpenError::NoTcb)?;
+        let id = id.ok_or(OpenError::NoTcb)?;
         self.count(Counter::SynSent);
         Ok(id)
     }

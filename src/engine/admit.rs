@@ -129,19 +129,19 @@ impl Shard {
     fn open_passive(&mut self, listener: ListenerId, arrived: &Arrived, old: Option<TimeWait>) {
         let seed = self.seed(&arrived.key, old, self.settings_of(listener));
         let known = self.listening.get(usize::from(listener.0)).and_then(|found| found.known);
-        let brief = Brief::open_passive(&arrived.segment, &seed, self.ctx());
-        let whole;
-        let new = if let (Some(known), Some(brief)) = (known, brief) {
-            New::Brief(brief, known)
+        let opened = if let Some(known) = known.filter(|_| Brief::may_open(&seed)) {
+            let brief = Brief::open_passive(&arrived.segment, &seed, self.ctx());
+            self.insert_half_open(listener, arrived, New::Brief(brief, known))
         } else {
-            whole = Tcb::open_passive(&arrived.segment, seed, self.ctx());
-            New::Whole(&whole)
+            let whole = Tcb::open_passive(&arrived.segment, seed, self.ctx());
+            self.insert_half_open(listener, arrived, New::Whole(&whole))
         };
-        if self.insert_half_open(listener, arrived, new).is_some() {
+        if opened.is_some() {
             self.count(Counter::Syn);
         }
     }
 
+    #[inline(always)]
     fn insert_half_open(&mut self, listener: ListenerId, arrived: &Arrived, new: New<'_>) -> Option<ConnId> {
         let origin = Origin::Listener(listener);
         let id = self.insert(arrived.key, arrived.hash, new, origin, Owner::Nobody);
@@ -210,7 +210,9 @@ impl Shard {
         bytes
     }
 
-    /// Gives a new connection its slot and its place in the index; `None` when there is no room.
+    /// Gives a new connection its slot and its place in the index; `None` when there is no room. Put in place for each kind
+    /// of opening, so that what is opened in brief is written where it will be.
+    #[inline(always)]
     pub(super) fn insert(
         &mut self,
         key: Key,

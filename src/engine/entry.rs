@@ -114,8 +114,13 @@ impl Entry {
     /// Queues the first piece: bytes that live for ever. False, with nothing done, when there is one already, or no
     /// place for it.
     pub fn queue_static(&mut self, pool: &mut Pool, bytes: &'static [u8]) -> bool {
-        let mut queue = Queue::default();
-        self.may_queue(bytes.len()) && pool.push_static(&mut queue, bytes) && self.take_queue(&queue)
+        if !self.may_queue(bytes.len()) {
+            return false;
+        }
+        let Some(piece) = pool.lend(bytes) else { return false };
+        self.link = piece;
+        self.bits.set(Bits::QUEUED | Bits::LENT, true);
+        self.brief.send(bytes.len() as u32)
     }
 
     /// Queues the first piece: a copy of few bytes. False, with nothing done, as with [`Entry::queue_static`], or when
@@ -145,7 +150,11 @@ impl Entry {
 
     /// So many octets more were acknowledged, and are forgotten.
     pub fn pop(&mut self, pool: &mut Pool, octets: u32) {
-        if self.bits.has(Bits::QUEUED) {
+        if self.bits.has(Bits::QUEUED) && self.brief.queued() == 0 {
+            pool.take_back(self.link);
+            self.bits.set(Bits::QUEUED | Bits::LENT, false);
+            self.link = 0;
+        } else if self.bits.has(Bits::QUEUED) {
             let lent = self.bits.has(Bits::LENT);
             let mut queue = Queue::of_piece(self.link, lent, self.brief.queued() + octets);
             pool.pop(&mut queue, octets);

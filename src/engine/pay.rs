@@ -107,7 +107,7 @@ impl<Q: QueuePair> Way<'_, Q> {
                     entry.neighbour = place;
                 }
                 let text = |place: &mut [u8]| {
-                    pool.copy_out(&entry.outgoing(), segment.seq.since(entry.brief.una()), place);
+                    pool.copy_piece(entry.link, segment.seq.since(entry.brief.una()), place);
                 };
                 let mut frame = port.alloc();
                 let built = match &mut frame {

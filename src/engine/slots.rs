@@ -100,7 +100,7 @@ impl Slots {
     }
 
     /// A new connection in brief; `None` when there is no room.
-    #[inline]
+    #[inline(always)]
     pub fn insert_at_rest(
         &mut self,
         key: Key,

@@ -57,10 +57,12 @@ impl Brief {
 
     /// As [`super::Tcb::arm`] where nothing is in flight and nothing waits, or something is in flight and the peer's
     /// window is open.
+    #[inline(always)]
     fn arm(&mut self, fresh: bool, common: Common<'_>, ctx: Ctx<'_>) {
-        if self.flight() == 0 {
-            return self.stop_waiting();
-        }
+        if self.flight() == 0 { self.stop_waiting() } else { self.arm_for_flight(fresh, common, ctx) }
+    }
+
+    fn arm_for_flight(&mut self, fresh: bool, common: Common<'_>, ctx: Ctx<'_>) {
         let before = self.bits.waiting();
         let probes = before == Waiting::TailProbe;
         if !before.is_for_flight() {

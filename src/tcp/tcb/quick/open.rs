@@ -16,30 +16,35 @@ use crate::wire::tcp::{Flags, Segment};
 const ASSUMED: u32 = 536;
 
 impl Brief {
-    /// As [`super::super::Tcb::open_passive`]; `None` where the path is known to be narrower than the link.
-    #[inline]
-    pub fn open_passive(syn: &Segment, seed: &Seed<'_>, ctx: Ctx<'_>) -> Option<Brief> {
-        let mut brief = Brief::open(State::Listen, seed, ctx)?;
+    /// Connections can be opened in brief with what the tables say: the path is not known to be narrower than the link.
+    pub fn may_open(seed: &Seed<'_>) -> bool {
+        seed.path_mtu >= seed.mtu
+    }
+
+    /// As [`super::super::Tcb::open_passive`], where [`Brief::may_open`] says so.
+    #[inline(always)]
+    pub fn open_passive(syn: &Segment, seed: &Seed<'_>, ctx: Ctx<'_>) -> Brief {
+        let mut brief = Brief::open(State::Listen, seed, ctx);
         let common = Common { settings: seed.settings, ip_header: seed.ip_header };
         brief.take_syn(syn, seed.mtu, common, ctx);
         brief.enter(State::SynReceived);
-        Some(brief)
+        brief
     }
 
-    /// As [`super::super::Tcb::open_active`]; `None` where the path is known to be narrower than the link.
-    #[inline]
-    pub fn open_active(seed: &Seed<'_>, ctx: Ctx<'_>) -> Option<Brief> {
-        let mut brief = Brief::open(State::Closed, seed, ctx)?;
+    /// As [`super::super::Tcb::open_active`], where [`Brief::may_open`] says so.
+    #[inline(always)]
+    pub fn open_active(seed: &Seed<'_>, ctx: Ctx<'_>) -> Brief {
+        let mut brief = Brief::open(State::Closed, seed, ctx);
         brief.facts.set(fact::ACTIVE);
         if ctx.cfg.ecn_ask {
             brief.facts.set(fact::ECN);
         }
         brief.enter(State::SynSent);
-        Some(brief)
+        brief
     }
 
     #[inline(always)]
-    fn open(state: State, seed: &Seed<'_>, ctx: Ctx<'_>) -> Option<Brief> {
+    fn open(state: State, seed: &Seed<'_>, ctx: Ctx<'_>) -> Brief {
         let now = ctx.now.tick();
         let mut facts = Facts(fact::TIMING);
         if seed.settings.nodelay {
@@ -67,7 +72,7 @@ impl Brief {
         brief.bits = Bits::opened();
         brief.acks = QUICK_ACKS;
         brief.path = Path::from(state);
-        (seed.path_mtu >= seed.mtu).then_some(brief)
+        brief
     }
 
     /// What the peer's SYN says. `mtu` is that of the path.

@@ -245,7 +245,7 @@ fn converse(rng: &mut Rng, taken: &mut Taken) {
     let first = seed(rng, &a);
     let opener = Tcb::open_active(first, Ctx { now, cfg: &a });
     let brief = Brief::open_active(&first, Ctx { now, cfg: &a });
-    assert_eq!(told_of(&opener, &a, now), brief.as_ref().map(in_words));
+    assert_eq!(told_of(&opener, &a, now), Brief::may_open(&first).then(|| in_words(&brief)));
     let mut ends = [Talker { tcb: opener, cfg: a, line: vec![], place: SegmentOut::default() }, {
         let tcb = Tcb::open_active(seed(rng, &b), Ctx { now, cfg: &b });
         Talker { tcb, cfg: b, line: vec![], place: SegmentOut::default() }
@@ -256,7 +256,8 @@ fn converse(rng: &mut Rng, taken: &mut Taken) {
     let syn = twisted(rng, syn);
     ends[1].tcb = Tcb::open_passive(&syn, passive, ends[1].ctx(now));
     let brief = Brief::open_passive(&syn, &passive, ends[1].ctx(now));
-    assert_eq!(told_of(&ends[1].tcb, &ends[1].cfg, now), brief.as_ref().map(in_words));
+    let told = told_of(&ends[1].tcb, &ends[1].cfg, now);
+    assert_eq!(told, Brief::may_open(&passive).then(|| in_words(&brief)));
     for _ in 0..60 {
         let me = rng.below(2) as usize;
         now = now
