@@ -1,6 +1,7 @@
 """Runs of dpdk-tcp bench with client and server in turn on one core, for scripts/curves and scripts/budget."""
 
 import argparse
+import csv
 import json
 import pathlib
 import statistics
@@ -11,6 +12,8 @@ import time
 import figures
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+# Where pictures are drawn, and the figures beside them.
+FOLDER, FILE = ROOT / "docs/pictures", "curves.csv"
 UNITS = {"k": 1_000, "M": 1_000_000}
 STAGES = ("rx", "classify", "lookup", "process", "timers", "pay", "tx", "other")
 FIELDS = ("concurrency", "side", "rate", "cycles", "floor", "packets", *STAGES)
@@ -38,9 +41,14 @@ def count(text):
     return int(digits) * unit
 
 
-def add_arguments(p):
-    """What both scripts can be told of the runs."""
+def add_binary(p):
+    """Whose runs they are."""
     p.add_argument("--binary", metavar="FILE", help="dpdk-tcp itself (built here by cargo build --release)")
+
+
+def add_arguments(p):
+    """What can be said of the runs."""
+    add_binary(p)
     p.add_argument("--link", choices=("ring", "memory"), default="ring", help="between client and server (ring)")
     p.add_argument("--seconds", type=int, default=1, help="that each run measures (1)")
     p.add_argument(
@@ -130,3 +138,15 @@ def rows(document, concurrency):
         medians = {field: round(statistics.median(of), 2) for field, of in values.items()}
         made.append({"concurrency": concurrency, "side": name, **medians})
     return made
+
+
+def read(file):
+    """The figures as they were measured."""
+    try:
+        with open(file, newline="", encoding="utf-8") as text:
+            return [
+                {field: row[field] if field == "side" else float(row[field]) for field in FIELDS}
+                for row in csv.DictReader(text)
+            ]
+    except OSError as why:
+        raise Fail(f"{file} cannot be read: {why.strerror}; scripts/curves makes it") from None
