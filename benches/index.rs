@@ -19,6 +19,8 @@ use dpdk_tcp::base::rng::Rng;
 use dpdk_tcp::flow::key::Key;
 use dpdk_tcp::flow::table::{Place, Table};
 
+use crate::blocks::Blocks;
+
 const BURST: usize = 32;
 static SECRET: LazyLock<BlockHash> = LazyLock::new(|| BlockHash::new(&[7; 16]));
 const SIZES: [u32; 4] = [1_000, 100_000, 1_000_000, 10_000_000];
@@ -81,14 +83,17 @@ fn ours(group: &mut BenchmarkGroup<'_, WallTime>, count: u32) {
             table.find(key.hash(&SECRET), |place| holds(&lines, place, &key))
         });
     });
-    group.bench_with_input(BenchmarkId::new("remove and insert", count), &count, |b, count| {
-        b.iter(|| {
-            let n = rng.below(*count);
-            let hash = key(n).hash(&SECRET);
-            table.remove(hash, Place::Connection(n));
-            table.insert(hash, Place::Connection(n))
+    let mut blocks = Blocks::new(count);
+    let insert = |table: &mut Table, n| table.insert(key(n).hash(&SECRET), Place::Connection(n)).unwrap();
+    for (timed, name) in ["remove", "insert"].into_iter().enumerate() {
+        group.bench_with_input(BenchmarkId::new(name, count), &count, |b, _| {
+            let remove = |table: &mut Table, n| {
+                assert!(table.remove(key(n).hash(&SECRET), Place::Connection(n)));
+            };
+            b.iter_custom(|times| blocks.in_turn(&mut table, times, remove, insert)[timed]);
         });
-    });
+    }
+    blocks.back(&mut table, insert);
     group.throughput(Throughput::Elements(BURST as u64));
     group.bench_with_input(BenchmarkId::new("hits in bursts of 32", count), &count, |b, count| {
         b.iter(|| {

@@ -3,12 +3,16 @@
 #![allow(missing_docs)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "benches")]
 
+#[path = "../both.rs"]
+mod both;
 mod pieces;
+#[path = "../rig.rs"]
 mod rig;
 mod whole;
 
 use std::hint::black_box;
 
+use both::Both;
 use dpdk_tcp::base::drop_reason::DropReason;
 use dpdk_tcp::base::hash::BlockHash;
 use dpdk_tcp::flow::key::Key;
@@ -18,7 +22,6 @@ use gungraun::prelude::*;
 use gungraun::{Callgrind, library_benchmark, library_benchmark_group};
 use pieces::{Index, Timers};
 use rig::{Kind, Rig};
-use whole::Both;
 
 #[library_benchmark]
 #[bench::syn(pieces::syn())]

@@ -25,10 +25,12 @@ use dpdk_tcp::wire::seq::Seq;
 use dpdk_tcp::wire::tcp::{self, Flags, Header, Segment};
 use dpdk_tcp::wire::tcp_options::{self, Options, Timestamps};
 
-const CLIENTS: u32 = 32;
+/// Each has a segment in the burst.
+pub const CLIENTS: u32 = 32;
 const CLIENT: [u8; 4] = [198, 19, 0, 1];
-const REQUEST: &[u8] = &[b'x'; 85];
-const REPLY: usize = 128;
+/// What a client asks, and the octets that it is answered.
+pub const REQUEST: &[u8] = &[b'x'; 85];
+pub const REPLY: usize = 128;
 
 /// What is to be counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,12 +67,19 @@ impl Kind {
 
 /// What client and server are at.
 #[derive(Clone, Copy)]
-struct Talk {
-    port: u16,
+pub struct Talk {
+    pub port: u16,
     local_port: u16,
     seq: Seq,
     ack: Seq,
     echo: u32,
+}
+
+impl Talk {
+    /// The `n`-th client, before it has said anything.
+    pub fn new(n: u32, port: u16) -> Talk {
+        Talk { port, local_port: PORT, seq: Seq(n * 1_000_003), ack: Seq(0), echo: 0 }
+    }
 }
 
 pub struct Rig {
@@ -78,23 +87,28 @@ pub struct Rig {
     server: Engine<MemoryQueue, Services>,
     counters: Arc<Counters>,
     peer: MemoryQueue,
-    talks: Vec<Talk>,
+    pub talks: Vec<Talk>,
     /// The server's and the clients'.
     macs: [Mac; 2],
-    now: Instant,
+    pub now: Instant,
 }
 
 impl Rig {
     /// Everything up to the burst of that kind, which is on the link or is owed.
     pub fn before(kind: Kind) -> Rig {
         let mut rig = Rig::new(kind);
-        match kind {
-            Kind::Open => drop(rig.open()),
-            Kind::Send => rig.before_send(),
-            _ => rig.before_arrival(kind),
-        }
-        rig.now = Instant(rig.now.0 + 10);
+        rig.prepare();
         rig
+    }
+
+    /// The same for clients that have said nothing yet.
+    pub fn prepare(&mut self) {
+        match self.kind {
+            Kind::Open => drop(self.open()),
+            Kind::Send => self.before_send(),
+            kind => self.before_arrival(kind),
+        }
+        self.now = Instant(self.now.0 + 10);
     }
 
     fn new(kind: Kind) -> Rig {
@@ -103,15 +117,7 @@ impl Rig {
         let (counters, now) = (Arc::new(Counters::default()), Instant(1_000_000));
         let macs = [Mac(near.caps().mac), Mac(peer.caps().mac)];
         let server = pair::server(near, macs[1], &spec, &counters, now, Secrets::from_seed(2)).unwrap();
-        let talks = (0..CLIENTS)
-            .map(|n| Talk {
-                port: 5_000 + n as u16,
-                local_port: PORT,
-                seq: Seq(n * 1_000_003),
-                ack: Seq(0),
-                echo: 0,
-            })
-            .collect();
+        let talks = (0..CLIENTS).map(|n| Talk::new(n, 5_000 + n as u16)).collect();
         let mut rig = Rig { kind, server, counters, peer, talks, macs, now };
         // The first pass announces our address.
         rig.pass();
@@ -174,18 +180,19 @@ impl Rig {
     }
 
     fn before_send(&mut self) {
+        let before = self.counters.get(Counter::Established);
         let opened = self.open();
         self.pass();
         self.hear();
         self.exchange(Flags::SYN | Flags::ACK, b"");
-        assert_eq!(self.counters.get(Counter::Established), u64::from(CLIENTS));
+        assert_eq!(self.counters.get(Counter::Established) - before, u64::from(CLIENTS));
         for id in opened {
             assert!(self.server.worker().call(id, |conn| assert_eq!(conn.send(REQUEST), REQUEST.len())));
         }
     }
 
     /// Sends a segment of each client, and hears what comes back.
-    fn exchange(&mut self, flags: Flags, text: &[u8]) {
+    pub fn exchange(&mut self, flags: Flags, text: &[u8]) {
         self.put(flags, text);
         self.now = Instant(self.now.0 + 10);
         self.pass();
@@ -209,7 +216,7 @@ impl Rig {
     }
 
     /// Takes what the server sent.
-    fn hear(&mut self) {
+    pub fn hear(&mut self) {
         loop {
             let mut frames = Burst::new();
             self.peer.rx_burst(&mut frames, 64);
@@ -217,9 +224,13 @@ impl Rig {
                 return;
             }
             for frame in frames {
-                let (_, packet) = ethernet::parse(frame.bytes()).unwrap();
-                let (ports, segment, _) = tcp::parse(ipv4::parse(packet, true).unwrap().payload).unwrap();
-                self.heard(ports.1, &segment);
+                let (header, packet) = ethernet::parse(frame.bytes()).unwrap();
+                // Our address is announced again after a while.
+                if header.ethertype == ETHERTYPE_IPV4 {
+                    let packet = ipv4::parse(packet, true).unwrap();
+                    let (ports, segment, _) = tcp::parse(packet.payload).unwrap();
+                    self.heard(ports.1, &segment);
+                }
                 self.peer.recycle(frame);
             }
         }
