@@ -30,7 +30,7 @@ use crate::wire::tcp_options::SackBlocks;
 const PROGRESS_MS: u32 = 60_000;
 
 /// So many connections ahead of the one that pays, what the next will touch is asked for: they may have waited for long.
-const PAY_AHEAD: usize = 4;
+const PAY_AHEAD: usize = 8;
 
 /// What of the loop a segment needs on its way out.
 pub(super) struct Way<'a, Q: QueuePair> {
