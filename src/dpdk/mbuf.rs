@@ -9,6 +9,7 @@ use dpdk_sys::{
     RTE_PKTMBUF_HEADROOM, rte_mbuf,
 };
 
+use crate::base::prefetch::prefetch;
 use crate::link::{Frame, RxChecksums, TxOffload};
 
 use super::offload;
@@ -132,6 +133,11 @@ impl Frame for Mbuf {
             self.set(DT_MBUF_DATA_LEN, len);
             self.set(DT_MBUF_PKT_LEN, u32::from(len) + behind as u32);
         }
+    }
+
+    fn expect(&self) {
+        // SAFETY: the mbuf is valid as long as self; nothing of it is read.
+        prefetch(unsafe { self.0.as_ref() });
     }
 
     fn append(&mut self, next: Mbuf) -> Option<Mbuf> {

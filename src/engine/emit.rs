@@ -11,6 +11,8 @@ use crate::wire::tcp_options::{self, Layout};
 
 /// Bytes of all headers without TCP's options.
 const HEADERS_LEN: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN + tcp::HEADER_LEN;
+/// Bytes of all headers with the options that most segments have: timestamps.
+pub(super) const USUAL_HEADERS_LEN: usize = HEADERS_LEN + 12;
 /// The codepoint ECT(0) in the lower two bits of the traffic class.
 const ECT_0: u8 = 0b10;
 

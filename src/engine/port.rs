@@ -4,6 +4,7 @@ use super::api::Unsent;
 use super::emit;
 use crate::base::burst::{BURST_MAX, Burst};
 use crate::base::drop_reason::DropReason;
+use crate::base::prefetch::prefetch_at;
 use crate::link::{Caps, Frame, QueuePair, Tso};
 use crate::stats::counters::{Counter, Counters};
 use crate::tcp::output::Budget;
@@ -51,6 +52,16 @@ impl Tally {
     }
 }
 
+/// Asks for the lines of a frame's headers; gives its length.
+fn expect_headers<F: Frame>(frame: &F) -> u64 {
+    let bytes = frame.bytes();
+    if let Some(headers) = bytes.first_chunk::<{ emit::USUAL_HEADERS_LEN }>() {
+        prefetch_at(headers, 0);
+        prefetch_at(headers, usize::MAX);
+    }
+    bytes.len() as u64
+}
+
 impl<Q: QueuePair> Port<Q> {
     pub fn new(queue: Q, burst: usize, tx_burst: usize) -> Self {
         let caps = queue.caps();
@@ -66,9 +77,12 @@ impl<Q: QueuePair> Port<Q> {
     pub fn receive(&mut self, frames: &mut Burst<Q::Frame>, counters: &Counters) {
         self.queue.rx_burst(frames, self.burst);
         if !frames.is_empty() {
+            // With many on their way they are not in the cache any more.
+            frames.iter().for_each(Frame::expect);
+            let bytes = frames.iter().map(expect_headers).sum();
             counters.add(Counter::RxBursts, 1);
             counters.add(Counter::RxFrames, frames.len() as u64);
-            counters.add(Counter::RxBytes, frames.iter().map(|frame| frame.bytes().len() as u64).sum());
+            counters.add(Counter::RxBytes, bytes);
         }
     }
 

@@ -189,7 +189,9 @@ impl Wheel {
         None
     }
 
-    fn ahead_of(&self, index: u32) -> u32 {
+    /// An entry that most likely comes up some entries behind this one; beyond the capacity where none is known. Only a
+    /// hint.
+    pub fn ahead_of(&self, index: u32) -> u32 {
         self.nodes.get(index as usize).map_or(NONE, |node| node.ahead)
     }
 

@@ -12,6 +12,7 @@ use rtrb::{Consumer, Producer, RingBuffer};
 use super::stash::{self, REFILL, Stash};
 use super::{Caps, Frame, QueuePair, RxChecksums, TxOffload, Verdict};
 use crate::base::burst::Burst;
+use crate::base::prefetch::prefetch;
 
 /// Bytes of an Ethernet header.
 const ETHERNET: usize = 14;
@@ -172,6 +173,12 @@ impl Frame for MemoryFrame {
     fn set_len(&mut self, len: usize) {
         if let Some(buffer) = &mut self.0 {
             buffer.len = len.min(buffer.bytes.len()) as u32;
+        }
+    }
+
+    fn expect(&self) {
+        if let Some(buffer) = &self.0 {
+            prefetch(&buffer.len);
         }
     }
 

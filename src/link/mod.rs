@@ -100,6 +100,9 @@ pub trait Frame: Sized {
     /// Bytes in all buffers.
     fn total_len(&self) -> usize;
 
+    /// Asks for the line in which [`Frame::bytes`] finds where they are. Nothing depends on it.
+    fn expect(&self) {}
+
     /// The device's verdicts on the checksums of a received frame.
     fn rx_checksums(&self) -> RxChecksums;
 

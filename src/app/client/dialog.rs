@@ -1,5 +1,6 @@
 //! What a client remembers of one connection, and how the engine's words for an end are accounted for.
 
+use crate::base::prefetch::prefetch;
 use crate::base::time::Tick;
 use crate::engine::api::{CloseReason, ConnId, Unreachable, Unsent};
 use crate::engine::wheel::Wheel;
@@ -159,6 +160,9 @@ pub(super) fn next_timed(
     moves: &mut usize,
 ) -> Option<ConnId> {
     while let Some(index) = timers.pop_due(now, moves) {
+        if let Some(later) = dialogs.get(timers.ahead_of(index) as usize) {
+            prefetch(later);
+        }
         let Some(dialog) = dialogs.get_mut(index as usize) else { continue };
         dialog.marks.clear(Marks::ARMED);
         if !dialog.stage.is_timed() {
