@@ -27,7 +27,7 @@ impl IndexQueue {
 
     /// Bytes of memory for so many numbers.
     pub const fn memory(capacity: usize) -> usize {
-        capacity * size_of::<u32>() + capacity.div_ceil(8)
+        capacity * size_of::<u32>() + capacity.div_ceil(64) * size_of::<u64>()
     }
 
     /// Numbers in the queue.

@@ -237,7 +237,7 @@ impl Shard {
         if whole {
             self.settle(index);
         } else {
-            // It owes its SYN, and comes onto the wheel with all that follows from it when that has left.
+            // It owes its SYN; its deadline comes onto the wheel when that has left.
             self.owing.push_back(index);
         }
         self.wheel.arm(index, Tick::after_ms(self.now, FIRST_LOOK_MS));

@@ -410,7 +410,7 @@ impl<F: Frame> Host<F> {
         // Most new connections, which remember nothing, go where somebody went just now.
         let hint = if hint == NeighbourIdx::default() { self.latest } else { hint };
         let leads = |hop: IpAddr| {
-            // Who was somebody's next hop is on the link, and so its own.
+            // All in the cache are on the link of their interface, and so their own next hops.
             hop == remote || self.routes.next_hop(locals, interface as u8, remote) == Some(hop)
         };
         if let Some(mac) = self.neighbours.known(hint, interface as u8, now, leads) {

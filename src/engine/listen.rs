@@ -23,7 +23,8 @@ impl Shard {
         self.listen_with(local, port, self.cfg.settings)
     }
 
-    /// As [`Shard::listen`]; the connections that it accepts start with `settings`.
+    /// As [`Shard::listen`]; the connections that it accepts start with `settings`. Of 256 different settings, those of all
+    /// listeners and openers so far, connections can rest in brief; with further ones they take more memory.
     ///
     /// # Errors
     /// As [`Shard::listen`].

@@ -1,5 +1,5 @@
 //! Debts are paid at the end of a pass: answers first, then connections, as far as there are frames and room to
-//! send them. The segments of one connection at a time are built in a place that is lent: it is large, and never moved.
+//! send them. Segments are built in places that are kept from one connection to the next: they are large, and never moved.
 
 use super::api::Unsent;
 use super::emit::{self, Addressing};
@@ -26,7 +26,7 @@ use crate::wire::ethernet::Mac;
 use crate::wire::seq::Seq;
 use crate::wire::tcp_options::SackBlocks;
 
-/// A connection that got forward within this time confirms its neighbour (ARP-8).
+/// A connection that got forward within this time confirms its neighbour (ARP-8). One that has only sent its SYN did not.
 const PROGRESS_MS: u32 = 60_000;
 
 /// So many connections ahead of the one that pays, what the next will touch is asked for: they may have waited for long.
@@ -100,7 +100,7 @@ impl<Q: QueuePair> Way<'_, Q> {
         match paid {
             Paid::Nothing => {}
             Paid::One => {
-                let progress = || entry.brief.progressed_within(PROGRESS_MS, ctx);
+                let progress = || !opens && entry.brief.progressed_within(PROGRESS_MS, ctx);
                 let hop = self.host.next_hop(locals, *now, interface, key.remote, entry.neighbour, progress);
                 let to = addressing(&key, &local, port.mac(), hop.mac(), common.settings.ip);
                 if let NextHop::Known(place, _) = hop {
@@ -212,7 +212,7 @@ impl<Q: QueuePair> Way<'_, Q> {
         let interface = usize::from(local.interface);
         let Sender { key, opens, neighbour, .. } = *sender;
         let shard = &*self.shard;
-        let progress = || shard.slots.progressed_within(index, PROGRESS_MS);
+        let progress = || !opens && shard.slots.progressed_within(index, PROGRESS_MS);
         let hop = self.host.next_hop(&shard.locals, shard.now, interface, key.remote, neighbour, progress);
         let Some(port) = self.ports.get_mut(interface) else { return };
         let to = addressing(&key, local, port.mac(), hop.mac(), sender.ip);

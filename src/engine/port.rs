@@ -4,7 +4,7 @@ use super::api::Unsent;
 use super::emit;
 use crate::base::burst::{BURST_MAX, Burst};
 use crate::base::drop_reason::DropReason;
-use crate::base::prefetch::prefetch_at;
+use crate::base::prefetch::prefetch;
 use crate::link::{Caps, Frame, QueuePair, Tso};
 use crate::stats::counters::{Counter, Counters};
 use crate::tcp::output::Budget;
@@ -55,9 +55,8 @@ impl Tally {
 /// Asks for the lines of a frame's headers; gives its length.
 fn expect_headers<F: Frame>(frame: &F) -> u64 {
     let bytes = frame.bytes();
-    if let Some(headers) = bytes.first_chunk::<{ emit::USUAL_HEADERS_LEN }>() {
-        prefetch_at(headers, 0);
-        prefetch_at(headers, usize::MAX);
+    for byte in [bytes.first(), bytes.get(emit::USUAL_HEADERS_LEN - 1)].into_iter().flatten() {
+        prefetch(byte);
     }
     bytes.len() as u64
 }

@@ -341,7 +341,7 @@ impl Shard {
         allowed
     }
 
-    /// After any event: whoever owes is listed, whoever else waits is on the wheel, and who does neither more nor less
+    /// After any event: whoever owes is listed, whoever waits is on the wheel, and who does neither more nor less
     /// than what is usual is laid down. One at rest that owes comes onto the wheel when it has paid, or could not.
     pub(super) fn settle(&mut self, index: u32) {
         let (owes, deadline, rests) = match self.slots.form(index) {

@@ -25,12 +25,28 @@ fn write(conn: &mut Conn<'_>, talk: &Talk, number: u64, at: u64, left: u64, piec
     sent
 }
 
-/// Queues the octets of a request that is the same on every connection, without a copy; returns how many were taken.
-fn lend(conn: &mut Conn<'_>, talk: &Talk, at: u64, left: u64) -> u64 {
+/// Pieces up to this length are lent without a look at the send buffer.
+const SHORT: usize = 4 * 1_024;
+
+/// Queues the octets of a request that is the same on every connection; returns how many were taken. They are lent as far
+/// as whole pieces go into the send buffer, and written where that is too small for several, or takes more pieces than
+/// can be lent.
+fn lend(conn: &mut Conn<'_>, talk: &Talk, at: u64, left: u64, piece: &mut [u8]) -> u64 {
     let mut sent = 0;
     while sent < left {
-        let Some(piece) = talk.lent(at + sent).filter(|piece| conn.send_static(piece)) else { break };
-        sent += piece.len() as u64;
+        let Some(lent) = talk.lent(at + sent) else { break };
+        let (room, queued) =
+            if lent.len() > SHORT { (conn.room(), conn.unacknowledged()) } else { (SHORT, 0) };
+        if lent.len() > SHORT && room + queued < 4 * lent.len() {
+            return sent + write(conn, talk, 0, at + sent, left - sent, piece);
+        }
+        if room < lent.len() {
+            break;
+        }
+        if !conn.send_static(lent) {
+            return sent + write(conn, talk, 0, at + sent, left - sent, piece);
+        }
+        sent += lent.len() as u64;
     }
     sent
 }
@@ -54,7 +70,7 @@ impl Client {
             let number = numbers.get(index as usize).copied().unwrap_or(0);
             write(conn, talk, number, at, left, piece)
         } else {
-            lend(conn, talk, at, left)
+            lend(conn, talk, at, left, piece)
         };
         tally.octets_sent += sent;
         if conversation.queued(talk, sent) {

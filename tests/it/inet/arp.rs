@@ -201,6 +201,25 @@ fn progress_of_a_connection_confirms_its_neighbour() {
 }
 
 #[test]
+fn connections_that_only_open_confirm_no_neighbour() {
+    //= ARP-8
+    let mut world = strangers();
+    ask(&mut world, &asks(OURS));
+    world.pass_ms(61_000);
+    // Each of these is younger than a minute, and none of them gets anywhere.
+    let mut polls = vec![];
+    for port in 0..6 {
+        world.inject(&[seg(Flags::SYN, Seq(1), Seq(0)).from_port(PEER_PORT + port)]);
+        world.pass_ms(1_000);
+        polls.extend(seen(&mut world).into_iter().filter(|frame| matches!(frame, Seen::Arp(..))));
+    }
+    let (known, lost) = polls.split_at_checked(3).unwrap_or_else(|| panic!("{polls:?}"));
+    assert!(known.iter().all(|poll| poll.arp().0 == PEER_MAC), "{polls:?}");
+    assert!(!lost.is_empty());
+    lost.iter().for_each(|request| is_broadcast_request(request, PEERS));
+}
+
+#[test]
 fn an_unsolicited_reply_makes_no_entry() {
     //= ARP-6
     let mut world = strangers();

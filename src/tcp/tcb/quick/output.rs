@@ -20,6 +20,13 @@ pub enum Paid {
     One,
 }
 
+/// A segment says nothing but what [`Brief::output`] writes of each.
+fn is_plain(segment: &SegmentOut) -> bool {
+    let SegmentOut { seq, ack, flags, wnd, text_len, options: Options { timestamps, .. }, .. } = *segment;
+    let options = Options { timestamps, ..Options::default() };
+    *segment == SegmentOut { seq, ack, flags, wnd, text_len, options, ..SegmentOut::default() }
+}
+
 impl Brief {
     /// Pays all that is owed, by one segment in `out` or none. `None` when that is not enough, or something is unusual;
     /// then nothing was done.
@@ -179,6 +186,7 @@ impl Brief {
         self.acks %= 1 << UNACKED;
         self.unacked = 0;
         self.stop_other(Bits::ACK_TIMER);
+        debug_assert!(is_plain(out), "what a SYN said is still there: {out:?}");
         (out.seq, out.ack) = (self.nxt, self.rcv_nxt);
         out.flags = Flags::ACK | Flags::when(fin, Flags::FIN) | Flags::when(text_len > 0, Flags::PSH);
         (out.wnd, out.text_len) = (offer.field, text_len);
