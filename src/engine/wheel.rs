@@ -1,5 +1,5 @@
-//! Timers of a shard: a hierarchical wheel of four levels with 256 slots each (Varghese and Lauck 1987), one
-//! tick a millisecond, and one entry per connection at its earliest deadline. An entry that moves later stays
+//! Timers of a shard: a hierarchical wheel of four levels (Varghese and Lauck 1987), the lowest with 1,024 slots, so that
+//! most timers, which are within a second, change their level seldom, and the others with 256. One tick a millisecond, and one entry per connection at its earliest deadline. An entry that moves later stays
 //! where it is and is looked at again when it expires.
 
 use crate::base::pages;
@@ -10,10 +10,25 @@ const NONE: u32 = u32::MAX;
 /// What stands behind an entry that is not armed.
 const IDLE: u32 = u32::MAX - 1;
 const LEVELS: usize = 4;
-const SLOTS: usize = 256;
+/// Slots of the lowest level, and of each other one; the bits of a tick that they tell apart.
+const LOWEST: usize = 1 << LOWEST_BITS;
+const SLOTS: usize = 1 << BITS;
+const LOWEST_BITS: u32 = 10;
+const BITS: u32 = 8;
 /// How far ahead entries are asked for that are to be looked at. Each names the next, so that they could not be fetched
 /// one after the other while others are worked on.
 const AHEAD: usize = 8;
+
+/// The lowest bit of a tick that a level tells apart.
+const fn shift(level: usize) -> u32 {
+    if level == 0 { 0 } else { LOWEST_BITS + BITS * (level as u32 - 1) }
+}
+
+/// The slot of a level that a tick belongs to.
+const fn slot_of(level: usize, at: Tick) -> usize {
+    let at = (at.0 >> shift(level)) as usize;
+    if level == 0 { at % LOWEST } else { LOWEST + (level - 1) * SLOTS + at % SLOTS }
+}
 
 /// In which list an entry is need not be kept: it follows from its time and the current one, see [`Wheel::list_of`].
 #[derive(Clone, Copy)]
@@ -40,7 +55,7 @@ pub struct Wheel {
     nodes: Vec<Node>,
     heads: Vec<u32>,
     /// One bit per slot of the lowest level, so that empty milliseconds cost nothing.
-    occupied: [u64; SLOTS / 64],
+    occupied: [u64; LOWEST / 64],
     /// The next tick to be looked at.
     current: Tick,
     armed: u32,
@@ -55,8 +70,8 @@ impl Wheel {
         let idle = Node { next: IDLE, prev: NONE, at: Tick(0), ahead: NONE };
         Wheel {
             nodes: pages::table(capacity as usize, |_| idle),
-            heads: vec![NONE; LEVELS * SLOTS],
-            occupied: [0; SLOTS / 64],
+            heads: vec![NONE; LOWEST + (LEVELS - 1) * SLOTS],
+            occupied: [0; LOWEST / 64],
             current: now,
             armed: 0,
             recent: [NONE; AHEAD],
@@ -105,11 +120,11 @@ impl Wheel {
         self.unlink(index);
     }
 
-    /// The slot for a tick: the level is that of the highest byte in which it differs from the current one.
+    /// The slot for a tick: the level is that of the highest bits in which it differs from the current one.
     fn home_of(&self, at: Tick) -> usize {
         let differs = at.0 ^ self.current.0;
-        let level = (31 - (differs | 1).leading_zeros() as usize) / 8;
-        level * SLOTS + (at.0 >> (8 * level)) as usize % SLOTS
+        let level = (1..LEVELS).take_while(|level| differs >> shift(*level) != 0).count();
+        slot_of(level, at)
     }
 
     fn link(&mut self, index: u32, at: Tick) {
@@ -125,7 +140,7 @@ impl Wheel {
         if let Some(after) = self.nodes.get_mut(next as usize) {
             after.prev = index;
         }
-        if home < SLOTS {
+        if home < LOWEST {
             self.occupied[home / 64] |= 1 << (home % 64);
         }
         self.armed += 1;
@@ -152,7 +167,7 @@ impl Wheel {
         let home = self.list_of(index, at);
         let Some(head) = self.heads.get_mut(home) else { return };
         *head = next;
-        if home < SLOTS && next == NONE {
+        if home < LOWEST && next == NONE {
             self.occupied[home / 64] &= !(1 << (home % 64));
         }
     }
@@ -160,7 +175,7 @@ impl Wheel {
     /// The list that begins with an entry: that for its time, since entries change level as the current time goes on.
     /// Only those of a turn that begins now may not all have done so yet; they are where the turn was.
     fn list_of(&self, index: u32, at: Tick) -> usize {
-        let turn = |level: usize| level * SLOTS + (self.current.0 >> (8 * level)) as usize % SLOTS;
+        let turn = |level: usize| slot_of(level, self.current);
         let mut begun = (1..LEVELS).map(turn).filter(|home| self.heads.get(*home) == Some(&index));
         begun.next().unwrap_or_else(|| self.home_of(at))
     }
@@ -177,7 +192,7 @@ impl Wheel {
             if !self.cascade(moves) {
                 return None;
             }
-            let slot = self.current.0 as usize % SLOTS;
+            let slot = slot_of(0, self.current);
             let head = self.heads[slot];
             if head != NONE {
                 self.prefetch(self.ahead_of(head));
@@ -197,7 +212,7 @@ impl Wheel {
 
     /// Goes to the next tick that has entries in this turn of the lowest level, to the next turn, or past `now`.
     fn advance(&mut self, now: Tick) {
-        let turn_left = SLOTS as u32 - self.current.0 % SLOTS as u32;
+        let turn_left = LOWEST as u32 - self.current.0 % LOWEST as u32;
         let due_left = now.since(self.current) + 1;
         let step = self.next_occupied().unwrap_or(turn_left).min(due_left).max(1);
         self.current = self.current.plus(step);
@@ -205,7 +220,7 @@ impl Wheel {
 
     /// Ticks from the current one to the next with entries in the same turn of the lowest level.
     fn next_occupied(&self) -> Option<u32> {
-        let from = self.current.0 as usize % SLOTS + 1;
+        let from = slot_of(0, self.current) + 1;
         let mut word = from / 64;
         let mut bits = self.occupied.get(word)? & (u64::MAX << (from % 64));
         while bits == 0 {
@@ -220,10 +235,10 @@ impl Wheel {
     /// when all have: none comes back, since what is due within this turn belongs on the levels below.
     fn cascade(&mut self, moves: &mut usize) -> bool {
         for level in 1..LEVELS {
-            if !self.current.0.is_multiple_of(1 << (8 * level)) {
+            if !self.current.0.is_multiple_of(1 << shift(level)) {
                 break;
             }
-            let home = level * SLOTS + (self.current.0 >> (8 * level)) as usize % SLOTS;
+            let home = slot_of(level, self.current);
             while let Some(node) = self.nodes.get(self.heads[home] as usize) {
                 let (index, at) = (self.heads[home], node.at);
                 let Some(left) = moves.checked_sub(1) else { return false };
@@ -261,8 +276,8 @@ mod tests {
             }
             assert_eq!(index, NONE);
             assert!(*head == NONE || wheel.list_of(*head, wheel.nodes[*head as usize].at) == home);
-            let marked = home < SLOTS && wheel.occupied[home / 64] >> (home % 64) & 1 == 1;
-            assert_eq!(marked, home < SLOTS && *head != NONE);
+            let marked = home < LOWEST && wheel.occupied[home / 64] >> (home % 64) & 1 == 1;
+            assert_eq!(marked, home < LOWEST && *head != NONE);
         }
         assert_eq!(seen, wheel.armed());
         assert_eq!(wheel.nodes.iter().filter(|node| node.is_armed()).count() as u32, seen);
@@ -355,7 +370,7 @@ mod tests {
         //= LIM-13
         //= ATK-44
         // All within one slot of the second level, and one slot of the third.
-        for first in [512, 3 << 16] {
+        for first in [2 * LOWEST as u32, 3 << shift(2)] {
             let mut wheel = Wheel::new(1_000, Tick(1));
             (0..1_000).for_each(|n| wheel.arm(n, Tick(first + n % 200)));
             let now = Tick(first + 200);
