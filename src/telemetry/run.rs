@@ -36,7 +36,7 @@ pub struct Machine {
     pub tsc_hz: u64,
     /// The kernel's release.
     pub kernel: String,
-    /// `hugetlb 2 MiB`, `4 KiB`...: the pages under frames and tables.
+    /// `hugetlb 2 MiB`, `4 KiB`...: the pages under frames. Tables ask for transparent huge pages, whatever stands here.
     pub pages: String,
 }
 

@@ -8,6 +8,7 @@ use crate::base::time::Instant;
 use crate::tcp::arrives::synchronized::Room;
 use crate::tcp::calls::AfterClose;
 use crate::tcp::config::Config;
+use crate::tcp::congestion::{Congestion, initial_window};
 use crate::tcp::mss;
 use crate::tcp::outcome::{End, Outcome};
 use crate::tcp::output::Budget;
@@ -316,4 +317,33 @@ fn the_usual_way_is_what_the_machine_does() {
     let least =
         [kept / 50, arrivals / 5, opened, texts, fins, finished * 10, outputs, texts_out, fins_out, closes];
     assert!(least.iter().all(|count| *count > 500), "{least:?}");
+}
+
+#[test]
+fn a_window_that_has_grown_is_no_measure_after_an_idle_time() {
+    //= CC-13
+    let (cfg, mut now) = (Config::default(), Instant(1 << 40));
+    let (rng, taken) = (&mut Rng::new(1), &mut Taken::default());
+    let mut talker = |tcb: fn(&Segment, Seed<'_>, Ctx<'_>) -> Tcb, syn: &Segment| {
+        let seed = Seed { path_mtu: 1_500, ..seed(rng, &cfg) };
+        let tcb = tcb(syn, seed, Ctx { now, cfg: &cfg });
+        Talker { tcb, cfg: cfg.clone(), line: vec![], place: SegmentOut::default() }
+    };
+    let mut opener = talker(|_, seed, ctx| Tcb::open_active(seed, ctx), &Segment::default());
+    opener.pays(now, taken);
+    let mut other = talker(Tcb::open_passive, &arriving(&opener.line.pop().unwrap()));
+    other.pays(now, taken);
+    let room = Room { accept_full: false, octets: 100_000 };
+    let _ = opener.arrives(&arriving(&other.line.pop().unwrap()), room, now, taken);
+    opener.pays(now, taken);
+    let grown = 60 * u32::from(opener.tcb.mss);
+    opener.tcb.congestion = Congestion::from_brief(grown, true);
+    now = now + std::time::Duration::from_secs(10);
+    opener.calls(Some(100), AfterClose::Deliver, now, taken);
+    let before = taken.outputs;
+    // Both ways are compared here.
+    opener.pays(now, taken);
+    assert_eq!(taken.outputs, before + 1, "the usual way was taken");
+    let (cwnd, _) = opener.tcb.congestion.brief().unwrap();
+    assert_eq!(cwnd, initial_window(u32::from(opener.tcb.mss)));
 }
