@@ -269,9 +269,6 @@ impl Shard {
     /// As [`Shard::after_callbacks`], of any connection.
     #[inline(never)]
     fn after_more<A: App>(&mut self, app: &mut A, index: u32) {
-        if self.tell_resting(app, index) && self.settle_resting(index) {
-            return;
-        }
         self.offer_again(app, index);
         self.tell_peer_close(app, index);
         if let Some(Form::Awake(slot)) = self.slots.form(index)
@@ -286,20 +283,6 @@ impl Shard {
         }
         self.compact(app, index);
         self.settle(index);
-    }
-
-    /// As [`Shard::tell_peer_close`], of a connection at rest. False, with nothing done, for others.
-    fn tell_resting<A: App>(&mut self, app: &mut A, index: u32) -> bool {
-        //= MUST-12
-        let Some(Form::Rests(entry)) = self.slots.form(index) else { return false };
-        let owner = entry.bits.owner();
-        if owner != Owner::Waiting && entry.bits.has(Bits::PEER_CLOSED) {
-            entry.bits.set(Bits::PEER_CLOSED, false);
-            if owner == Owner::Taken {
-                app.on_peer_close(&mut self.conn(index));
-            }
-        }
-        true
     }
 
     fn count_outcome(&self, out: &Outcome) {
