@@ -21,6 +21,19 @@ use crate::rig::spec;
 const BURST: u64 = 32;
 const TURN_US: u64 = 10;
 
+/// A burst of SYNs in each pass, for ever, from so many sources that none comes again.
+pub fn plan(target: Target) -> Plan {
+    Plan {
+        target,
+        sources: Sources { first: [10, 0, 0, 1], addresses: 1_000_000, ports: 1_024..=65_535 },
+        gateway: None,
+        count: u64::MAX,
+        rate: None,
+        burst: BURST as usize,
+        seed: 1,
+    }
+}
+
 pub fn all(c: &mut Criterion) {
     let mut group = c.benchmark_group("flood");
     group.throughput(Throughput::Elements(BURST));
@@ -29,16 +42,8 @@ pub fn all(c: &mut Criterion) {
     {
         let (near, far) = memory::pair(memory::Plan::default());
         let macs = [Mac(near.caps().mac), Mac(far.caps().mac)];
-        let plan = Plan {
-            target: Target { address: SERVER.octets(), port: PORT, mac: macs[1] },
-            sources: Sources { first: [10, 0, 0, 1], addresses: 1_000_000, ports: 1_024..=65_535 },
-            gateway: None,
-            count: u64::MAX,
-            rate: None,
-            burst: BURST as usize,
-            seed: 1,
-        };
-        let mut flood = Flood::new(near, plan).unwrap();
+        let target = Target { address: SERVER.octets(), port: PORT, mac: macs[1] };
+        let mut flood = Flood::new(near, plan(target)).unwrap();
         let spec = Spec { cookies, ..spec(Service::Discard) };
         let (counters, mut now) = (Arc::new(Counters::default()), Instant(1_000_000));
         let mut server = pair::server(far, macs[0], &spec, &counters, now, Secrets::from_seed(2)).unwrap();

@@ -4,7 +4,7 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use dpdk_tcp::base::burst::Burst;
 use dpdk_tcp::link::QueuePair;
 use dpdk_tcp::link::memory::{Plan, pair};
-use dpdk_tcp::load::flood::{self, Flood, Sources, Target};
+use dpdk_tcp::load::flood::{Flood, Target};
 use dpdk_tcp::load::floor::{self, Client, Exchange, Server};
 use dpdk_tcp::wire::ethernet::Mac;
 
@@ -61,16 +61,8 @@ fn conversation(c: &mut Criterion) {
 /// A burst of SYNs that is built, sent, received and given back; the link is in the number.
 fn syn(c: &mut Criterion) {
     let (a, mut b) = pair(Plan::default());
-    let plan = flood::Plan {
-        target: Target { address: [198, 18, 0, 1], port: 80, mac: Mac(b.caps().mac) },
-        sources: Sources { first: [10, 0, 0, 1], addresses: 1_000_000, ports: 1_024..=65_535 },
-        gateway: None,
-        count: u64::MAX,
-        rate: None,
-        burst: BURST as usize,
-        seed: 1,
-    };
-    let mut flood = Flood::new(a, plan).unwrap();
+    let target = Target { address: [198, 18, 0, 1], port: 80, mac: Mac(b.caps().mac) };
+    let mut flood = Flood::new(a, crate::flood::plan(target)).unwrap();
     let mut group = c.benchmark_group("flood");
     group.throughput(Throughput::Elements(BURST));
     group.bench_function(BenchmarkId::new("syns", BURST), |bench| {
