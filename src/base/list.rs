@@ -1,4 +1,4 @@
-//! A list of small numbers, each on it at most once, from which any one can be taken at once: who owes, who waits.
+//! A list of small numbers, each on it at most once, from which any one can be taken at once: who waits, who closes.
 //! The links of all numbers are one allocation.
 
 use super::pages;

@@ -156,12 +156,7 @@ impl Entry {
             self.link = 0;
         } else if self.bits.has(Bits::QUEUED) {
             let lent = self.bits.has(Bits::LENT);
-            let mut queue = Queue::of_piece(self.link, lent, self.brief.queued() + octets);
-            pool.pop(&mut queue, octets);
-            if queue.is_empty() {
-                self.bits.set(Bits::QUEUED | Bits::LENT, false);
-                self.link = 0;
-            }
+            pool.pop(&mut Queue::of_piece(self.link, lent, self.brief.queued() + octets), octets);
         }
     }
 

@@ -171,9 +171,9 @@ impl Limits {
         self.awake.unwrap_or_else(|| 524_288.max(slots / 32)).clamp(slots.clamp(1, 4), slots.max(1))
     }
 
-    /// Connections that can hold text which came before its turn: one in sixteen (LIM-6).
+    /// Connections that can hold text which came before its turn: one in sixteen, and no more than 65536 (LIM-6).
     pub fn reassemblies(&self) -> u32 {
-        (self.connections / 16).max(64)
+        (self.connections / 16).clamp(64, 65_536)
     }
 
     /// Connections that may have more than one segment in flight with loss recovery beyond a timeout: one in
@@ -233,6 +233,7 @@ impl Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::entry::Entry;
 
     #[test]
     fn ten_million_connections_and_fifty_million_records() {
@@ -241,6 +242,12 @@ mod tests {
             Limits { connections: 10_000_000, time_wait_max: 50_000_000, buffers: 0, ..Limits::default() };
         let plan = limits.memory();
         assert_eq!(plan.per_time_wait, 32);
+        // A build with debug assertions keeps the states of each connection.
+        let surplus = Slab::<Entry>::slot_bytes() - 128;
+        assert!(plan.per_connection - surplus <= 192, "{} bytes", plan.per_connection - surplus);
+        let all = Limits { buffers: Limits::default().buffers, ..limits.clone() }.memory().total;
+        let all = all - surplus * limits.slots() as usize;
+        assert!(all <= 4 << 30, "{} MiB", all >> 20);
         let (records, index) =
             (TimeWaitRing::<TimeWait>::memory(50_000_000), Table::memory(limits.table_entries()));
         assert!(records + index * 4 / 5 <= 32 * 50_000_000, "{records} and four fifths of {index}");

@@ -194,10 +194,11 @@ impl<Q: QueuePair> Receiver<Q> {
         self.queue.rx_burst(&mut self.rx, self.plan.burst);
         let frames = self.rx.len();
         if frames > 0 {
-            let verdicts = |wanted: bool| {
-                self.rx.iter().filter(|frame| self.is_right(frame.bytes()) == Some(wanted)).count() as u64
-            };
-            let (right, wrong) = (verdicts(true), verdicts(false));
+            let (mut right, mut wrong) = (0, 0);
+            for verdict in self.rx.iter().filter_map(|frame| self.is_right(frame.bytes())) {
+                right += u64::from(verdict);
+                wrong += u64::from(!verdict);
+            }
             (self.received, self.wrong) = (self.received + right, self.wrong + wrong);
             self.queue.recycle_all(&mut self.rx);
             self.arrived.store(self.received, Ordering::Release);
