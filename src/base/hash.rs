@@ -71,11 +71,14 @@ fn sip_short<const C: usize, const D: usize, const N: usize>(key: &Key, message:
         k0 ^ 0x6c79_6765_6e65_7261,
         k1 ^ 0x7465_6462_7974_6573,
     ];
-    for word in words.iter().chain([&last_word]).map(|word| u64::from_le_bytes(*word)) {
+    let mut take = |word: &[u8; 8]| {
+        let word = u64::from_le_bytes(*word);
         state[3] ^= word;
         (0..C).for_each(|_| sip_round(&mut state));
         state[0] ^= word;
-    }
+    };
+    words.iter().for_each(&mut take);
+    take(&last_word);
     state[2] ^= 0xff;
     (0..D).for_each(|_| sip_round(&mut state));
     state[0] ^ state[1] ^ state[2] ^ state[3]

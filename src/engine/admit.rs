@@ -23,7 +23,7 @@ use crate::tcp::syn_cookie::Proof;
 use crate::tcp::tcb::brief::Brief;
 use crate::tcp::tcb::{Seed, Tcb};
 use crate::tcp::time_wait::TimeWait;
-use crate::tcp::{isn, mss, syn_cookie};
+use crate::tcp::{isn, mss, syn_cookie, timestamps};
 use crate::wire::seq::Seq;
 
 /// What every IPv4 host takes (RFC 791).
@@ -47,7 +47,25 @@ pub(super) enum New<'a> {
 }
 
 impl Shard {
+    /// A segment for which there is no connection.
+    #[inline(never)]
+    pub(super) fn for_nobody<A: App>(&mut self, app: &mut A, arrived: &Arrived, text: &[u8]) {
+        match self.listen_verdict(arrived) {
+            Verdict::Listener(listener, listen::Disposition::Cookie) => {
+                self.answer_by_cookie(listener, arrived);
+            }
+            Verdict::Listener(listener, listen::Disposition::Open) => {
+                self.open_passive(listener, arrived, None);
+            }
+            Verdict::Listener(listener, listen::Disposition::Prove) => {
+                self.prove(app, listener, arrived, text);
+            }
+            verdict => self.admit(app, arrived, verdict, None),
+        }
+    }
+
     /// What the listener for a segment, if there is one, wants to do.
+    #[inline(always)]
     pub(super) fn listen_verdict(&mut self, arrived: &Arrived) -> Verdict {
         let Some(number) = self.listeners.find(arrived.key.local, arrived.key.local_port) else {
             return Verdict::Nobody;
@@ -75,22 +93,6 @@ impl Shard {
             _ => decided,
         };
         Verdict::Listener(ListenerId(number), decided)
-    }
-
-    /// Carries a verdict out for a segment that comes for the first time.
-    pub(super) fn admit_with_text<A: App>(
-        &mut self,
-        app: &mut A,
-        arrived: &Arrived,
-        verdict: Verdict,
-        text: &[u8],
-    ) {
-        match verdict {
-            Verdict::Listener(listener, listen::Disposition::Prove) => {
-                self.prove(app, listener, arrived, text);
-            }
-            verdict => self.admit(app, arrived, verdict, None),
-        }
     }
 
     /// Carries a verdict out; `old` is the connection that was in TIME-WAIT before.
@@ -126,6 +128,7 @@ impl Shard {
     }
 
     /// A SYN opens a half-open connection.
+    #[inline(never)]
     fn open_passive(&mut self, listener: ListenerId, arrived: &Arrived, old: Option<TimeWait>) {
         let seed = self.seed(&arrived.key, old, self.settings_of(listener));
         let known = self.listening.get(usize::from(listener.0)).and_then(|found| found.known);
@@ -157,17 +160,20 @@ impl Shard {
     }
 
     /// A SYN is answered and forgotten (SYNC-1).
+    #[inline(always)]
     fn answer_by_cookie(&mut self, listener: ListenerId, arrived: &Arrived) {
         //= SYNC-1
         //= ATK-1
         let syn = &arrived.segment;
-        self.cookie_key = self.cookie_key.renewed(&self.secrets.cookies, self.now);
+        self.cookie_key.renew(&self.secrets.cookies, self.now);
         let tuple = self.tuple_bytes(&arrived.key);
         let cookie = syn_cookie::make(&self.cookie_key, &tuple, syn.seq, syn.options.mss);
         let settings = self.settings_of(listener);
         let ip = settings.ip;
-        let seed = self.seed_with(cookie, &arrived.key, settings);
-        let syn_ack = syn_cookie::syn_ack(syn, cookie, seed, self.ctx());
+        let mtu = self.mtu_for(&arrived.key);
+        let clock = timestamps::clock(self.now, self.timestamp_offset(&arrived.key));
+        let offer = syn_cookie::Offer { settings, mtu, ip_header: mss::IPV4_HEADER };
+        let syn_ack = syn_cookie::syn_ack(syn, cookie, offer, clock, &self.cfg);
         if let Some(listening) = self.listening.get_mut(usize::from(listener.0)) {
             listening.queues.cookie_sent = Some(self.now);
         }
@@ -271,6 +277,12 @@ impl Shard {
         self.listening.get(usize::from(listener.0)).map_or(&self.cfg.settings, |found| &found.settings)
     }
 
+    /// The MTU of the interface whose address a connection has.
+    fn mtu_for(&self, key: &Key) -> u16 {
+        let interface = usize::from(self.locals.get(key.local).interface);
+        self.mtus.get(interface).copied().unwrap_or(MTU_MIN)
+    }
+
     /// What the tables and secrets give to a new connection.
     pub(super) fn seed<'a>(&self, key: &Key, old: Option<TimeWait>, settings: &'a Settings) -> Seed<'a> {
         let local = (IpAddr::V4(self.locals.get(key.local).v4().into()), key.local_port);
@@ -282,8 +294,7 @@ impl Shard {
 
     /// As [`Shard::seed`], where our first sequence number is known.
     fn seed_with<'a>(&self, iss: Seq, key: &Key, settings: &'a Settings) -> Seed<'a> {
-        let interface = usize::from(self.locals.get(key.local).interface);
-        let mtu = self.mtus.get(interface).copied().unwrap_or(MTU_MIN);
+        let mtu = self.mtu_for(key);
         Seed {
             iss,
             ts_offset: self.timestamp_offset(key),

@@ -7,6 +7,7 @@ use super::process::Arrived;
 use crate::base::burst::{BURST_MAX, Burst};
 use crate::base::ids::LocalIdx;
 use crate::flow::key::Key;
+use crate::flow::table::Hint;
 use crate::wire::tcp::Segment;
 use crate::wire::usual::Endpoints;
 
@@ -41,7 +42,7 @@ impl Default for Arrivals {
     fn default() -> Self {
         let key = Key { remote: 0, remote_port: 0, local_port: 0, local: LocalIdx(0) };
         let place = |_| Place {
-            arrived: Arrived { key, hash: 0, hint: None, segment: Segment::default() },
+            arrived: Arrived { key, hash: 0, hint: Hint::Elsewhere, segment: Segment::default() },
             endpoints: Endpoints::default(),
             frame: 0,
             text_at: 0,
@@ -78,7 +79,7 @@ impl Arrivals {
     pub fn push(&mut self, frame: u16, received: Received, hash: u64) {
         let Received { key, segment, text_at } = received;
         if let Some(place) = self.free().first_mut() {
-            let arrived = Arrived { key, hash, hint: None, segment };
+            let arrived = Arrived { key, hash, hint: Hint::Elsewhere, segment };
             *place = Place { arrived, endpoints: Endpoints::default(), frame, text_at };
             self.take(1);
         }

@@ -154,12 +154,11 @@ fn write(
     //= MUST-2
     //= OFF-1
     let pseudo = checksum::pseudo_v4(to.source, to.destination, ipv4::PROTOCOL_TCP, tcp_len);
-    header.emit_summed(fixed, header_len, |fixed_sum| {
-        if caps.tx_tcp_checksum {
-            pseudo.fold()
-        } else {
-            (pseudo + fixed_sum + Sum::of_words(options) + Sum::of_text(text_place)).finish()
-        }
+    let rest =
+        if caps.tx_tcp_checksum { None } else { Some(Sum::of_words(options) + Sum::of_text(text_place)) };
+    header.emit_summed(fixed, header_len, |fixed_sum| match rest {
+        Some(rest) => (pseudo + fixed_sum + rest).finish(),
+        None => pseudo.fold(),
     });
     Some(())
 }

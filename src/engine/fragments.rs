@@ -10,6 +10,7 @@ use super::process::Arrived;
 use super::shard::Shard;
 use crate::base::hash::Key;
 use crate::base::time::Instant;
+use crate::flow::table::Hint;
 use crate::inet::reassembly::{Limits, Reassembly};
 use crate::link::QueuePair;
 use crate::stats::counters::Counter;
@@ -55,7 +56,7 @@ impl Fragments {
             Err(reason) => join.shard.drop_one(reason),
             Ok(Class::Tcp(Received { key, segment, text_at })) => {
                 join.shard.count(Counter::RxSegments);
-                let arrived = Arrived { key, hash: join.shard.hash(&key), hint: None, segment };
+                let arrived = Arrived { key, hash: join.shard.hash(&key), hint: Hint::Elsewhere, segment };
                 join.shard.segment_arrives(join.app, &arrived, arrived.text(whole, text_at));
             }
             Ok(Class::Ipv4 { local, packet }) => {

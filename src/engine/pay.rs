@@ -42,8 +42,8 @@ pub(super) struct Way<'a, Q: QueuePair> {
 impl<Q: QueuePair> Way<'_, Q> {
     /// Pays what is owed; `segments` is the place for those of one connection.
     pub fn pay(mut self, segments: &mut Burst<SegmentOut>) {
-        while let Some(reply) = self.shard.replies.pop_front() {
-            self.answer(&reply);
+        if !self.shard.replies.is_empty() {
+            self.answer_all();
         }
         let mut segment = SegmentOut::default();
         for _ in 0..PAY_MAX.min(self.shard.owing.len()) {
@@ -60,6 +60,16 @@ impl<Q: QueuePair> Way<'_, Q> {
     }
 
     #[inline(never)]
+    fn answer_all(&mut self) {
+        let mut replies = std::mem::take(&mut self.shard.replies);
+        for reply in &replies {
+            self.answer(reply);
+        }
+        replies.clear();
+        self.shard.replies = replies;
+    }
+
+    #[inline(always)]
     fn answer(&mut self, reply: &Reply) {
         let Reply { key, segment, ip } = reply;
         let shard = &*self.shard;
@@ -69,11 +79,17 @@ impl<Q: QueuePair> Way<'_, Q> {
         let hop = self.host.next_hop(&shard.locals, shard.now, interface, key.remote, none, || false);
         let Some(port) = self.ports.get_mut(interface) else { return };
         let to = addressing(key, &local, port.mac(), hop.mac(), *ip);
-        let nothing = (&Queue::default(), 0);
-        let Some(frame) = build(port, &shard.pool, &shard.counters, &to, segment, nothing) else { return };
-        match hop {
-            NextHop::Known(..) => port.send_segment(frame, segment.flags, &shard.counters),
-            NextHop::Unknown(_) | NextHop::NoRoute => self.host.keep(shard, interface, hop, frame),
+        let mut frame = port.alloc();
+        let built = match &mut frame {
+            Some(frame) => emit::segment(frame, &port.caps, &to, segment, |_| {}),
+            None => false,
+        };
+        match frame {
+            Some(frame) if built && matches!(hop, NextHop::Known(..)) => {
+                port.send_segment(frame, segment.flags, &shard.counters);
+            }
+            Some(frame) if built => self.host.keep(shard, interface, hop, frame),
+            _ => shard.counters.drop_one(DropReason::NoFrame),
         }
     }
 

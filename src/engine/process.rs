@@ -9,7 +9,7 @@ use super::slot::{Origin, Owner};
 use crate::base::bytes::CHUNK;
 use crate::base::drop_reason::DropReason;
 use crate::flow::key::Key;
-use crate::flow::table::Place;
+use crate::flow::table::{Hint, Place};
 use crate::stats::counters::Counter;
 use crate::tcp::arrives::synchronized::Room;
 use crate::tcp::outcome::{End, Outcome, Repair, Repairs, Soft, SynAgain};
@@ -22,7 +22,7 @@ pub(super) struct Arrived {
     pub key: Key,
     pub hash: u64,
     /// What the batched look-up found; only a hint.
-    pub hint: Option<Place>,
+    pub hint: Hint,
     pub segment: Segment,
 }
 
@@ -36,32 +36,41 @@ impl Arrived {
 
 impl Shard {
     /// Processes one segment with its text.
+    #[inline(always)]
     pub(super) fn segment_arrives<A: App>(&mut self, app: &mut A, arrived: &Arrived, text: &[u8]) {
         self.hashed = (arrived.key, arrived.hash);
-        let confirmed = arrived.hint.filter(|place| self.confirm(*place, &arrived.key));
-        // The burst's look-up may be older than a connection made by a segment before this one.
-        match confirmed.or_else(|| self.find_hashed(&arrived.key, arrived.hash)) {
-            Some(Place::Connection(index)) if self.usual_segment(app, index, arrived, text) => {}
-            Some(Place::Connection(index)) => self.for_connection(app, index, arrived, text),
+        let found = match arrived.hint {
+            Hint::At(place) if self.confirm(place, &arrived.key) => Some(place),
+            Hint::Nowhere if self.table.added() == self.added_before_burst => None,
+            // The burst's look-up may be older than a connection made by a segment before this one.
+            _ => self.find_hashed(&arrived.key, arrived.hash),
+        };
+        match found {
+            Some(Place::Connection(index)) => self.for_either(app, index, arrived, text),
             Some(Place::TimeWait(index)) => self.for_record(app, index, arrived),
-            None => {
-                let verdict = self.listen_verdict(arrived);
-                self.admit_with_text(app, arrived, verdict, text);
-            }
+            None => self.for_nobody(app, arrived, text),
+        }
+    }
+
+    /// A segment for a connection, at rest or awake.
+    #[inline(never)]
+    fn for_either<A: App>(&mut self, app: &mut A, index: u32, arrived: &Arrived, text: &[u8]) {
+        if !self.usual_segment(app, index, arrived, text) {
+            self.for_connection(app, index, arrived, text);
         }
     }
 
     /// Looks a segment up ahead of its turn, and asks for what it will touch.
     #[inline]
-    pub(super) fn hint(&self, hash: u64) -> Option<Place> {
+    pub(super) fn hint(&self, hash: u64) -> Hint {
         let hint = self.table.hint(hash);
         match hint {
-            Some(Place::Connection(index)) => {
+            Hint::At(Place::Connection(index)) => {
                 self.slots.prefetch(index);
                 self.wheel.prefetch(index);
             }
-            Some(Place::TimeWait(index)) => self.time_wait.prefetch(index),
-            None => {}
+            Hint::At(Place::TimeWait(index)) => self.time_wait.prefetch(index),
+            Hint::Nowhere | Hint::Elsewhere => {}
         }
         hint
     }

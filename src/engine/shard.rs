@@ -100,7 +100,7 @@ pub struct Shard {
     pub(super) spare_queues: Vec<VecDeque<ConnId>>,
     /// The listener whose waiting connections are offered first in the next pass.
     pub(super) offer_from: usize,
-    pub(super) replies: VecDeque<Reply>,
+    pub(super) replies: Vec<Reply>,
     /// Those that passed R1 in this pass; what finds no room is only advice.
     pub(super) doubts: Burst<Doubt>,
     pub(super) cfg: Config,
@@ -129,6 +129,8 @@ pub struct Shard {
     pub(super) transitions: Transitions,
     /// The name that arrived last, and its hash.
     pub(super) hashed: (Key, u64),
+    /// Entries that the index had been given when the burst was looked up.
+    pub(super) added_before_burst: u32,
     /// The key of this minute's SYN cookies.
     pub(super) cookie_key: CounterKey,
     pub(super) now: Instant,
@@ -169,7 +171,7 @@ impl Shard {
                 .map(|_| VecDeque::with_capacity(limits.backlog as usize))
                 .collect(),
             offer_from: 0,
-            replies: VecDeque::with_capacity(REPLIES_MAX),
+            replies: Vec::with_capacity(REPLIES_MAX),
             doubts: Burst::new(),
             resets: TokenBucket::new(limits.resets_per_second, limits.reset_burst),
             challenges: TokenBucket::new(limits.challenges_per_second, limits.challenges_per_second),
@@ -190,6 +192,7 @@ impl Shard {
             time_wait_shortened_ms: None,
             transitions: Transitions::default(),
             hashed: hashed_before,
+            added_before_burst: 0,
             cookie_key,
             now,
         }
@@ -328,7 +331,7 @@ impl Shard {
         if self.replies.len() >= REPLIES_MAX {
             return self.drop_one(DropReason::TxFull);
         }
-        self.replies.push_back(Reply { key, segment, ip });
+        self.replies.push(Reply { key, segment, ip });
     }
 
     /// A token of the limit that all connections share, jittered so that its level tells nothing (BA-10).

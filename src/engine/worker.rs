@@ -20,7 +20,7 @@ use crate::base::burst::Burst;
 use crate::base::drop_reason::DropReason;
 use crate::base::time::Instant;
 use crate::flow::key::Key;
-use crate::flow::table;
+use crate::flow::table::{self, Hint};
 pub use crate::inet::neighbour::Resolution;
 use crate::link::{Frame, QueuePair};
 use crate::stats::counters::Counter;
@@ -182,9 +182,10 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         }
         self.classify(interface, meter);
         meter.lap(Stage::Classify);
+        self.shard.added_before_burst = self.shard.table.added();
         for Place { arrived, .. } in self.arrivals.segments() {
             arrived.hint = self.shard.hint(arrived.hash);
-            if let Some(table::Place::Connection(index)) = arrived.hint {
+            if let Hint::At(table::Place::Connection(index)) = arrived.hint {
                 self.app.expect(index);
             }
         }

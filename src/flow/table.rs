@@ -20,6 +20,17 @@ pub enum Place {
     TimeWait(u32),
 }
 
+/// What a look into the bucket that a look-up begins with says of an entry. Good until an entry is added.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Hint {
+    /// It may be this one; the key decides.
+    At(Place),
+    /// There is none.
+    Nowhere,
+    /// It may be in another bucket.
+    Elsewhere,
+}
+
 /// The table. Never grows, never shrinks, leaves no tombstones.
 ///
 /// The upper half of a hash chooses the bucket, however many there are; its lowest byte is the entry's tag. The value
@@ -28,6 +39,8 @@ pub enum Place {
 pub struct Table {
     buckets: Vec<Bucket>,
     len: u32,
+    /// Entries that were added since the start; wraps.
+    added: u32,
     /// The bit of a value that tells a TIME-WAIT record from a connection; below it is the place's number.
     time_wait: u32,
     /// The bits of a value above that one, which are the hash's.
@@ -46,6 +59,7 @@ impl Table {
         Table {
             buckets: pages::table(Self::buckets_for(entries), |_| Bucket::EMPTY),
             len: 0,
+            added: 0,
             time_wait,
             hashed: !(time_wait | (time_wait - 1)),
         }
@@ -63,6 +77,11 @@ impl Table {
     /// Entries in the table.
     pub fn len(&self) -> u32 {
         self.len
+    }
+
+    /// Entries that were added since the start; wraps.
+    pub fn added(&self) -> u32 {
+        self.added
     }
 
     /// There is no entry.
@@ -108,14 +127,18 @@ impl Table {
     /// The first entry that may be this hash's; only a hint, and only from the bucket that a look-up begins with. Where
     /// the look-up will go on behind that, the next line is asked for, and others may have their turn meanwhile.
     #[inline]
-    pub fn hint(&self, hash: u64) -> Option<Place> {
+    pub fn hint(&self, hash: u64) -> Hint {
         let at = self.home(hash);
-        let bucket = self.buckets.get(at)?;
+        let Some(bucket) = self.buckets.get(at) else { return Hint::Nowhere };
         let hint = bucket.tagged(tag(hash)).find(|value| (value ^ hash as u32) & self.hashed == 0);
-        if hint.is_none() && bucket.overflow() > 0 {
-            self.buckets.get(self.after(at)).into_iter().for_each(prefetch);
+        match hint {
+            Some(value) => Hint::At(self.decode(value)),
+            None if bucket.overflow() == 0 => Hint::Nowhere,
+            None => {
+                self.buckets.get(self.after(at)).into_iter().for_each(prefetch);
+                Hint::Elsewhere
+            }
         }
-        hint.map(|value| self.decode(value))
     }
 
     /// The first entry that may be this hash's and that `confirm` accepts.
@@ -148,6 +171,7 @@ impl Table {
             let Some(bucket) = self.buckets.get_mut(at) else { return Err(place) };
             if bucket.put(tag(hash), value) {
                 self.len += 1;
+                self.added = self.added.wrapping_add(1);
                 self.passed(hash, steps, |overflow| overflow + 1);
                 return Ok(());
             }

@@ -13,6 +13,7 @@
 
 use super::config::Config;
 use super::segment::SegmentOut;
+use super::settings::Settings;
 use super::tcb::{Seed, Tcb};
 use super::{Ctx, timestamps, window};
 use crate::base::hash::{Key, siphash24, siphash24_short};
@@ -53,6 +54,7 @@ pub struct CounterKey {
 
 impl CounterKey {
     /// The key of a counter value.
+    #[cold]
     fn of(secret: &Key, counter: u64) -> CounterKey {
         //= SYNC-3
         let mut key = [0; 16];
@@ -66,23 +68,30 @@ impl CounterKey {
         CounterKey::of(secret, counter(now))
     }
 
-    /// The key of now, which this one was until a minute ago at most.
-    #[must_use]
-    pub fn renewed(self, secret: &Key, now: Instant) -> CounterKey {
-        if self.counter == counter(now) { self } else { CounterKey::at(secret, now) }
+    /// Becomes the key of now, which it was until a minute ago at most.
+    #[inline]
+    pub fn renew(&mut self, secret: &Key, now: Instant) {
+        if self.counter != counter(now) {
+            *self = CounterKey::at(secret, now);
+        }
     }
 }
 
+#[inline]
 fn mac(CounterKey { counter, key }: &CounterKey, tuple: Tuple<'_>, client: Seq, mss_index: u32) -> u32 {
     //= SYNC-2
     if let Ok(v4) = <&[u8; 12]>::try_from(tuple) {
-        let mut message = [0; 28];
+        let mut message = [0; 20];
         message[..12].copy_from_slice(v4);
-        message[12..20].copy_from_slice(&counter.to_le_bytes());
-        message[20..24].copy_from_slice(&client.0.to_le_bytes());
-        message[24..].copy_from_slice(&mss_index.to_le_bytes());
+        message[12..16].copy_from_slice(&client.0.to_le_bytes());
+        message[16..].copy_from_slice(&((*counter as u32) << MSS_BITS | mss_index).to_le_bytes());
         return siphash24_short(key, &message) as u32 & ((1 << MAC_BITS) - 1);
     }
+    long_mac(*counter, key, tuple, client, mss_index)
+}
+
+#[cold]
+fn long_mac(counter: u64, key: &Key, tuple: Tuple<'_>, client: Seq, mss_index: u32) -> u32 {
     let mut message = arrayvec::ArrayVec::<u8, 56>::new();
     message.extend(tuple.iter().copied().take(36));
     message.extend(counter.to_le_bytes());
@@ -92,6 +101,7 @@ fn mac(CounterKey { counter, key }: &CounterKey, tuple: Tuple<'_>, client: Seq, 
 }
 
 /// The cookie for a client that counts from `client` and takes segments of `mss`.
+#[inline]
 pub fn make(key: &CounterKey, tuple: Tuple<'_>, client: Seq, mss: Option<u16>) -> Seq {
     //= SYNC-4
     let offered = mss.filter(|mss| *mss != 0).unwrap_or(536);
@@ -143,17 +153,28 @@ fn asks_for_ecn(syn: &Segment, cfg: &Config) -> bool {
     cfg.ecn && syn.flags.has(Flags::ECE | Flags::CWR)
 }
 
-/// The SYN-ACK whose number is a cookie. Without timestamps in the SYN there is no place for more than the
-/// segment size.
-pub fn syn_ack(syn: &Segment, cookie: Seq, seed: Seed<'_>, ctx: Ctx<'_>) -> SegmentOut {
-    let cfg = ctx.cfg;
+/// What stands behind the options of a SYN-ACK.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer<'a> {
+    /// What the connection starts with.
+    pub settings: &'a Settings,
+    /// The interface's MTU.
+    pub mtu: u16,
+    /// Length of the fixed IP header: 20 or 40.
+    pub ip_header: u16,
+}
+
+/// The SYN-ACK whose number is a cookie, at `clock` on the connection's timestamp clock. Without timestamps in the SYN
+/// there is no place for more than the segment size.
+#[inline(always)]
+pub fn syn_ack(syn: &Segment, cookie: Seq, offer: Offer<'_>, clock: u32, cfg: &Config) -> SegmentOut {
     let carries = syn.options.timestamps.filter(|_| cfg.timestamps);
     let ecn = carries.is_some() && asks_for_ecn(syn, cfg);
-    let clock = timestamps::clock(ctx.now, seed.ts_offset);
+    let buffer = offer.settings.receive_buffer(cfg);
     let options = Options {
-        mss: Some(super::mss::announced(seed.mtu, seed.ip_header, cfg)),
+        mss: Some(super::mss::announced(offer.mtu, offer.ip_header, cfg)),
         window_scale: (carries.is_some() && cfg.window_scale && syn.options.window_scale.is_some())
-            .then(|| window::shift_of(seed.settings.receive_buffer(cfg), cfg)),
+            .then(|| window::shift_of(buffer, cfg)),
         sack_permitted: carries.is_some() && cfg.sack && syn.options.sack_permitted,
         timestamps: carries.map(|ts| Timestamps { val: carry(clock, &syn.options, ecn, cfg), ecr: ts.val }),
         ..Options::default()
@@ -162,7 +183,7 @@ pub fn syn_ack(syn: &Segment, cookie: Seq, seed: Seed<'_>, ctx: Ctx<'_>) -> Segm
         seq: cookie,
         ack: syn.seq + 1,
         flags: Flags::SYN | Flags::ACK | Flags::when(ecn, Flags::ECE),
-        wnd: seed.settings.receive_buffer(cfg).min(0xffff) as u16,
+        wnd: buffer.min(0xffff) as u16,
         options,
         ..SegmentOut::default()
     }

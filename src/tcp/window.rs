@@ -9,7 +9,8 @@ pub const SHIFT_MAX: u8 = 14;
 /// The smallest shift with which the whole buffer can be offered (WS-8).
 pub fn shift_for(buffer: u32) -> u8 {
     //= WS-8
-    (0..SHIFT_MAX).find(|shift| buffer >> shift <= 0xffff).unwrap_or(SHIFT_MAX)
+    let bits = u32::BITS - buffer.leading_zeros();
+    (bits.saturating_sub(u16::BITS) as u8).min(SHIFT_MAX)
 }
 
 /// The shift that we offer with this buffer (Rcv.Wind.Shift).
