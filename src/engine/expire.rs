@@ -180,7 +180,10 @@ impl Shard {
 
     /// A wheel entry came up; the connection may have moved its deadline since.
     fn timer_expired<A: App>(&mut self, app: &mut A, index: u32) {
-        let deadline = self.slots.deadline(index);
+        let mut deadline = self.slots.deadline(index);
+        if deadline.is_some_and(|at| at.is_due(self.now.tick())) {
+            deadline = self.slots.find_deadline(index);
+        }
         if deadline.is_some_and(|at| at.is_due(self.now.tick())) {
             let Some(slot) = self.slots.get_mut(index) else {
                 return self.wheel.arm(index, self.now.tick().plus(1));

@@ -144,7 +144,7 @@ impl<Q: QueuePair> Way<'_, Q> {
                     _ => counters.drop_one(DropReason::NoFrame),
                 }
                 if opens {
-                    *segment = SegmentOut::default();
+                    segment.forget_syn();
                 }
             }
         }

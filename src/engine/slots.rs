@@ -248,7 +248,15 @@ impl Slots {
         self.says(index, rests, |slot| slot.tcb.progressed_within(ms, ctx)).unwrap_or(false)
     }
 
-    /// The connection's earliest deadline.
+    /// As [`Slots::deadline`]; one that was only said to be no earlier is found out.
+    pub fn find_deadline(&mut self, index: u32) -> Option<Tick> {
+        if let Some((entry, common, ctx)) = self.resting(index) {
+            entry.brief.find_deadlines(common, ctx);
+        }
+        self.deadline(index)
+    }
+
+    /// The connection's earliest deadline, or a moment before it.
     pub fn deadline(&self, index: u32) -> Option<Tick> {
         self.says(index, |entry| entry.brief.deadline(), |slot| slot.tcb.deadline()).flatten()
     }

@@ -33,6 +33,14 @@ pub struct SegmentOut {
     pub options: Options,
 }
 
+impl SegmentOut {
+    /// Says no more what only a SYN says.
+    #[inline]
+    pub fn forget_syn(&mut self) {
+        (self.options.mss, self.options.window_scale, self.options.sack_permitted) = (None, None, false);
+    }
+}
+
 /// The reset that answers `segment` where there is no connection, or where the connection refuses it
 /// (R-RST1, R-RST0). `None` for a reset: those are never answered.
 pub fn reset_for(segment: &Segment) -> Option<SegmentOut> {

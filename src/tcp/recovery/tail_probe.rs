@@ -6,7 +6,7 @@ use crate::tcp::tcb::{Tcb, fact};
 use crate::wire::seq::Seq;
 
 /// How long the peer may delay an acknowledgment (TLP-3), in milliseconds.
-const MAX_ACK_DELAY_MS: u32 = 200;
+pub(in crate::tcp) const MAX_ACK_DELAY_MS: u32 = 200;
 
 /// The shortest PTO, in milliseconds. On a path of microseconds a shorter one would mostly find that the peer's
 /// loop is busy, and add to its work.

@@ -75,6 +75,8 @@ impl Bits {
     /// The numbers of two of [`WAITING`].
     pub(super) const RETRANSMIT: u8 = 1;
     pub(super) const TAIL_PROBE: u8 = 5;
+    /// As that one, begun when text or FIN left last; [`Brief::find_deadlines`] says for how long.
+    pub(super) const JUST_SENT: u8 = 6;
     /// The one other timer is that of the delayed acknowledgment.
     pub(super) const ACK_TIMER: u8 = 1 << 3;
     /// It is that of the state.
@@ -110,6 +112,10 @@ impl Bits {
         self.0 & Self::OTHER
     }
 
+    pub(super) const fn is_just_sent(self) -> bool {
+        self.0 & Self::WAITING == Self::JUST_SENT
+    }
+
     pub(super) fn waiting(self) -> Waiting {
         WAITING.get(usize::from(self.0 & Self::WAITING)).copied().unwrap_or(Waiting::Nothing)
     }
@@ -120,12 +126,13 @@ impl Bits {
 }
 
 /// The kinds of waiting that a connection without a record of what is in flight knows.
-const WAITING: [Waiting; 6] = [
+const WAITING: [Waiting; 7] = [
     Waiting::Nothing,
     Waiting::Retransmit,
     Waiting::Persist,
     Waiting::Override,
     Waiting::KeepAlive,
+    Waiting::TailProbe,
     Waiting::TailProbe,
 ];
 
@@ -142,7 +149,7 @@ fn unreduced(una: Seq, state: State) -> Seq {
 }
 
 /// The moment not after `now` with these lower bits, in microseconds.
-fn moment(lower: u32, now: Instant) -> Instant {
+pub(super) fn moment(lower: u32, now: Instant) -> Instant {
     Instant(now.0.saturating_sub(u64::from((now.0 as u32).wrapping_sub(lower))))
 }
 
@@ -391,7 +398,7 @@ impl Brief {
         if self.una.after(self.end) { 0 } else { self.end.since(self.una) }
     }
 
-    /// The earliest moment at which a timer has something to do.
+    /// The earliest moment at which a timer has something to do, or one before it: see [`Brief::find_deadlines`].
     pub fn deadline(&self) -> Option<Tick> {
         let retransmit = self.bits.has(Bits::WAITING).then_some(self.retransmit_at);
         match self.bits.other() {
@@ -433,6 +440,12 @@ impl Brief {
 
     /// The whole TCB again.
     pub fn tcb(&self, common: Common<'_>, ctx: Ctx<'_>) -> Tcb {
+        let mut timed = *self;
+        timed.find_deadlines(common, ctx);
+        timed.whole(common, ctx)
+    }
+
+    fn whole(&self, common: Common<'_>, ctx: Ctx<'_>) -> Tcb {
         let (bits, now) = (self.bits, ctx.now);
         let overhead = overhead(common.ip_header, self.state, self.facts);
         let opens = self.state == State::SynSent;

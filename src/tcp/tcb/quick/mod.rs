@@ -12,13 +12,17 @@ mod tests;
 pub use arrives::Quick;
 pub use output::Paid;
 
-use super::brief::{Bits, Brief, Common};
+use super::brief::{Bits, Brief, Common, moment};
 use super::{Waiting, fact};
 use crate::base::time::Tick;
 use crate::tcp::Ctx;
 use crate::tcp::recovery::tail_probe;
 use crate::tcp::{rto, settings::Settings};
 use crate::wire::seq::Seq;
+
+/// Nothing that is sent alone is sent again within this time, or asked for by a probe, unless the configuration has
+/// shorter timers: the peer may delay its acknowledgment for so long (TLP-3).
+const PATIENCE_MS: u32 = tail_probe::MAX_ACK_DELAY_MS;
 
 impl Brief {
     /// Octets queued and not yet sent once.
@@ -62,7 +66,45 @@ impl Brief {
         if self.flight() == 0 { self.stop_waiting() } else { self.arm_for_flight(fresh, common, ctx) }
     }
 
+    /// As [`Brief::arm`] behind what left now, with nothing in flight before it. Most often the acknowledgment comes long
+    /// before the timer, and then nobody has to know for how long that would have run.
+    #[inline(always)]
+    fn arm_when_sent(&mut self, common: Common<'_>, ctx: Ctx<'_>) {
+        let shortest = ctx.cfg.rto_min_ms.min(ctx.cfg.rto_initial_ms).min(ctx.cfg.rto_max_ms);
+        let limited = common.settings.user_timeout_ms(ctx.cfg).is_some_and(|ms| ms < PATIENCE_MS);
+        if shortest < PATIENCE_MS
+            || limited
+            || !self.facts.has(fact::SACK)
+            || self.flight() > u32::from(self.mss)
+        {
+            return self.arm_for_flight(true, common, ctx);
+        }
+        self.progress_at = ctx.now.tick();
+        self.retransmit_at = self.progress_at.plus(PATIENCE_MS);
+        self.bits.clear(Bits::WAITING | Bits::OTHER);
+        self.bits.set(Bits::JUST_SENT | Bits::RTO);
+    }
+
+    /// Finds out how long the timers run that were only begun when something was sent: what that follows from has not
+    /// changed since, or they would have stopped.
+    pub fn find_deadlines(&mut self, common: Common<'_>, ctx: Ctx<'_>) {
+        if !self.bits.is_just_sent() {
+            return;
+        }
+        let sent_at = moment(self.sent_at, ctx.now);
+        let rto_at = self.within_r2(Tick::after_ms(sent_at, self.rto_ms(ctx)), common.settings, ctx);
+        let at = Tick::after_ms(sent_at, tail_probe::timeout_ms(self.rtt.srtt_us(), true));
+        //= TLP-2
+        self.retransmit_at = if rto_at.before(at) { rto_at } else { at };
+        self.other_at = rto_at;
+        self.bits.clear(Bits::WAITING);
+        self.bits.set(Bits::TAIL_PROBE);
+    }
+
     fn arm_for_flight(&mut self, fresh: bool, common: Common<'_>, ctx: Ctx<'_>) {
+        if self.bits.is_just_sent() && !fresh {
+            return;
+        }
         let before = self.bits.waiting();
         let probes = before == Waiting::TailProbe;
         if !before.is_for_flight() {

@@ -8,6 +8,7 @@ use crate::tcp::output::agreed;
 use crate::tcp::segment::SegmentOut;
 use crate::tcp::state::State;
 use crate::tcp::{timestamps, window};
+use crate::wire::seq::Seq;
 use crate::wire::tcp::Flags;
 use crate::wire::tcp_options::{Options, Timestamps};
 
@@ -37,12 +38,12 @@ impl Brief {
     pub fn output(&mut self, common: Common<'_>, ctx: Ctx<'_>, out: &mut SegmentOut) -> Option<Paid> {
         match self.state() {
             State::SynSent if self.owed.0 == Owed::SYN => {
-                *out = self.syn(common, ctx);
+                self.syn(common, ctx, out);
                 self.owed.0 = 0;
                 Some(Paid::One)
             }
             State::SynReceived if self.owed.0 == Owed::SYN => {
-                *out = self.syn_ack(common, ctx);
+                self.syn_ack(common, ctx, out);
                 self.owed.0 = 0;
                 Some(Paid::One)
             }
@@ -81,11 +82,12 @@ impl Brief {
                 self.book(unsent, octets, common, ctx);
             }
             self.owed.0 &= !Owed::SEND;
-            if self.state() != State::TimeWait {
-                self.arm(goes, common, ctx);
-            }
             if goes {
+                self.arm_when_sent(common, ctx);
                 return Some(Paid::One);
+            }
+            if self.state() != State::TimeWait {
+                self.arm(false, common, ctx);
             }
         }
         if !self.owed.has(Owed::ACK) {
@@ -137,36 +139,38 @@ impl Brief {
     }
 
     /// `<SEQ=ISS><CTL=SYN>` with all that we offer.
-    fn syn(&self, common: Common<'_>, ctx: Ctx<'_>) -> SegmentOut {
+    #[inline(always)]
+    fn syn(&self, common: Common<'_>, ctx: Ctx<'_>, out: &mut SegmentOut) {
+        debug_assert!(is_plain(out), "what a SYN said is still there: {out:?}");
         let val = timestamps::clock(ctx.now, self.ts_offset);
         let ecn = Flags::when(self.facts.has(fact::ECN), Flags::ECE | Flags::CWR);
         let buffer = window_of(self.state(), self.facts, self.shifts, common, ctx);
-        SegmentOut {
-            seq: self.una,
-            flags: Flags::SYN | ecn,
-            //= WS-3
-            wnd: buffer.min(0xffff) as u16,
-            options: Options {
-                mss: Some(self.mss_sent),
-                //= WS-2
-                window_scale: ctx.cfg.window_scale.then(|| window::shift_of(buffer, ctx.cfg)),
-                sack_permitted: ctx.cfg.sack,
-                //= TS-2
-                timestamps: ctx.cfg.timestamps.then_some(Timestamps { val, ecr: 0 }),
-                ..Options::default()
-            },
-            ..SegmentOut::default()
-        }
+        (out.seq, out.ack, out.flags) = (self.una, Seq(0), Flags::SYN | ecn);
+        //= WS-3
+        (out.wnd, out.text_len) = (buffer.min(0xffff) as u16, 0);
+        out.options.mss = Some(self.mss_sent);
+        //= WS-2
+        out.options.window_scale = ctx.cfg.window_scale.then(|| window::shift_of(buffer, ctx.cfg));
+        out.options.sack_permitted = ctx.cfg.sack;
+        //= TS-2
+        out.options.timestamps = ctx.cfg.timestamps.then_some(Timestamps { val, ecr: 0 });
     }
 
     /// `<SEQ=ISS><ACK=RCV.NXT><CTL=SYN,ACK>` with what was negotiated.
-    fn syn_ack(&mut self, common: Common<'_>, ctx: Ctx<'_>) -> SegmentOut {
+    #[inline(always)]
+    fn syn_ack(&mut self, common: Common<'_>, ctx: Ctx<'_>, out: &mut SegmentOut) {
+        debug_assert!(is_plain(out), "what a SYN said is still there: {out:?}");
         //= WS-3
         let free = window_of(self.state(), self.facts, self.shifts, common, ctx).min(0xffff);
         self.edge = self.edge.later(self.rcv_nxt + free);
         self.unacked = 0;
         let agreed = agreed(self.facts, self.shifts, self.mss_sent, self.timestamps(ctx));
-        SegmentOut { seq: self.una, ack: self.rcv_nxt, wnd: free as u16, ..agreed }
+        (out.seq, out.ack, out.flags) = (self.una, self.rcv_nxt, agreed.flags);
+        (out.wnd, out.text_len) = (free as u16, 0);
+        out.options.mss = agreed.options.mss;
+        out.options.window_scale = agreed.options.window_scale;
+        out.options.sack_permitted = agreed.options.sack_permitted;
+        out.options.timestamps = agreed.options.timestamps;
     }
 
     fn timestamps(&self, ctx: Ctx<'_>) -> Option<Timestamps> {
