@@ -17,7 +17,7 @@ use dpdk_tcp::base::pages;
 use dpdk_tcp::base::prefetch::prefetch;
 use dpdk_tcp::base::rng::Rng;
 use dpdk_tcp::flow::key::Key;
-use dpdk_tcp::flow::table::{Place, Table};
+use dpdk_tcp::flow::table::{Hint, Place, Table};
 
 use crate::blocks::Blocks;
 
@@ -104,7 +104,7 @@ fn ours(group: &mut BenchmarkGroup<'_, WallTime>, count: u32) {
                 hash
             });
             for hash in hashes {
-                if let Some(Place::Connection(n)) = table.hint(hash) {
+                if let Hint::At(Place::Connection(n)) = table.hint(hash) {
                     prefetch(&lines[n as usize]);
                 }
             }

@@ -76,7 +76,7 @@ impl Ours {
 
     fn numbers(&self, keys: &[Key; BURST]) -> u32 {
         let hashes = self.hashes(keys);
-        let hints = hashes.map(|hash| self.table.hint(hash));
+        let hints = hashes.map(|hash| self.table.hint(hash).place());
         hashes.iter().zip(hints).fold(0, |sum, (hash, hint)| {
             match hint.or_else(|| self.table.find(*hash, |_| true)) {
                 Some(Place::Connection(n)) => sum ^ n,
@@ -88,7 +88,7 @@ impl Ours {
     fn lines(&self, keys: &[Key; BURST], lines: &[Line]) -> u32 {
         let hashes = self.hashes(keys);
         let hints = hashes.map(|hash| {
-            let hint = self.table.hint(hash);
+            let hint = self.table.hint(hash).place();
             if let Some(Place::Connection(n)) = hint {
                 prefetch(&lines[n as usize]);
             }

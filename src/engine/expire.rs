@@ -87,12 +87,12 @@ impl Shard {
                 .time_wait
                 .due(now)
                 .take(limit)
-                .map(|(index, record)| (index, self.hash(&record.key)))
+                .map(|(index, key)| (index, self.hash(&key)))
                 .inspect(|(_, hash)| self.table.prefetch(*hash))
                 .collect();
             for (index, hash) in &due {
                 // None of the others gets another number thereby: the oldest goes.
-                self.forget_record(*index, *hash);
+                self.expire_record(*index, *hash);
             }
             self.counters.add(Counter::TimeWaitExpired, due.len() as u64);
             count += due.len();

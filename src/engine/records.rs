@@ -91,6 +91,12 @@ impl Shard {
         self.take_record(index)
     }
 
+    /// As [`Shard::forget_record`], where nobody asks what the record was.
+    pub(super) fn expire_record(&mut self, index: u32, hash: u64) {
+        self.table.remove(hash, Place::TimeWait(index));
+        self.time_wait.forget(index, follow(&mut self.table, &self.placing));
+    }
+
     fn take_record(&mut self, index: u32) -> Option<Record<TimeWait>> {
         self.time_wait.remove(index, follow(&mut self.table, &self.placing))
     }

@@ -200,9 +200,19 @@ impl<R: Rest> TimeWaitRing<R> {
         self.cells.get(index as usize).is_some_and(|cell| !cell.is_hole() && key_of(cell) == *key)
     }
 
-    /// The records that are due, the oldest first, each with its number.
-    pub fn due(&self, now: Tick) -> impl Iterator<Item = (u32, Record<R>)> {
-        self.records().take_while(move |(_, record)| record.deadline.is_due(now))
+    /// The records that are due, the oldest first: their numbers and endpoints.
+    pub fn due(&self, now: Tick) -> impl Iterator<Item = (u32, Key)> {
+        let front = Some(self.blocks.front()).filter(|_| !self.is_empty());
+        let parts =
+            std::iter::successors(front, |(block, _)| self.blocks.newer(*block).map(|next| (next, 0)));
+        let all = parts.flat_map(|(block, place)| {
+            let (begin, end) = (block * BLOCK + place, (block + 1) * BLOCK);
+            let base = self.blocks.base(block).unwrap_or_default();
+            let cells = self.cells.get(begin as usize..end as usize).unwrap_or_default();
+            (begin..end).zip(cells).filter(|(_, cell)| !cell.is_hole()).map(move |found| (base, found))
+        });
+        all.take_while(move |(base, (_, cell))| base.plus(u32::from(cell.when) & DELTA_MAX).is_due(now))
+            .map(|(_, (index, cell))| (index, key_of(cell)))
     }
 
     /// All records, the oldest first, each with its number.
@@ -238,15 +248,25 @@ impl<R: Rest> TimeWaitRing<R> {
     /// Removes a record; `moved` as for [`TimeWaitRing::push`]. No other moves where the oldest goes.
     pub fn remove(&mut self, index: u32, moved: impl FnMut(&Key, u32, u32)) -> Option<Record<R>> {
         let record = self.get(index)?;
-        let block = index / BLOCK;
-        *self.cells.get_mut(index as usize)? = HOLE;
+        self.forget(index, moved);
+        Some(record)
+    }
+
+    /// As [`TimeWaitRing::remove`], where nobody asks what the record was.
+    pub fn forget(&mut self, index: u32, moved: impl FnMut(&Key, u32, u32)) {
+        let Some(cell) = self.cells.get_mut(index as usize).filter(|cell| !cell.is_hole()) else { return };
+        *cell = HOLE;
         self.len -= 1;
+        let block = index / BLOCK;
+        let first = block == self.blocks.front().0;
         self.blocks.leave(block);
-        self.join(block, moved);
+        if !first {
+            // The first block empties by itself.
+            return self.join(block, moved);
+        }
         if let Some(oldest) = self.oldest().filter(|oldest| oldest / BLOCK == self.blocks.front().0) {
             self.blocks.set_first(oldest % BLOCK);
         }
-        Some(record)
     }
 
     /// Joins a block with the one before it or the one behind it, if one of them has room for both.
