@@ -3,7 +3,7 @@
 use crate::link::{Caps, Frame, TxOffload};
 use crate::tcp::segment::SegmentOut;
 use crate::tcp::settings::ForIp;
-use crate::wire::checksum::{self, Sum};
+use crate::wire::checksum::{self, WordSum};
 use crate::wire::ethernet::{self, ETHERTYPE_IPV4, Mac};
 use crate::wire::ipv4::{self, Ipv4Fields};
 use crate::wire::tcp::{self, Flags, Header};
@@ -153,12 +153,11 @@ fn write(
     }
     //= MUST-2
     //= OFF-1
-    let pseudo = checksum::pseudo_v4(to.source, to.destination, ipv4::PROTOCOL_TCP, tcp_len);
-    let rest =
-        if caps.tx_tcp_checksum { None } else { Some(Sum::of_words(options) + Sum::of_text(text_place)) };
-    header.emit_summed(fixed, header_len, |fixed_sum| match rest {
-        Some(rest) => (pseudo + fixed_sum + rest).finish(),
-        None => pseudo.fold(),
+    let pseudo = WordSum::pseudo_v4(to.source, to.destination, ipv4::PROTOCOL_TCP, tcp_len);
+    let summed = if caps.tx_tcp_checksum { None } else { Some(&*text_place) };
+    header.emit_summed(fixed, header_len, |fixed| match summed {
+        Some(text) => (pseudo + fixed + WordSum::of(options)).sum().with_text(text).finish(),
+        None => pseudo.sum().fold(),
     });
     Some(())
 }

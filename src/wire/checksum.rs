@@ -25,11 +25,11 @@ impl Sum {
         sum + Sum::of_rest(rest)
     }
 
-    /// As [`Sum::of`], for a text behind headers, which most segments do not have. Not put in place, where it would take
+    /// With a text behind what was summed, an even number of bytes: the text behind headers, which most segments do not have. Not put in place, where it would take
     /// registers from what is done with the headers.
     #[inline(always)]
-    pub fn of_text(text: &[u8]) -> Sum {
-        if text.is_empty() { Sum::default() } else { Sum::of_some(text) }
+    pub fn with_text(self, text: &[u8]) -> Sum {
+        if text.is_empty() { self } else { self + Sum::of_some(text) }
     }
 
     #[inline(never)]
@@ -70,13 +70,6 @@ impl Sum {
         Sum(sum)
     }
 
-    /// The sum of 32-bit words, each as it stands in memory. For what is written from registers: to read it back at
-    /// once would wait for the stores.
-    #[inline]
-    pub fn of_words(words: &[u32]) -> Sum {
-        Sum(words.iter().map(|word| u64::from(*word)).sum())
-    }
-
     /// The sum of one 16-bit word.
     const fn word(word: u16) -> Sum {
         Sum(word.to_be() as u64)
@@ -107,6 +100,41 @@ impl Add for Sum {
     }
 }
 
+/// The sum of some of the 32-bit words of headers, each as it stands in memory: so few that there is no carry to be taken
+/// care of. For what is in registers already, or is written from there: to read it back at once would wait for the stores.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct WordSum(u64);
+
+impl WordSum {
+    /// The sum of words, fewer than 2^16 of them.
+    #[inline(always)]
+    pub fn of(words: &[u32]) -> WordSum {
+        WordSum(words.iter().map(|word| u64::from(*word)).sum())
+    }
+
+    /// As [`pseudo_v4`].
+    #[inline(always)]
+    pub fn pseudo_v4(source: [u8; 4], destination: [u8; 4], protocol: u8, len: u16) -> WordSum {
+        let behind = u32::from(protocol) << 16 | u32::from(len);
+        WordSum::of(&[u32::from_ne_bytes(source), u32::from_ne_bytes(destination), behind.to_be()])
+    }
+
+    /// The sum as one of bytes.
+    #[inline(always)]
+    pub fn sum(self) -> Sum {
+        Sum(self.0)
+    }
+}
+
+impl Add for WordSum {
+    type Output = WordSum;
+
+    #[inline(always)]
+    fn add(self, other: WordSum) -> WordSum {
+        WordSum(self.0 + other.0)
+    }
+}
+
 /// The checksum of some bytes.
 pub fn checksum(bytes: &[u8]) -> u16 {
     Sum::of(bytes).finish()
@@ -115,8 +143,7 @@ pub fn checksum(bytes: &[u8]) -> u16 {
 /// The sum of the pseudo-header for IPv4 (HDR-4). `len` is header and data of the upper layer.
 #[inline]
 pub fn pseudo_v4(source: [u8; 4], destination: [u8; 4], protocol: u8, len: u16) -> Sum {
-    let addresses = Sum::of_words(&[u32::from_ne_bytes(source), u32::from_ne_bytes(destination)]);
-    addresses + Sum::word(u16::from(protocol)) + Sum::word(len)
+    WordSum::pseudo_v4(source, destination, protocol, len).sum()
 }
 
 /// The sum of the pseudo-header for IPv6 (HDR-4, HDR-5: the final destination).

@@ -1,6 +1,6 @@
 //! IPv4 headers (RFC 791, RFC 1122 3.2.1): checked once, cut to their length.
 
-use super::checksum::{self, Sum};
+use super::checksum::{self, Sum, WordSum};
 use crate::base::drop_reason::DropReason;
 
 /// Bytes of a header without options.
@@ -187,7 +187,7 @@ pub fn emit(to: &mut [u8; HEADER_LEN], fields: &Ipv4Fields, with_checksum: bool)
         u32::from_ne_bytes(fields.destination),
     ];
     if with_checksum {
-        words[2] |= u32::from(Sum::of_words(&words).finish()).to_be();
+        words[2] |= u32::from(WordSum::of(&words).sum().finish()).to_be();
     }
     super::put_words(to, &words);
 }

@@ -1,6 +1,6 @@
 //! The TCP header: one walk in, one walk out (RFC 9293 3.1). Knows bytes and fields, no connection.
 
-use super::checksum::Sum;
+use super::checksum::WordSum;
 use super::seq::Seq;
 use super::tcp_options::{self, Options};
 use crate::base::drop_reason::DropReason;
@@ -198,7 +198,7 @@ impl Header {
         &self,
         to: &mut [u8; HEADER_LEN],
         header_len: usize,
-        checksum: impl FnOnce(Sum) -> u16,
+        checksum: impl FnOnce(WordSum) -> u16,
     ) {
         let offset = (header_len as u32 / 4) << 28;
         let mut words = [
@@ -209,7 +209,7 @@ impl Header {
             u32::from(self.up),
         ]
         .map(u32::to_be);
-        words[4] |= (u32::from(checksum(Sum::of_words(&words))) << 16).to_be();
+        words[4] |= (u32::from(checksum(WordSum::of(&words))) << 16).to_be();
         super::put_words(to, &words);
     }
 }

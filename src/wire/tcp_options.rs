@@ -1,7 +1,7 @@
 //! TCP options as bytes (RFC 9293 3.1, 7323, 2018). The walk is bounded and survives anything (OPT-2..5);
 //! what an option means on which segment is decided elsewhere.
 
-use super::checksum::Sum;
+use super::checksum::{Sum, WordSum};
 use super::seq::Seq;
 
 const EOL: u8 = 0;
@@ -128,20 +128,20 @@ fn usual(bytes: &[u8]) -> Option<Options> {
     Some(options)
 }
 
-/// As [`parse`], into a place that is lent, with the sum of the bytes: at once none, timestamps alone as RFC 7323
+/// As [`parse`], into a place that is lent, with the sum of the bytes and of what stands before them: at once none, timestamps alone as RFC 7323
 /// recommends them, and a SYN's as we and others write them; `None` says nothing of what is there.
 #[inline(always)]
-pub fn read_usual(bytes: &[u8], options: &mut Options) -> Option<Sum> {
+pub fn read_usual(bytes: &[u8], before: WordSum, options: &mut Options) -> Option<Sum> {
     let (be, ne) = (u32::from_be_bytes, u32::from_ne_bytes);
     match bytes.as_chunks::<4>() {
         ([], []) => {
             *options = Options::default();
-            Some(Sum::default())
+            Some(before.sum())
         }
         (&[first, val, ecr], []) if be(first) == TIMED => {
             let timestamps = Some(Timestamps { val: be(val), ecr: be(ecr) });
             *options = Options { timestamps, ..Options::default() };
-            Some(Sum::of_words(&[first, val, ecr].map(ne)))
+            Some((before + WordSum::of(&[first, val, ecr].map(ne))).sum())
         }
         (&[size, timed, val, ecr, scale], [])
             if be(size) & 0xffff_0000 == SIZE
@@ -155,9 +155,9 @@ pub fn read_usual(bytes: &[u8], options: &mut Options) -> Option<Sum> {
                 timestamps: Some(Timestamps { val: be(val), ecr: be(ecr) }),
                 ..Options::default()
             };
-            Some(Sum::of_words(&[size, timed, val, ecr, scale].map(ne)))
+            Some((before + WordSum::of(&[size, timed, val, ecr, scale].map(ne))).sum())
         }
-        _ => read_others(bytes, options),
+        _ => Some(before.sum() + read_others(bytes, options)?),
     }
 }
 
@@ -437,10 +437,10 @@ mod tests {
                 bytes.extend(PIECES[rng.below(PIECES.len() as u32) as usize]);
             }
             bytes.truncate(if rng.below(8) == 0 { rng.below(41) as usize } else { LEN_MAX });
-            match read_usual(&bytes, &mut options) {
+            match read_usual(&bytes, WordSum::of(&[7, 9]), &mut options) {
                 Some(sum) => {
                     assert_eq!(options, walk(&bytes), "{bytes:?}");
-                    assert_eq!(sum.fold(), Sum::of(&bytes).fold(), "{bytes:?}");
+                    assert_eq!(sum.fold(), (WordSum::of(&[16]).sum() + Sum::of(&bytes)).fold(), "{bytes:?}");
                     taken += 1;
                 }
                 None => left += 1,

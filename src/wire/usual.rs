@@ -2,7 +2,7 @@
 //! the usual options. What was read once serves for both sums. Nothing is refused here: `None` says nothing of what is
 //! there; otherwise it is what the general way finds, header by header.
 
-use super::checksum::Sum;
+use super::checksum::WordSum;
 use super::ethernet::{self, ETHERTYPE_IPV4, Mac};
 use super::ipv4::{self, PROTOCOL_TCP};
 use super::seq::Seq;
@@ -61,7 +61,7 @@ pub fn read(
     let ip: [u32; 5] = words(headers, IP);
     let [.., source, destination] = ip.map(u32::to_ne_bytes);
     if word(headers, IP + 6) & PLACE_AND_PROTOCOL != WHOLE_TCP
-        || !(known_good.ip || Sum::of_words(&ip).finish() == 0)
+        || !(known_good.ip || WordSum::of(&ip).sum().finish() == 0)
         || !ipv4::may_be_a_source(source)
     {
         return None;
@@ -70,9 +70,9 @@ pub fn read(
     let total_len = u16::from_be_bytes(bytes(headers, IP + 2));
     let behind = frame.get(HEADERS_LEN..IP + usize::from(total_len))?;
     let pseudo = u32::from(PROTOCOL_TCP) << 16 | (u32::from(total_len) - ipv4::HEADER_LEN as u32);
-    let fixed: [u8; tcp::HEADER_LEN] = bytes(headers, TCP);
-    let sum = Sum::of_words(&[ip[3], ip[4], pseudo.to_be()]) + Sum::of(&fixed);
-    let [ports, seq, ack, offset_to_wnd, sum_and_up] = words(headers, TCP).map(u32::from_be);
+    let fixed = words(headers, TCP);
+    let sum = WordSum::of(&[ip[3], ip[4], pseudo.to_be()]) + WordSum::of(&fixed);
+    let [ports, seq, ack, offset_to_wnd, sum_and_up] = fixed.map(u32::from_be);
     segment.flags = Flags((offset_to_wnd >> 16) as u8);
     segment.seq = Seq(seq);
     segment.ack = Seq(if segment.flags.has(Flags::ACK) { ack } else { 0 });
@@ -81,9 +81,9 @@ pub fn read(
     let header_len = (offset_to_wnd >> 28) as usize * 4;
     let (options, text) = behind.split_at_checked(header_len.checked_sub(tcp::HEADER_LEN)?)?;
     segment.text_len = text.len() as u16;
-    let sum = sum + tcp_options::read_usual(options, &mut segment.options)?;
+    let sum = tcp_options::read_usual(options, sum, &mut segment.options)?;
     let ports = ((ports >> 16) as u16, ports as u16);
-    let good = known_good.tcp || (sum + Sum::of_text(text)).finish() == 0;
+    let good = known_good.tcp || sum.with_text(text).finish() == 0;
     let right = good && ports.0 != 0 && ports.1 != 0;
     right.then_some((Endpoints { source, destination, ports }, (TCP + header_len) as u16))
 }

@@ -5,6 +5,7 @@ use crate::base::rng::Rng;
 use crate::link::QueuePair;
 use crate::link::memory::{Checksums, Plan, pair};
 use crate::tcp::settings::Dscp;
+use crate::wire::checksum::Sum;
 use crate::wire::seq::Seq;
 use crate::wire::tcp_options::{Options, Timestamps};
 
