@@ -116,6 +116,12 @@ impl Bits {
         self.0 & Self::WAITING == Self::JUST_SENT
     }
 
+    /// Nothing is waited for, or an acknowledgment of what was sent.
+    pub(super) const fn may_wait_on(self) -> bool {
+        const USUAL: u8 = 1 | 1 << Bits::RETRANSMIT | 1 << Bits::TAIL_PROBE | 1 << Bits::JUST_SENT;
+        USUAL >> (self.0 & Self::WAITING) & 1 != 0
+    }
+
     pub(super) fn waiting(self) -> Waiting {
         WAITING.get(usize::from(self.0 & Self::WAITING)).copied().unwrap_or(Waiting::Nothing)
     }

@@ -136,8 +136,7 @@ impl Brief {
         let in_flight = una != self.nxt;
         let waits = self.unsent() > 0 || self.fin_pending();
         let one_timer = matches!(self.bits.other(), 0 | Bits::RTO);
-        matches!(self.bits.waiting(), Waiting::Nothing | Waiting::Retransmit | Waiting::TailProbe)
-            && if in_flight { one_timer } else { !waits }
+        self.bits.may_wait_on() && if in_flight { one_timer } else { !waits }
     }
 
     fn rto_ms(&self, ctx: Ctx<'_>) -> u32 {
