@@ -67,7 +67,7 @@ counters! {
     Abandoned = "abandoned", "Established connections that we left without a word.";
     TimedOut = "timed_out", "Established connections given up after the user timeout.";
     AwakeForgot = "awake_forgot", "Idle connections that forgot what they had learnt of their path, to take less memory.";
-    AwakeReset = "awake_reset", "Connections reset because of too many more has to be remembered than of an idle one.";
+    AwakeReset = "awake_reset", "Connections reset because too many had more to remember than an idle one.";
     ClosingReset = "closing_reset", "Connections that nobody waited for any more, reset to make room (LIM-8).";
     Silent = "silent", "Connections whose peers answered no keep-alive probe.";
     FinWait2TimedOut = "fin_wait_2_timed_out", "Connections closed for good whose peer never closed its side.";
