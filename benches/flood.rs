@@ -26,6 +26,7 @@ pub fn plan(target: Target) -> Plan {
     Plan {
         target,
         sources: Sources { first: [10, 0, 0, 1], addresses: 1_000_000, ports: 1_024..=65_535 },
+        beside: None,
         gateway: None,
         count: u64::MAX,
         rate: None,

@@ -13,7 +13,7 @@ use dpdk_tcp::base::time::Instant;
 use dpdk_tcp::engine::api::ConnId;
 use dpdk_tcp::link::memory::{self, MemoryQueue};
 use dpdk_tcp::link::{Frame, QueuePair};
-use dpdk_tcp::measure::pair::{self, PORT, SERVER, Spec};
+use dpdk_tcp::measure::pair::{self, Flooded, PORT, SERVER, Spec};
 use dpdk_tcp::measure::side::Engine;
 use dpdk_tcp::stats::counters::{Counter, Counters};
 use dpdk_tcp::tcp::arrives::listen::CookieMode;
@@ -255,6 +255,7 @@ pub fn spec(service: Service) -> Spec {
         burst: 32,
         tx_burst: 32,
         cookies: CookieMode::Auto,
+        flood: Flooded::default(),
     }
 }
 

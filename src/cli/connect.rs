@@ -54,7 +54,7 @@ pub(super) fn run(
     let (mut run, latencies) = client.measure(&options.load)?;
     verdict::judge(&mut run, &options.expect, &latencies);
     let text = verdict::text(std::slice::from_ref(&run));
-    client.close(Results { runs: vec![run], text, good: true }, command, online)
+    client.close(Results { runs: vec![run], random_line: None, text, good: true }, command, online)
 }
 
 /// Searches for the highest rate that the targets take.
@@ -114,6 +114,8 @@ impl<'a> Started<'a> {
             machine: machine::machine(online.len(), self.clock.hz(), machine::pages()),
             device: self.session.device(),
             runs: results.runs,
+            random_line: None,
+            flatness: Vec::new(),
         };
         super::say(&format!("{}\n", results.text));
         self.session.close(self.eal)?;
@@ -296,6 +298,8 @@ impl Started<'_> {
             tsc_hz: self.clock.hz(),
             time_wait_s: options.stack.time_wait.as_secs_f64(),
             time_wait_shortened_s: None,
+            tables: None,
+            closed: false,
             copied_bits_per_second: None,
             client: SideFacts {
                 bytes_per_connection: memory.per_connection as u64,
@@ -366,6 +370,10 @@ fn begun(readings: &[Readiness]) -> Result<(), Failure> {
         ))),
         Some(Readiness::NoRoute(address)) => Err(Failure::usage(format!(
             "no way leads to {address}: give a port an address in its subnet with --addr, or a router with --gateway"
+        ))),
+        // Nobody floods here.
+        Some(Readiness::Unopened { open, wanted }) => Err(Failure::run(format!(
+            "{open} connections were open before the run, and not {wanted}: please report it"
         ))),
         Some(Readiness::Waiting) | None => Err(Failure::run("interrupted before the clock started")),
     }

@@ -142,6 +142,8 @@ fn document(
         machine: machine::machine(online.len(), clock.hz(), machine::pages()),
         device: session.device(),
         runs: vec![run],
+        random_line: None,
+        flatness: Vec::new(),
     })
 }
 

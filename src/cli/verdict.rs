@@ -117,6 +117,8 @@ mod tests {
             machine: Default::default(),
             device: Default::default(),
             runs,
+            random_line: None,
+            flatness: Vec::new(),
         }
     }
 

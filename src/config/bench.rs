@@ -11,7 +11,8 @@ use super::expect::Expectation;
 use super::load::LoadOptions;
 use super::output::Output;
 use super::shape;
-use super::stack::Backend;
+use super::stack::{Backend, CONNECTIONS_MAX};
+use super::talk::Profile;
 use super::units::rate_text;
 
 /// What carries frames between client and server.
@@ -47,6 +48,10 @@ pub struct BenchOptions {
     pub cores: u32,
     /// `--checksums`.
     pub checksums: Checksums,
+    /// `--beside`: established connections that the server has all the time while it is flooded.
+    pub beside: u32,
+    /// `--closed`: nobody listens on the port that is flooded.
+    pub closed: bool,
     /// `--backend`: whose TCP both sides are.
     pub backend: Backend,
     /// `--time-wait`: 2 MSL. Each run warms up for so long.
@@ -104,6 +109,9 @@ pub enum BenchError {
         "bench max-rate needs what to measure: TARGETs such as 198.18.0.2:80, or self for our own server"
     )]
     NothingToMeasure,
+    /// An option of a flood where there is none.
+    #[error("{0} is for --profile flood; leave it out, or take that profile")]
+    NoFlood(&'static str),
     /// Both.
     #[error("'self' is our own server and stands alone; leave it out, or the targets beside it")]
     SelfAndOthers,
@@ -113,9 +121,16 @@ impl BenchOptions {
     /// Checks what concerns several options at once.
     ///
     /// # Errors
-    /// Files given twice, segments beyond the MTU, or what the kernel cannot do.
+    /// Files given twice, segments beyond the MTU, what is for a flood where there is none, or what the kernel cannot do.
     pub fn checked(self) -> Result<Self, ConfigError> {
         self.output.check()?;
+        let of_a_flood = [("--beside", self.beside > 0), ("--closed", self.closed)];
+        let given = of_a_flood.into_iter().find(|(_, given)| *given);
+        if let Some((option, _)) = given
+            && !self.loads.iter().any(|load| load.profile == Profile::Flood)
+        {
+            return Err(BenchError::NoFlood(option).into());
+        }
         for load in &self.loads {
             load.check_backend(self.backend)?;
             if self.backend == Backend::Dpdk {
@@ -146,6 +161,8 @@ impl MaxRateOptions {
 const REPEATS: Bounds = Bounds::of("the number of repeats", Notation::Count, 1, 1_000, "5");
 const CORES: Bounds = Bounds::of("the number of cores", Notation::Count, 1, 2, "2")
     .because(", because there are two sides and each runs on one");
+const BESIDE: Bounds =
+    Bounds::of("the number of connections beside a flood", Notation::Count, 0, CONNECTIONS_MAX, "10M");
 const LOSS_MAX: Bounds = Bounds::of("the loss", Notation::Percent, 0, 500_000, "0.01%");
 const LATENCY_MAX: Bounds = Bounds::of("the latency", Notation::Duration, 1, HOUR_US, "10ms");
 
@@ -189,6 +206,14 @@ pub fn cores(text: &str) -> Result<u32, ConfigError> {
     CORES.read(text)
 }
 
+/// Reads `--beside`, 0 to 2^26.
+///
+/// # Errors
+/// Not a count, or out of range.
+pub fn beside(text: &str) -> Result<u32, ConfigError> {
+    BESIDE.read(text)
+}
+
 /// Reads `--loss-max`, 0% to 50%, as a share.
 ///
 /// # Errors
@@ -225,12 +250,14 @@ mod tests {
             (Ok(Checksums::Software), Ok(Checksums::Marked))
         );
         assert_eq!((repeats("5"), cores("1")), (Ok(5), Ok(1)));
+        assert_eq!((beside("0"), beside("10M"), beside("67108864")), (Ok(0), Ok(10_000_000), Ok(1 << 26)));
         assert_eq!((loss_max("0.01%"), latency_max("50us")), (Ok(0.0001), Ok(Duration::from_micros(50))));
         for (error, part) in [
             (link("wire").unwrap_err(), "'wire' is not a link; take ring or memory"),
             (checksums("none").unwrap_err(), "take software or marked"),
             (repeats("0").unwrap_err(), "1 to 1000"),
             (cores("3").unwrap_err(), "1 to 2, because there are two sides"),
+            (beside("68M").unwrap_err(), "connections beside a flood must be 0 to 67108864"),
             (loss_max("51%").unwrap_err(), "the loss must be 0% to 50%; the usual value is 0.01%"),
             (latency_max("0").unwrap_err(), "1us to 1h"),
             (bound("0").unwrap_err(), "0.001 to 100M"),

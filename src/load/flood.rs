@@ -1,6 +1,8 @@
 //! A flood of SYNs: from all addresses and ports of a range, in an order that jumps, to one endpoint. Nothing is
-//! remembered of a SYN: its sequence number follows from its tuple, so that what comes back can be checked.
+//! remembered of a SYN: its sequence number follows from its tuple, so that what comes back can be checked. Before it,
+//! connections can be opened from other tuples, to stand beside it.
 
+mod opening;
 mod syn;
 mod walk;
 
@@ -18,8 +20,8 @@ use crate::wire::ipv4;
 use crate::wire::seq::Seq;
 use crate::wire::tcp::{self, Flags};
 
-use syn::Template;
-use walk::Walk;
+use opening::{Answer, Opening};
+use syn::Series;
 
 /// Smallest MTU that carries a SYN with its options.
 const MTU_MIN: u16 = 68;
@@ -46,6 +48,17 @@ pub struct Sources {
     pub ports: RangeInclusive<u16>,
 }
 
+/// Connections that are opened before a flood and left as they are: idle, and established.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Beside {
+    /// How many.
+    pub count: u64,
+    /// The target's port that takes them; not 0.
+    pub port: u16,
+    /// Ports of the source addresses, of which the flood uses none.
+    pub ports: RangeInclusive<u16>,
+}
+
 /// What a flood is to be.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Plan {
@@ -53,6 +66,8 @@ pub struct Plan {
     pub target: Target,
     /// Whom the SYNs claim to come from. When all tuples have been used, they come again.
     pub sources: Sources,
+    /// What [`Flood::open`] opens.
+    pub beside: Option<Beside>,
     /// An address that is answered for too: the target's gateway to the sources.
     pub gateway: Option<[u8; 4]>,
     /// SYNs in all.
@@ -80,6 +95,9 @@ pub enum PlanError {
     /// The target would answer itself.
     #[error("the target is one of the source addresses")]
     TargetIsASource,
+    /// What comes back could belong to either.
+    #[error("the flood uses source ports of the connections beside it")]
+    SharedPorts,
     /// A burst of none, or of more than a burst.
     #[error("bursts are of 1 to {BURST_MAX} frames, not {0}")]
     Burst(usize),
@@ -101,6 +119,7 @@ impl Plan {
         if *ports.start() == 0 || self.target.port == 0 {
             return Err(PlanError::PortZero);
         }
+        self.beside.as_ref().map_or(Ok(()), |beside| beside.check(ports))?;
         if u32::from_be_bytes(self.target.address).wrapping_sub(first) < *addresses {
             return Err(PlanError::TargetIsASource);
         }
@@ -128,6 +147,8 @@ pub struct Tally {
     pub resets: u64,
     /// Other segments from the target to a source.
     pub wrong: u64,
+    /// SYN-ACKs of the connections beside the flood, each answered by an ACK.
+    pub opened: u64,
     /// Requests for our addresses, all of them answered.
     pub arp_requests: u64,
     /// All other frames.
@@ -137,7 +158,7 @@ pub struct Tally {
 impl Tally {
     /// Frames that were received.
     pub fn received(&self) -> u64 {
-        self.syn_acks + self.resets + self.wrong + self.arp_requests + self.others
+        self.syn_acks + self.resets + self.wrong + self.opened + self.arp_requests + self.others
     }
 
     /// What became of the SYNs.
@@ -150,6 +171,7 @@ impl Tally {
 enum Reply {
     SynAck,
     Reset,
+    Opened(Answer),
     Wrong,
     Arp(ArpPacket),
     Other,
@@ -160,13 +182,11 @@ pub struct Flood<Q: QueuePair> {
     queue: Q,
     plan: Plan,
     mac: Mac,
-    template: Template,
-    walk: Walk,
+    series: Series,
+    opening: Option<Opening>,
     /// When the first pass was, in nanoseconds.
     started: Option<u64>,
-    /// SYNs that were built.
-    built: u64,
-    /// SYNs that wait to be sent, and ARP replies that do.
+    /// SYNs that wait to be sent; ARP replies, and what opens the connections beside the flood.
     syns: Burst<Q::Frame>,
     replies: Burst<Q::Frame>,
     /// Calls by which the device took anything.
@@ -183,13 +203,12 @@ impl<Q: QueuePair> Flood<Q> {
         let caps = queue.caps();
         plan.check(caps.mtu)?;
         Ok(Flood {
-            template: Template::new(&plan.target, &caps),
-            walk: Walk::new(plan.sources.addresses, plan.sources.ports.clone(), plan.seed),
+            series: Series::new(&plan.target, &plan.sources, plan.seed, &caps),
+            opening: plan.beside.as_ref().map(|beside| Opening::new(beside, &plan, &caps)),
             mac: Mac(caps.mac),
             queue,
             plan,
             started: None,
-            built: 0,
             syns: Burst::new(),
             replies: Burst::new(),
             tx_calls: 0,
@@ -209,17 +228,35 @@ impl<Q: QueuePair> Flood<Q> {
     /// As [`Flood::pass`], but whoever calls says how many SYNs in all are due, up to the plan's number; its rate does
     /// not count.
     pub fn pass_up_to(&mut self, now_ns: u64, due: u64) -> usize {
-        let mut moved = self.transmit();
+        let moved = self.receive();
+        self.build(now_ns, due.min(self.plan.count));
+        moved + self.transmit()
+    }
+
+    /// A pass before the flood: opens the connections that shall stand beside it, a burst at most. Returns how many
+    /// frames were moved.
+    pub fn open(&mut self, now_ns: u64) -> usize {
+        let moved = self.receive();
+        if let Some(opening) = &mut self.opening {
+            // Half of the room stays for what completes handshakes.
+            let room = self.plan.burst.min(self.replies.remaining_capacity() / 2);
+            opening.build(&mut self.queue, &mut self.replies, room, self.tally.opened, now_ns);
+        }
+        moved + self.transmit()
+    }
+
+    /// Hands over what waits, and sees to a burst of what has come.
+    fn receive(&mut self) -> usize {
+        let moved = self.transmit();
         // Every frame may ask for an answer.
         let limit = self.plan.burst.min(self.replies.remaining_capacity());
         let mut frames = Burst::new();
         self.queue.rx_burst(&mut frames, limit);
-        moved += frames.len();
+        let received = frames.len();
         for frame in frames {
             self.arrives(frame);
         }
-        self.build(now_ns, due.min(self.plan.count));
-        moved + self.transmit()
+        moved + received
     }
 
     /// Hands what waits to the device; says how many frames it took.
@@ -239,23 +276,9 @@ impl<Q: QueuePair> Flood<Q> {
 
     /// Builds the SYNs that are due, a burst at most and as far as there are frames.
     fn build(&mut self, now_ns: u64, due: u64) {
-        let room = self.plan.burst.saturating_sub(self.syns.len());
-        let count = room.min(usize::try_from(due.saturating_sub(self.built)).unwrap_or(usize::MAX));
-        if count == 0 {
-            return;
-        }
-        self.template.set_time((now_ns / 1_000_000) as u32);
-        let first = u32::from_be_bytes(self.plan.sources.first);
-        for _ in 0..count {
-            let Some(mut frame) = self.queue.alloc() else { return };
-            let (number, port) = self.walk.step();
-            let seq = sequence(self.plan.seed, number, port);
-            self.template.write(&mut frame, first + number, port, seq);
-            self.built += 1;
-            if let Err(refused) = self.syns.try_push(frame) {
-                self.queue.recycle(refused.element());
-            }
-        }
+        let room = self.plan.burst.saturating_sub(self.syns.len()) as u64;
+        let count = room.min(due.saturating_sub(self.series.built()));
+        self.series.build(&mut self.queue, &mut self.syns, count as usize, now_ns);
     }
 
     /// SYNs that are due so many nanoseconds after the start: SYN `i` at `(i + 1) / rate`.
@@ -266,21 +289,24 @@ impl<Q: QueuePair> Flood<Q> {
     }
 
     fn arrives(&mut self, mut frame: Q::Frame) {
-        match self.read(frame.bytes()) {
-            Reply::SynAck => self.tally.syn_acks += 1,
-            Reply::Reset => self.tally.resets += 1,
-            Reply::Wrong => self.tally.wrong += 1,
-            Reply::Other => self.tally.others += 1,
-            Reply::Arp(request) => {
-                self.tally.arp_requests += 1;
-                write_arp_reply(&mut frame, self.mac, &request);
-                if let Err(refused) = self.replies.try_push(frame) {
-                    self.queue.recycle(refused.element());
-                }
-                return;
-            }
+        let reply = self.read(frame.bytes());
+        let count = match &reply {
+            Reply::SynAck => &mut self.tally.syn_acks,
+            Reply::Reset => &mut self.tally.resets,
+            Reply::Opened(_) => &mut self.tally.opened,
+            Reply::Wrong => &mut self.tally.wrong,
+            Reply::Arp(_) => &mut self.tally.arp_requests,
+            Reply::Other => &mut self.tally.others,
+        };
+        *count += 1;
+        match reply {
+            Reply::Opened(answer) => answer.write(&mut frame, self.mac),
+            Reply::Arp(request) => write_arp_reply(&mut frame, self.mac, &request),
+            _ => return self.queue.recycle(frame),
         }
-        self.queue.recycle(frame);
+        if let Err(refused) = self.replies.try_push(frame) {
+            self.queue.recycle(refused.element());
+        }
     }
 
     /// Says what a frame is. Sums are not looked at: whether an answer is one shows by its numbers.
@@ -308,15 +334,21 @@ impl<Q: QueuePair> Flood<Q> {
         if packet.source != self.plan.target.address || packet.protocol != ipv4::PROTOCOL_TCP {
             return None;
         }
-        let ((from, to), segment, _) = tcp::parse(packet.payload).ok()?;
-        if from != self.plan.target.port || !self.plan.sources.ports.contains(&to) {
+        let (ports, segment, _) = tcp::parse(packet.payload).ok()?;
+        let is_beside = self.opening.as_ref().is_some_and(|opening| opening.has(ports));
+        if !is_beside && (ports.0 != self.plan.target.port || !self.plan.sources.ports.contains(&ports.1)) {
             return None;
         }
         let flags = segment.flags;
-        let is_answer = flags.has(Flags::ACK) && segment.ack == sequence(self.plan.seed, number, to) + 1;
+        let is_answer = flags.has(Flags::ACK) && segment.ack == sequence(self.plan.seed, number, ports.1) + 1;
         Some(match (flags.has(Flags::SYN), flags.has(Flags::RST)) {
-            (true, false) if is_answer && !flags.has(Flags::FIN) => Reply::SynAck,
-            (false, true) if is_answer => Reply::Reset,
+            (true, false) if is_answer && !flags.has(Flags::FIN) => match is_beside {
+                true => {
+                    Reply::Opened(Answer { target: self.plan.target, to: packet.destination, ports, segment })
+                }
+                false => Reply::SynAck,
+            },
+            (false, true) if is_answer && !is_beside => Reply::Reset,
             _ => Reply::Wrong,
         })
     }

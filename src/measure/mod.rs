@@ -5,6 +5,7 @@
 
 pub mod drive;
 pub mod flood;
+pub mod lines;
 pub mod pair;
 pub mod runner;
 pub mod side;

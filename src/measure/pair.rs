@@ -2,6 +2,7 @@
 //! known from the start, so that nothing is asked for.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::flood::{FloodPlan, Flooder};
@@ -20,7 +21,7 @@ use crate::engine::worker::Worker;
 use crate::inet::locals::{LocalError, Locals};
 use crate::inet::route::{RouteError, Routes};
 use crate::link::QueuePair;
-use crate::load::flood::{self, PlanError, Sources};
+use crate::load::flood::{self, Beside, PlanError, Sources};
 use crate::load::schedule::Schedule;
 use crate::load::tuples::{Addresses, Ports, Target, Tuples};
 use crate::stats::counters::Counters;
@@ -32,6 +33,8 @@ use crate::wire::ethernet::Mac;
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 /// The port that it listens on.
 pub const PORT: u16 = 80;
+/// The port that nobody listens on.
+pub const CLOSED_PORT: u16 = 81;
 /// The client's own address, over which the server reaches all its sources.
 const CLIENT: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 2);
 const PREFIX: u8 = 24;
@@ -40,6 +43,9 @@ const SOURCES: Ipv4Addr = Ipv4Addr::new(198, 19, 0, 1);
 const SOURCES_PREFIX: u8 = 16;
 /// Sources at most: what a shard's addresses are numbered with, without those of its own.
 const SOURCES_MAX: u64 = 65_000;
+/// Ports of the sources: of the connections beside a flood, and of the flood.
+const BESIDE_PORTS: RangeInclusive<u16> = 1_024..=4_095;
+const FLOOD_PORTS: RangeInclusive<u16> = 4_096..=u16::MAX;
 /// Sources at least, so that a pair of endpoints rests for a while.
 const SOURCES_MIN: u64 = 256;
 
@@ -64,6 +70,17 @@ pub struct Spec {
     pub tx_burst: usize,
     /// How SYNs are answered.
     pub cookies: CookieMode,
+    /// What a flood is against.
+    pub flood: Flooded,
+}
+
+/// A server that is flooded: what stands beside the flood, and which port the SYNs are for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Flooded {
+    /// Established connections that it has all the time.
+    pub beside: u32,
+    /// Nobody listens on the port, and resets are limited as they usually are.
+    pub closed: bool,
 }
 
 impl Spec {
@@ -75,7 +92,10 @@ impl Spec {
 
     /// Limits of either side: some room beside what is planned, so that none of them is what is measured.
     pub fn limits(&self) -> Limits {
-        let connections = self.concurrency.saturating_add(self.concurrency / 4).saturating_add(4_096);
+        let talking = self.concurrency.saturating_add(self.concurrency / 4).saturating_add(4_096);
+        let connections = talking.saturating_add(self.flood.beside);
+        let usual = Limits::default();
+        let unlimited = !self.flood.closed;
         Limits {
             connections,
             listeners: 1,
@@ -83,11 +103,11 @@ impl Spec {
             backlog: 65_536.min(connections / 2),
             time_wait_max: self.time_wait_records(),
             syn_cookies: self.cookies,
-            resets_per_second: 100_000_000,
-            reset_burst: 1_000_000,
+            resets_per_second: if unlimited { 100_000_000 } else { usual.resets_per_second },
+            reset_burst: if unlimited { 1_000_000 } else { usual.reset_burst },
             burst: self.burst,
             tx_burst: self.tx_burst,
-            ..Limits::default()
+            ..usual
         }
     }
 
@@ -145,7 +165,7 @@ pub fn server<Q: QueuePair>(
         Services::new(&[spec.service], shard.slots() as usize, spec.responses, Arc::new(Tally::default()))
             .with_reply(spec.reply);
     let worker = Worker::new(vec![queue], host, shard, app, Arc::new(Control::default()));
-    Ok(Engine::new(worker, counters.clone()))
+    Ok(Engine::new(worker, counters.clone()).keeping(spec.flood.beside))
 }
 
 /// The client's side. `peer` is the MAC address at the other end.
@@ -174,7 +194,8 @@ pub fn client<Q: QueuePair>(
     Ok(Engine::new(worker, counters.clone()).towards(vec![IpAddr::V4(SERVER)]))
 }
 
-/// A flood in the client's place, from all sources that there are. `peer` is the MAC address at the other end.
+/// A flood in the client's place, from all sources that there are. `peer` is the MAC address at the other end;
+/// `counters` are this side's and the server's.
 ///
 /// # Errors
 /// See [`PairError`].
@@ -184,11 +205,15 @@ pub fn flooder<Q: QueuePair>(
     spec: &Spec,
     schedule: &Schedule,
     [drain_ns, seed]: [u64; 2],
-    counters: &Arc<Counters>,
+    counters: &[Arc<Counters>; 2],
 ) -> Result<Flooder<Q>, PairError> {
+    let Flooded { beside, closed } = spec.flood;
+    let port = if closed { CLOSED_PORT } else { PORT };
+    let beside = Beside { count: u64::from(beside), port: PORT, ports: BESIDE_PORTS };
     let plan = FloodPlan {
-        target: flood::Target { address: SERVER.octets(), port: PORT, mac: peer },
-        sources: Sources { first: SOURCES.octets(), addresses: SOURCES_MAX as u32, ports: 1_024..=u16::MAX },
+        target: flood::Target { address: SERVER.octets(), port, mac: peer },
+        sources: Sources { first: SOURCES.octets(), addresses: SOURCES_MAX as u32, ports: FLOOD_PORTS },
+        beside: (beside.count > 0).then_some(beside),
         schedule: schedule.clone(),
         drain_ns,
         burst: spec.burst,

@@ -39,6 +39,13 @@ pub enum Readiness {
     Unresolved(IpAddr),
     /// No way leads there.
     NoRoute(IpAddr),
+    /// Connections that had to be there before it begins did not come.
+    Unopened {
+        /// Those that did.
+        open: u64,
+        /// Those that had to.
+        wanted: u64,
+    },
 }
 
 /// One side of a measurement.
@@ -119,12 +126,21 @@ pub struct Engine<Q: QueuePair, A: Measured> {
     counters: Arc<Counters>,
     /// Whose next hops must be known before it begins.
     targets: Vec<IpAddr>,
+    /// Connections that stay until its end.
+    kept: u32,
 }
 
 impl<Q: QueuePair, A: Measured> Engine<Q, A> {
     /// Around a loop that counts in `counters`.
     pub fn new(worker: Worker<Q, A>, counters: Arc<Counters>) -> Self {
-        Engine { worker, counters, targets: Vec::new() }
+        Engine { worker, counters, targets: Vec::new(), kept: 0 }
+    }
+
+    /// So many connections are left as they are: it is done with them open, and they end with its tables.
+    #[must_use]
+    pub fn keeping(mut self, kept: u32) -> Self {
+        self.kept = kept;
+        self
     }
 
     /// It begins when the ways to all these are known.
@@ -180,7 +196,7 @@ impl<Q: QueuePair, A: Measured> Side for Engine<Q, A> {
     }
 
     fn is_done(&self) -> bool {
-        self.worker.app().is_done() && self.worker.shard().connections() == 0
+        self.worker.app().is_done() && self.worker.shard().connections() <= self.kept
     }
 
     fn stop(&mut self) {

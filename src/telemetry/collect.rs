@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::figures::{self, Counting, Counts, Point, SideFacts};
 use super::flood;
 use super::joined;
-use super::run::{Account, Run, Second, Side};
+use super::run::{Account, Run, Second, Side, Tables};
 use super::stream;
 use crate::load::schedule::Schedule;
 use crate::stats::account::{Failed, Imbalance, Tally};
@@ -97,6 +97,10 @@ pub struct Facts {
     pub time_wait_s: f64,
     /// The shortest TIME-WAIT that an eviction left, in seconds.
     pub time_wait_shortened_s: Option<f64>,
+    /// What the tables lay on.
+    pub tables: Option<Tables>,
+    /// Of a flood: nobody listened on the port.
+    pub closed: bool,
     /// Bits of a stream's text that a loop copies and sums in a second.
     pub copied_bits_per_second: Option<f64>,
     /// Of the client.
@@ -333,6 +337,7 @@ impl Collector {
             warm_up_s: self.warm_up_s(),
             time_wait_s: facts.time_wait_s,
             time_wait_shortened_s: facts.time_wait_shortened_s,
+            tables: facts.tables.clone(),
             ..Run::default()
         };
         if all_of_it {
@@ -348,7 +353,9 @@ impl Collector {
         run.server = self.side(Role::Server, &measured, seconds, &totals, &facts.server);
         if self.plan.flood {
             let floor_cycles = facts.server.floor_cycles_per_connection;
-            let counted = flood::Counted { measured: &measured, seconds, totals: &totals, floor_cycles };
+            let closed = facts.closed;
+            let counted =
+                flood::Counted { measured: &measured, seconds, totals: &totals, floor_cycles, closed };
             run.flood = Some(flood::figures(&counted));
         }
         if facts.profile == "stream" {
@@ -511,7 +518,7 @@ impl Collector {
             established_p50_ns: established.value_at_percentile(50.0),
             established_p99_ns: established.value_at_percentile(99.0),
             syns: syns.map(|syns| syns.sent),
-            answered: syns.map(|syns| syns.answered),
+            answered: syns.map(|syns| syns.answered + syns.refused),
             client_busy: busy(Role::Client),
             server_busy: busy(Role::Server),
         }

@@ -4,8 +4,9 @@
 use super::collect::{Facts, Plan, Role};
 use super::figures::{Point, per};
 use super::flood;
-use super::run::{Loss, Run, Side};
+use super::run::{Flood, Loss, Run, Side};
 use super::text::{advice, thousands};
+use crate::base::drop_reason::DropReason;
 use crate::stats::counters::Counter;
 use crate::stats::losses::Losses;
 
@@ -98,7 +99,7 @@ fn saturation(run: &mut Run, both: &Both<'_>) {
         let cores = f64::from(if shared { both.facts.cores } else { loops });
         let cycles = both.facts.tsc_hz as f64 * cores * both.seconds[role as usize];
         let busy_cycles = both.measured[role as usize].work.busy_cycles as f64;
-        let units = run.flood.as_ref().map_or(side.closed, |flood| flood.answered) as f64;
+        let units = run.flood.as_ref().map_or(side.closed, Flood::units) as f64;
         let (busy, passed) = (per(busy_cycles, units), per(cycles, units));
         match run.flood.as_mut() {
             None => side.elapsed_cycles_per_connection = passed,
@@ -139,9 +140,12 @@ fn losses(both: &Both<'_>) -> Vec<Loss> {
         let place = role.name();
         both.losses(role).each().iter().for_each(|(reason, count, _)| add(place, reason, *count));
         let drops = both.totals[role as usize].counters.drops();
-        // What is not TCP takes no connection with it.
-        let about_tcp = drops.filter(|(reason, _)| !reason.name().starts_with("arp_"));
-        about_tcp.for_each(|(reason, count)| add(place, reason.name(), count));
+        // What is not TCP takes no connection with it, and the account of a flood has a place for what finds no listener.
+        let in_account = |reason| {
+            both.plan.flood && matches!(reason, DropReason::RstRateLimited | DropReason::NoConnection)
+        };
+        let lost = drops.filter(|(reason, _)| !reason.name().starts_with("arp_") && !in_account(*reason));
+        lost.for_each(|(reason, count)| add(place, reason.name(), count));
     }
     add("link", "client_to_server", unseen(both, Role::Client, Role::Server));
     add("link", "server_to_client", unseen(both, Role::Server, Role::Client));

@@ -4,6 +4,7 @@ pub mod collect;
 pub mod compare;
 pub mod csv;
 pub mod figures;
+pub mod flat;
 mod flood;
 pub mod hdr_log;
 mod joined;

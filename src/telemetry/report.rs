@@ -8,7 +8,7 @@ mod flood;
 use std::fmt::Write;
 
 use super::collect::Role;
-use super::run::{Histogram, Run, Side, Verdict};
+use super::run::{Flood, Histogram, Run, Side, Tables, Verdict};
 use super::spread::Spread;
 use super::text::thousands;
 use super::units::{COLUMNS, nanos, percent, seconds, whole, wrap};
@@ -50,7 +50,7 @@ pub fn report(runs: &[Run], verdicts: &[Verdict], colour: bool) -> String {
 }
 
 /// Runs that repeat each other, in the order of their first.
-fn plans(runs: &[Run]) -> Vec<Vec<&Run>> {
+pub(super) fn plans(runs: &[Run]) -> Vec<Vec<&Run>> {
     let mut plans: Vec<Vec<&Run>> = Vec::new();
     for run in runs {
         let same = plans.iter_mut().find(|plan| plan.first().is_some_and(|first| first.repeats(run)));
@@ -64,11 +64,11 @@ fn plans(runs: &[Run]) -> Vec<Vec<&Run>> {
 
 fn rate(run: &Run) -> f64 {
     let closed = || run.leading().map_or(0.0, |side| side.connections_per_second);
-    run.flood.as_ref().map_or_else(closed, |flood| flood.answered_per_second)
+    run.flood.as_ref().map_or_else(closed, Flood::units_per_second)
 }
 
 /// The repeat whose rate is the median, or the lower of the two in the middle.
-fn typical<'a>(repeats: &[&'a Run]) -> Option<&'a Run> {
+pub(super) fn typical<'a>(repeats: &[&'a Run]) -> Option<&'a Run> {
     let mut sorted = repeats.to_vec();
     sorted.sort_by(|a, b| rate(a).total_cmp(&rate(b)));
     sorted.get(sorted.len().saturating_sub(1) / 2).copied()
@@ -92,6 +92,7 @@ fn plan(text: &mut String, paint: Paint, repeats: &[&Run]) {
             account::accounts(text, paint, repeats);
         }
     }
+    tables(text, run);
     let mut said: Vec<&String> = Vec::new();
     for warning in repeats.iter().flat_map(|run| &run.warnings) {
         if !said.contains(&warning) {
@@ -122,7 +123,11 @@ fn heading(text: &mut String, paint: Paint, repeats: &[&Run], run: &Run) {
     }
     let rates: Vec<_> = repeats.iter().map(|run| rate(run)).collect();
     let spread = Spread::of(&rates);
-    let unit = if run.flood.is_some() { "SYNs answered/s" } else { "connections/s" };
+    let unit = match &run.flood {
+        Some(Flood { closed: true, .. }) => "SYNs/s",
+        Some(_) => "SYNs answered/s",
+        None => "connections/s",
+    };
     let number = whole(spread.median);
     let width = 2 + number.chars().count() + 1 + unit.len() + 1;
     let before = format!("  {} {unit} ", paint.with(BOLD, &number));
@@ -152,6 +157,24 @@ fn time_wait(text: &mut String, run: &Run) {
         ),
         None => writeln!(text, "  TIME-WAIT of {} honoured", seconds(run.time_wait_s)),
     };
+}
+
+/// What the tables lay on.
+fn tables(text: &mut String, run: &Run) {
+    if let Some(tables) = &run.tables {
+        let _ = writeln!(text, "  tables on {}", tables.text());
+    }
+}
+
+impl Tables {
+    /// In words, with the share that lies on huge pages.
+    pub fn text(&self) -> String {
+        let all = format!("{} MiB", thousands(self.bytes >> 20));
+        match self.huge_share {
+            0.0 => format!("{} ({all})", self.pages),
+            share => format!("{} ({:.0} % of {all})", self.pages, share * 100.0),
+        }
+    }
 }
 
 /// How much text went over, beside a loop that only copies and sums it.
@@ -326,7 +349,8 @@ impl Run {
     /// It repeats the other run.
     pub fn repeats(&self, other: &Run) -> bool {
         let key = |run: &Run| (run.concurrency, run.rate.map(f64::to_bits));
-        self.profile == other.profile && key(self) == key(other)
+        let flood = |run: &Run| run.flood.as_ref().map(|flood| (flood.closed, flood.beside));
+        self.profile == other.profile && key(self) == key(other) && flood(self) == flood(other)
     }
 
     /// Its profile and load, in words.
@@ -334,6 +358,12 @@ impl Run {
         let mut title = self.profile.clone();
         if let Some(concurrency) = self.concurrency {
             title += &format!(", {} at a time", thousands(concurrency));
+        }
+        if let Some(flood) = &self.flood {
+            title += if flood.closed { " of a closed port" } else { "" };
+            if flood.beside > 0 {
+                title += &format!(" beside {} connections", thousands(flood.beside));
+            }
         }
         if let Some(rate) = self.rate {
             title += &format!(", {}/s", if rate.fract() == 0.0 { whole(rate) } else { rate.to_string() });

@@ -8,6 +8,11 @@ use serde::{Deserialize, Serialize};
 /// Name and version of the document's format.
 pub const SCHEMA: &str = "dpdk-tcp/run/1";
 
+/// What most documents have none of is left out of them.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 /// Everything that one command measured.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Document {
@@ -23,6 +28,12 @@ pub struct Document {
     pub device: Device,
     /// One entry a run, ordered by concurrency, profile, repeat.
     pub runs: Vec<Run>,
+    /// What a random line of a large table costs here, where it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub random_line: Option<RandomLine>,
+    /// What more connections at a time cost, one entry for each profile that ran with several numbers of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flatness: Vec<Flatness>,
 }
 
 /// The machine.
@@ -36,7 +47,7 @@ pub struct Machine {
     pub tsc_hz: u64,
     /// The kernel's release.
     pub kernel: String,
-    /// `hugetlb 2 MiB`, `4 KiB`...: the pages under frames. Tables ask for transparent huge pages, whatever stands here.
+    /// `hugetlb 2 MiB`, `4 KiB`...: the pages under frames. Those under tables are told of each run.
     pub pages: String,
 }
 
@@ -74,6 +85,9 @@ pub struct Run {
     pub time_wait_s: f64,
     /// The shortest TIME-WAIT that an eviction left, if any was evicted.
     pub time_wait_shortened_s: Option<f64>,
+    /// What the tables lay on, where the system says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tables: Option<Tables>,
     /// Second by second, ramp and drain included.
     pub series: Vec<Second>,
     /// The side that opens.
@@ -100,6 +114,46 @@ pub struct Run {
     /// Sentences on what limits or distorts the figures.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+}
+
+/// What tables lie on: those of both sides, data that waits to be sent included.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Tables {
+    /// `transparent huge pages`, `hugetlb`, both, or `small pages`.
+    pub pages: String,
+    /// Bytes of those tables that are large enough to ask for huge pages.
+    pub bytes: u64,
+    /// The share of them that lies on huge pages, 0 to 1.
+    pub huge_share: f64,
+}
+
+/// What a random line costs while others are on their way, on one core.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct RandomLine {
+    /// Cycles a line, the median of short rounds.
+    pub cycles: f64,
+    /// Lines that were on their way at a time.
+    pub ahead: u32,
+    /// Bytes among which it lies: as many as the largest tables of the command had.
+    pub bytes: u64,
+    /// What they lie on, where the system says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tables: Option<Tables>,
+}
+
+/// What a connection costs more where there are many, of both sides together, the floor left out.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Flatness {
+    /// What one connection was.
+    pub profile: String,
+    /// The least connections at a time.
+    pub least: u64,
+    /// The most.
+    pub most: u64,
+    /// Busy cycles less floor a connection, at the most less at the least.
+    pub cycles_per_connection: f64,
+    /// So many random lines cost as much; null where their price is not known.
+    pub random_lines: Option<f64>,
 }
 
 /// An expectation and what became of it.
@@ -142,7 +196,7 @@ pub struct Second {
     pub established_p99_ns: u64,
     /// SYNs sent in it, in a flood.
     pub syns: Option<u64>,
-    /// SYNs answered in it, in a flood.
+    /// SYNs answered in it, in a flood; those that were refused too.
     pub answered: Option<u64>,
     /// The client's share of busy cycles, 0 to 1, where it is ours.
     pub client_busy: Option<f64>,
@@ -200,6 +254,12 @@ pub struct Side {
 /// What became of a flood's SYNs, in the measured time unless said otherwise.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Flood {
+    /// Nobody listened on the port.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub closed: bool,
+    /// Connections that the server had all the time beside it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub beside: u64,
     /// SYNs sent.
     pub syns: u64,
     /// SYN-ACKs that came back and acknowledge their SYN.
@@ -210,13 +270,14 @@ pub struct Flood {
     pub answered_per_second: f64,
     /// Those answered in those sent, in the whole run, drain included.
     pub answered_share: f64,
-    /// The server's busy cycles a SYN that it answered.
+    /// The server's busy cycles a SYN that it answered, refused or left without an answer by intent.
     pub cycles_per_syn: f64,
     /// Cycles that passed on the server's core for each of them; where both sides take turns, those of both.
     pub elapsed_cycles_per_syn: f64,
-    /// Cycles that frames of the same lengths cost a server that only moves them; measured in the same command.
+    /// Cycles that frames of the same lengths cost a server that only moves them; measured in the same command. Of a
+    /// closed port it answers one in 32.
     pub floor_cycles_per_syn: Option<f64>,
-    /// The server's cycles a SYN that it answered in each stage, `idle` included.
+    /// The server's cycles a SYN, of those above, in each stage, `idle` included.
     pub stages: BTreeMap<String, f64>,
     /// The whole run, drain included.
     pub account: FloodAccount,
@@ -234,7 +295,7 @@ pub struct Stream {
     pub ratio_to_copies: Option<f64>,
 }
 
-/// All SYNs of a run: syns = answered + refused + unanswered.
+/// All SYNs of a run: syns = answered + refused + dropped + unanswered.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct FloodAccount {
     /// SYNs sent.
@@ -243,12 +304,18 @@ pub struct FloodAccount {
     pub answered: u64,
     /// Answered by a reset that does.
     pub refused: u64,
+    /// Not answered by intent: the server had sent as many resets as it may a second (`rst_rate_limited`).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub dropped: u64,
     /// Not answered by the end of the drain.
     pub unanswered: u64,
     /// Segments that came back and answer no SYN.
     pub wrong: u64,
     /// SYNs that the server says it answered.
     pub answered_by_server: u64,
+    /// SYNs that the server says it refused.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub refused_by_server: u64,
 }
 
 /// One trial of a search for the highest rate.
@@ -324,6 +391,18 @@ impl Side {
     /// Whether its frames and segments were counted: the kernel's are not.
     pub fn counts_segments(&self) -> bool {
         self.packets_per_connection > 0.0
+    }
+}
+
+impl Flood {
+    /// The SYNs that its rate is of: those answered, or all where none is meant to be.
+    pub fn units(&self) -> u64 {
+        if self.closed { self.syns } else { self.answered }
+    }
+
+    /// Those in a second.
+    pub fn units_per_second(&self) -> f64 {
+        if self.closed { self.syns_per_second } else { self.answered_per_second }
     }
 }
 

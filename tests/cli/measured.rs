@@ -147,3 +147,62 @@ fn results_that_cannot_be_written_are_told_before_the_run_and_those_of_before_st
     assert_eq!(ended.status, Some(1), "{}", ended.out);
     assert!(ended.err.contains("/nowhere/x cannot be written"), "{}", ended.err);
 }
+
+#[test]
+fn connections_stand_beside_a_flood_to_its_end_and_every_frame_comes_back() {
+    let (ended, document) = measured("bench --profile flood --beside 20k --repeats 2");
+    assert_eq!(ended.status, Some(0), "{}", ended.out);
+    assert!(ended.out.contains("flood beside 20,000 connections, "), "{}", ended.out);
+    assert!(ended.out.contains("all frames are back"), "{}", ended.out);
+    for run in document["runs"].as_array().unwrap() {
+        assert_eq!((&run["flood"]["beside"], &run["server"]["connections"]), (&20_000.into(), &20e3.into()));
+        let account = &run["flood"]["account"];
+        assert_eq!(count(&account["answered"]), count(&account["syns"]), "{account}");
+        assert_eq!(count(&account["answered_by_server"]), count(&account["syns"]), "{account}");
+        assert!(run.get("losses").is_none() && run.get("warnings").is_none(), "{run}");
+    }
+}
+
+#[test]
+fn a_closed_port_refuses_some_and_drops_the_rest_and_all_are_accounted_for() {
+    for beside in ["", "--beside 5k"] {
+        let (ended, document) = measured(&format!("bench --profile flood --closed {beside}"));
+        assert_eq!(ended.status, Some(0), "{}", ended.out);
+        assert!(ended.out.contains("flood of a closed port") && ended.out.contains("all frames are back"));
+        let run = &document["runs"][0];
+        let (flood, account) = (&run["flood"], &run["flood"]["account"]);
+        assert_eq!((&flood["closed"], &account["answered"]), (&true.into(), &0.into()));
+        let [sent, refused, dropped] = ["syns", "refused", "dropped"].map(|key| count(&account[key]));
+        assert!(refused > 0 && dropped > 0, "{account}");
+        assert_eq!((refused + dropped, &account["unanswered"]), (sent, &0.into()), "{account}");
+        assert_eq!(account["refused"], account["refused_by_server"]);
+        assert!(flood["cycles_per_syn"].as_f64() > flood["floor_cycles_per_syn"].as_f64(), "{flood}");
+        assert!(run.get("losses").is_none() && run.get("warnings").is_none(), "{run}");
+    }
+}
+
+#[test]
+fn a_sweep_says_what_many_connections_cost_more_and_how_many_random_lines_that_is() {
+    let (ended, document) = measured("bench --profile open,crr --concurrency 1k,8");
+    assert_eq!(ended.status, Some(0), "{}", ended.out);
+    assert!(ended.out.contains("\na random line, others in flight: "), "{}", ended.out);
+    assert!(ended.out.contains("\ncrr, 1,000 at a time beside 8: "), "{}", ended.out);
+    let line = &document["random_line"];
+    let cycles = line["cycles"].as_f64().unwrap();
+    assert!(cycles > 0.0 && count(&line["bytes"]) > 1 << 20, "{line}");
+    let flatness = document["flatness"].as_array().unwrap();
+    let profiles: Vec<_> = flatness.iter().map(|flat| flat["profile"].as_str().unwrap()).collect();
+    assert_eq!(profiles, ["open", "crr"]);
+    for flat in flatness {
+        assert_eq!((count(&flat["least"]), count(&flat["most"])), (8, 1_000));
+        let [more, lines] = ["cycles_per_connection", "random_lines"].map(|key| flat[key].as_f64().unwrap());
+        assert!((more - lines * cycles).abs() < 1e-6 * more.abs().max(1.0), "{flat}");
+    }
+    // Linux says what lies on which pages.
+    if cfg!(target_os = "linux") {
+        assert!(ended.out.contains("\n  tables on "), "{}", ended.out);
+        for tables in [&document["runs"][0]["tables"], &line["tables"]] {
+            assert!(count(&tables["bytes"]) > 1 << 20, "{tables}");
+        }
+    }
+}

@@ -68,7 +68,10 @@ fn help_names_every_option() {
     names("bench", talk);
     names("bench", shape);
     names("bench", here);
-    names("bench", "repeats time-wait burst tx-burst backend drain json csv hdr-log stats-interval");
+    names(
+        "bench",
+        "beside closed repeats time-wait burst tx-burst backend drain json csv hdr-log stats-interval",
+    );
     names("bench max-rate", stack);
     names("bench max-rate", talk);
     names("bench max-rate", here);
@@ -203,6 +206,14 @@ fn a_client_s_words_that_are_wrong_are_told_before_eal_starts() {
         ("connect 198.18.0.2:80 --expect p99<1", "'p99' cannot be expected"),
         ("bench --concurrency 0", "the number of connections at a time must be 1 to 67108864"),
         ("bench --addr 10.0.0.1/24", "--addr is not an option of ours"),
+        (
+            "bench --profile open,crr --beside 5",
+            "--beside is for --profile flood; leave it out, or take that",
+        ),
+        ("bench --closed", "--closed is for --profile flood; leave it out, or take that profile"),
+        ("bench --profile flood --beside 68M", "connections beside a flood must be 0 to 67108864"),
+        ("connect 198.18.0.2:80 --beside 5", "--beside is for bench --profile flood; leave it out"),
+        ("bench max-rate self --closed", "--closed is for bench --profile flood; leave it out"),
         ("bench max-rate", "needs what to measure"),
         ("compare a.json", "compare needs two files"),
         ("-l 0 -- compare a.json b.json", "compare takes no EAL options"),

@@ -18,7 +18,7 @@ use dpdk_tcp::load::closing::{Close, Closes};
 use dpdk_tcp::load::schedule::{Schedule, Share, Stage};
 use dpdk_tcp::load::talk::{Reply, Request, Talk};
 use dpdk_tcp::measure::drive::{self, Signals};
-use dpdk_tcp::measure::pair::{self, Spec};
+use dpdk_tcp::measure::pair::{self, Flooded, Spec};
 use dpdk_tcp::measure::runner::{Laps, Runner};
 use dpdk_tcp::measure::side::{Engine, Now, Readiness, Side};
 use dpdk_tcp::stats::counters::{Counter, Counters};
@@ -100,6 +100,7 @@ fn spec(concurrency: u32) -> Spec {
         burst: 32,
         tx_burst: 32,
         cookies: CookieMode::Auto,
+        flood: Flooded::default(),
     }
 }
 

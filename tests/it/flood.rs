@@ -17,7 +17,7 @@ use dpdk_tcp::inet::locals::Locals;
 use dpdk_tcp::inet::route::Routes;
 use dpdk_tcp::link::QueuePair;
 use dpdk_tcp::link::memory::{Checksums, MemoryPool, MemoryQueue, Plan as Link, pair};
-use dpdk_tcp::load::flood::{Flood, Plan, Sources, Tally, Target};
+use dpdk_tcp::load::flood::{Beside, Flood, Plan, Sources, Tally, Target};
 use dpdk_tcp::stats::counters::{Counter, Counters};
 use dpdk_tcp::tcp::arrives::listen::CookieMode;
 use dpdk_tcp::tcp::config::Config;
@@ -42,6 +42,8 @@ struct Setup {
     /// The server knows the gateway's MAC address.
     fixed: bool,
     rate: Option<NonZeroU32>,
+    /// Connections that are opened before.
+    beside: u64,
 }
 
 const USUAL: Setup = Setup {
@@ -51,6 +53,7 @@ const USUAL: Setup = Setup {
     first: [10, 0, 0, 1],
     fixed: true,
     rate: None,
+    beside: 0,
 };
 
 /// A server, and the flood at the other end of its link.
@@ -91,6 +94,7 @@ impl World {
         let plan = Plan {
             target: Target { address: OURS, port: setup.port, mac: target_mac },
             sources: Sources { first: setup.first, addresses: 16, ports: 1_024..=65_535 },
+            beside: Some(Beside { count: setup.beside, port: PORT, ports: 1..=1_023 }),
             gateway: Some(GATEWAY),
             count,
             rate: setup.rate,
@@ -158,6 +162,27 @@ fn a_closed_port_answers_by_resets_as_far_as_their_limit_goes() {
     assert_eq!((tally.syns, tally.resets, tally.syn_acks, tally.wrong), (10_000, 4_000, 0, 0));
     assert_eq!(world.counters.dropped(DropReason::RstRateLimited), 6_000);
     world.end();
+}
+
+#[test]
+fn connections_that_were_opened_before_a_flood_stand_beside_it() {
+    for (checksums, cookies) in
+        [(Checksums::Software, CookieMode::Always), (Checksums::Marked, CookieMode::Auto)]
+    {
+        let mut world = World::new(Setup { checksums, cookies, beside: 700, port: 81, ..USUAL }, 10_000);
+        while world.flood.open(world.now_us * 1_000) > 0
+            || world.worker.pass(Instant(world.now_us)) == Pass::Busy
+        {}
+        assert_eq!((world.flood.tally().opened, world.flood.tally().syns), (700, 0));
+        assert_eq!(world.counters.get(Counter::Established), 700);
+        world.run_us(10);
+        assert_eq!((world.worker.shard().connections(), world.worker.shard().half_open()), (700, 0));
+        // They are left alone, however long.
+        world.run_us(5_000_000);
+        assert_eq!(world.worker.shard().connections(), 700);
+        let tally = world.end();
+        assert_eq!((tally.syns, tally.resets, tally.wrong), (10_000, 4_000, 0));
+    }
 }
 
 #[test]

@@ -61,6 +61,16 @@ struct BenchArgs {
     #[command(flatten)]
     here: HereArgs,
 
+    #[arg(long, value_name = "COUNT", help_heading = "Bench", default_value = "0")]
+    #[arg(value_parser = bench::beside)]
+    #[arg(help = "Flood a server that has so many established connections, opened\n\
+                  before and left as they are, up to 64M")]
+    beside: u32,
+
+    #[arg(long, help_heading = "Bench")]
+    #[arg(help = "Flood a port that nobody listens on")]
+    closed: bool,
+
     #[arg(long, value_name = "COUNT", help_heading = "Bench", default_value = "1")]
     #[arg(value_parser = bench::repeats)]
     #[arg(help = "Run everything so often, and report median and spread")]
@@ -195,6 +205,8 @@ impl BenchArgs {
             link: self.here.link,
             cores: self.here.cores(outside),
             checksums: self.here.checksums,
+            beside: self.beside,
+            closed: self.closed,
             backend: self.backend.backend,
             time_wait,
             burst: self.burst.burst,
@@ -256,6 +268,8 @@ impl MaxRateArgs {
             link: self.here.link,
             cores: self.here.cores(outside),
             checksums: self.here.checksums,
+            beside: 0,
+            closed: false,
             backend: self.backend.backend,
             time_wait,
             burst: self.stack.burst.burst,

@@ -4,6 +4,9 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::{COMMANDS, Exit};
 
+/// Options that are near to those of other commands, and mean something else.
+const OF_A_FLOOD: [&str; 2] = ["--beside", "--closed"];
+
 /// Wrong use: status 2, and one sentence that says what is wrong and what to do.
 pub(super) fn wrong_use(sentence: &str) -> Exit {
     Exit { status: 2, text: format!("dpdk-tcp: {sentence}\n"), to_stdout: false }
@@ -36,6 +39,9 @@ pub(super) fn explain(error: &clap::Error, command: Option<&str>) -> Exit {
         }
         ErrorKind::UnknownArgument if !argument.starts_with('-') => {
             format!("'{argument}' is neither an option nor an option's value; leave it out")
+        }
+        ErrorKind::UnknownArgument if OF_A_FLOOD.contains(&option) => {
+            format!("{option} is for bench --profile flood; leave it out")
         }
         ErrorKind::UnknownArgument => match context(ContextKind::SuggestedArg) {
             "" => format!("{option} is not an option of ours; EAL's options stand before `--`"),

@@ -1,6 +1,6 @@
 //! Where both sides of a bench meet: a link with two ends, counters for each, and cores to run jobs on.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::cli::{Failure, threads};
 use crate::link::QueuePair;
@@ -10,6 +10,19 @@ use crate::telemetry::run::Device;
 
 /// What one core runs.
 pub(super) type Job = threads::Job<'static>;
+
+/// What a job leaves behind.
+pub(super) type Left<T> = Arc<Mutex<Option<T>>>;
+
+/// Leaves it.
+pub(super) fn put<T>(place: &Left<T>, what: T) {
+    *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
+}
+
+/// Takes it, when the job is over.
+pub(super) fn take<T>(place: &Left<T>) -> Option<T> {
+    place.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
 
 /// A link and its cores.
 pub(super) trait Arena {

@@ -1,10 +1,10 @@
 //! One run of a client against a server of ours over whatever joins them, on one core or two, and the floor of the
 //! same frames over the same link behind it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
-use super::arena::{Arena, Job};
+use super::arena::{Arena, Job, Left, put, take};
 use super::floor::{self, Floor, Found, Frames, Ways};
 use crate::app::Services;
 use crate::app::client::{Client, Plan};
@@ -13,6 +13,7 @@ use crate::base::cycles::Cycles;
 use crate::base::hash::Secrets;
 use crate::cli::Failure;
 use crate::cli::desk::Desk;
+use crate::cli::smaps;
 use crate::link::QueuePair;
 use crate::measure::drive::{self, Signals};
 use crate::measure::flood::Flooder;
@@ -23,6 +24,7 @@ use crate::stats::counters::Counters;
 use crate::stats::interval::Mailbox;
 use crate::telemetry::collect::{Collector, Plan as Collecting, Role, SidePlan};
 use crate::telemetry::csv::RunId;
+use crate::telemetry::run::Tables;
 use crate::wire::ethernet::Mac;
 
 /// What one run is.
@@ -48,6 +50,8 @@ pub(super) struct Outcome {
     pub time_wait_shortened_ms: Option<u32>,
     /// Bytes for each connection and TIME-WAIT entry; of the client's own state besides.
     pub memory: [usize; 3],
+    /// What both sides' tables lay on.
+    pub tables: Option<Tables>,
 }
 
 /// What a duel needs of a side besides that it can be driven.
@@ -77,17 +81,6 @@ impl<Q: QueuePair> Duellist<Q> for Flooder<Q> {
     fn into_queue(self) -> Option<Q> {
         Some(Flooder::into_queue(self))
     }
-}
-
-/// What a job leaves behind.
-type Left<T> = Arc<Mutex<Option<T>>>;
-
-fn put<T>(place: &Left<T>, what: T) {
-    *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
-}
-
-fn take<T>(place: &Left<T>) -> Option<T> {
-    place.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// Runs it.
@@ -125,6 +118,7 @@ pub(super) fn run<A: Arena>(
         Caller::Client(Box::new(ends.client(near, macs[1])?))
     };
     let [to_client, to_server] = mailboxes;
+    let tables = smaps::tables();
     let boxes = vec![(Role::Client, 0, to_client), (Role::Server, 0, to_server)];
     let reporting = desk.report(id, collecting, boxes, signals.clone());
     let bout = Bout { clock: clock.clone(), signals, floor: experiment.floor(macs, mtu) };
@@ -139,7 +133,7 @@ pub(super) fn run<A: Arena>(
     let collector = gathered
         .ok_or_else(|| Failure::run("the reporter ended before the run did: please report it"))?
         .map_err(Failure::run)?;
-    Ok(Outcome { collector, floor, time_wait_shortened_ms, memory })
+    Ok(Outcome { collector, floor, time_wait_shortened_ms, memory, tables })
 }
 
 /// Throws away what came when nobody looked any more: answers to a floor that ran out of patience.
@@ -203,7 +197,7 @@ impl<'a> Ends<'a> {
     fn flooder<Q: QueuePair>(&self, queue: Q, peer: Mac) -> Result<Runner<Flooder<Q>>, Failure> {
         let Experiment { spec, plan, .. } = self.experiment;
         let of = [u64::from(plan.drain_ms) * 1_000_000, plan.seed];
-        let flooder = pair::flooder(queue, peer, spec, &plan.schedule, of, &self.counters[0]);
+        let flooder = pair::flooder(queue, peer, spec, &plan.schedule, of, &self.counters);
         Ok(self.runner(flooder.map_err(Failure::run)?, &self.mailboxes[0]))
     }
 
@@ -219,6 +213,10 @@ fn ready(readiness: Readiness) -> Result<(), Failure> {
     match readiness {
         Readiness::Ready => Ok(()),
         Readiness::Waiting => Err(Failure::run("interrupted before it began")),
+        Readiness::Unopened { open, wanted } => Err(Failure::run(format!(
+            "only {open} of the {wanted} connections that were to stand beside the flood could be opened, and for some \
+             seconds no more of them: give a smaller --beside, or the program a CPU for itself"
+        ))),
         other => Err(Failure::run(format!(
             "the link between both sides does not work: {other:?}; please report it"
         ))),
@@ -340,10 +338,32 @@ fn broken() -> Failure {
 }
 
 impl Experiment {
-    /// Bytes of both sides' tables and of the client's own state.
+    /// Bytes of both sides' memory and of the client's own state; who floods has none of either.
     pub fn bytes(&self) -> usize {
-        let limits = self.spec.limits();
-        2 * limits.memory().total + limits.slots() as usize * Client::bytes_per_connection(&self.plan.talk)
+        self.sides() * self.spec.limits().memory().total + self.own_bytes()
+    }
+
+    /// As [`Experiment::bytes`], without the memory for data: what connections are found and kept in.
+    pub fn table_bytes(&self) -> usize {
+        let memory = self.spec.limits().memory();
+        self.sides() * memory.total.saturating_sub(memory.buffers) + self.own_bytes()
+    }
+
+    fn sides(&self) -> usize {
+        if self.flood { 1 } else { 2 }
+    }
+
+    fn own_bytes(&self) -> usize {
+        let each = if self.flood { 0 } else { Client::bytes_per_connection(&self.plan.talk) };
+        self.spec.limits().slots() as usize * each
+    }
+
+    /// SYNs that one conversation of the floor stands for: the first frame is one, and those up to an answer are.
+    pub fn syns_of_floor(&self) -> f64 {
+        match &self.frames {
+            Some(Frames::Conversations([client, _])) if self.flood => client.len() as f64,
+            _ => 1.0,
+        }
     }
 
     /// `None` where this profile's frames cannot be moved without a stack.

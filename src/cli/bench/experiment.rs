@@ -10,13 +10,14 @@ use crate::app::client::{Order, Plan};
 use crate::app::http::responses::Responses;
 use crate::app::reply;
 use crate::cli::plan;
+use crate::config::bench::BenchOptions;
 use crate::config::load::LoadOptions;
 use crate::config::shape::Hold;
 use crate::config::talk::Profile;
 use crate::load::closing::Close;
 use crate::load::schedule::Share;
 use crate::load::talk::{Reply, Talk};
-use crate::measure::pair::Spec;
+use crate::measure::pair::{Flooded, Spec};
 use crate::tcp::arrives::listen::CookieMode;
 use crate::tcp::config::Config;
 
@@ -34,6 +35,8 @@ const REPLY: u64 = 256;
 pub(in crate::cli) const BODY: usize = 1_024;
 /// Connections that a flood's server has room for: it opens none.
 const FLOODED: u32 = ACTIVE_MAX;
+/// SYNs of a flood of a closed port for each that a loop answers in the floor's place: one in so many paces it.
+const SYNS_A_RESET: usize = 32;
 /// Headers of a frame: Ethernet, IPv4, TCP; and with the options of a SYN, or with timestamps.
 const PLAIN: u64 = 54;
 const SYN: u64 = 74;
@@ -45,13 +48,22 @@ pub(super) struct Common {
     pub tx_burst: usize,
     pub cores: u32,
     pub time_wait: Duration,
+    /// What floods are against.
+    pub flooded: Flooded,
     pub responses: &'static Responses,
 }
 
 impl Common {
-    /// With http's answers.
-    pub fn new(burst: usize, tx_burst: usize, cores: u32, time_wait: Duration) -> Self {
-        Common { burst, tx_burst, cores, time_wait, responses: Box::leak(Box::new(Responses::new(BODY))) }
+    /// As was asked for, with http's answers.
+    pub fn new(options: &BenchOptions) -> Self {
+        Common {
+            burst: options.burst,
+            tx_burst: options.tx_burst,
+            cores: options.cores,
+            time_wait: options.time_wait,
+            flooded: Flooded { beside: options.beside, closed: options.closed },
+            responses: Box::leak(Box::new(Responses::new(BODY))),
+        }
     }
 }
 
@@ -91,6 +103,7 @@ pub(super) fn of(load: &LoadOptions, common: &Common) -> Experiment {
     };
     let flood = load.profile == Profile::Flood;
     let concurrency = if flood { FLOODED } else { concurrency };
+    let flooded = if flood { common.flooded } else { Flooded::default() };
     let reply = reply_len(&load.talk);
     let spec = Spec {
         concurrency,
@@ -103,6 +116,7 @@ pub(super) fn of(load: &LoadOptions, common: &Common) -> Experiment {
         tx_burst: common.tx_burst,
         // Half-open entries are not what a flood measures.
         cookies: if flood { CookieMode::Always } else { CookieMode::Auto },
+        flood: flooded,
     };
     let mut plan = client(load, Share::WHOLE, order);
     let is_closed = load.schedule.rate_max().is_none() && load.profile != Profile::Flood;
@@ -113,7 +127,11 @@ pub(super) fn of(load: &LoadOptions, common: &Common) -> Experiment {
     }
     Experiment {
         plan,
-        frames: frames(load, reply, concurrency > ACTIVE_MAX),
+        frames: if flooded.closed {
+            Some(unanswered())
+        } else {
+            frames(load, reply, concurrency > ACTIVE_MAX)
+        },
         spec,
         cores: common.cores,
         peer_resets: load.closes.has(Close::Rst),
@@ -147,6 +165,15 @@ pub(in crate::cli) fn service(load: &LoadOptions) -> Service {
         Reply::Octets(_) if load.profile == Profile::Stream => Service::Chargen,
         Reply::Octets(_) | Reply::PeerClose => Service::Reply,
     }
+}
+
+/// SYNs that come to nothing, but for one reset.
+fn unanswered() -> Frames {
+    let mut answers = vec![0; SYNS_A_RESET];
+    if let Some(last) = answers.last_mut() {
+        *last = PLAIN as u16;
+    }
+    Frames::Conversations([vec![SYN as u16; SYNS_A_RESET], answers])
 }
 
 /// What a loop moves in the stack's place: the frames of a conversation with their lengths, or those of a stream that goes

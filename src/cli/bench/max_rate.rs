@@ -99,7 +99,7 @@ pub(in crate::cli) fn search(
     let confirmed =
         runs.last().filter(|_| is_found).map(|last| report(std::slice::from_ref(last), &[], false));
     let text = format!("\n{}{}", confirmed.unwrap_or_default(), limit::outcome(next, &runs, limits));
-    Ok(Results { runs, text, good: is_found })
+    Ok(Results { runs, random_line: None, text, good: is_found })
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::process::ExitCode;
 
-use arena::Arena;
+use arena::{Arena, Job, Left, put, take};
 use experiment::Common;
 use floor::Found;
 use max_rate::Scope;
@@ -22,18 +22,19 @@ use memory::Memory;
 use super::cores::CpuSet;
 use super::desk::Desk;
 use super::sink::{self, Sink};
-use super::{Failure, machine, plan, verdict};
+use super::{Failure, machine, plan, smaps, verdict};
 use crate::base::cycles::Cycles;
 use crate::config::bench::{BenchOptions, Checksums, Link, MTU, MaxRateOptions};
 use crate::config::load::LoadOptions;
 use crate::config::talk::Profile;
 use crate::link::memory::Checksums as MemoryChecksums;
+use crate::measure::lines;
 use crate::stats::latency::Latencies;
 use crate::telemetry::collect::Facts;
 use crate::telemetry::csv::RunId;
 use crate::telemetry::figures::SideFacts;
-use crate::telemetry::json;
-use crate::telemetry::run::{Document, Run, SCHEMA};
+use crate::telemetry::run::{Document, RandomLine, Run, SCHEMA};
+use crate::telemetry::{flat, json};
 
 /// Runs the command; `command` is the whole command line.
 pub(super) fn run(
@@ -87,6 +88,8 @@ struct Bench<'a> {
 pub(super) struct Results {
     /// For the document.
     pub runs: Vec<Run>,
+    /// Likewise, where it was measured.
+    pub random_line: Option<RandomLine>,
     /// To read.
     pub text: String,
     /// The exit status says so too.
@@ -124,11 +127,13 @@ impl Bench<'_> {
     fn on<A: Arena>(self, mut arena: A) -> Result<ExitCode, Failure> {
         let clock = Cycles::start();
         let options = self.options;
-        let common = Common::new(options.burst, options.tx_burst, options.cores, options.time_wait);
+        let common = Common::new(options);
         let results = match self.search {
             None => self.each(&mut arena, &common, &clock)?,
             Some(search) => self.search(search, &mut arena, &common, &clock)?,
         };
+        let flatness = flat::flatness(&results.runs, results.random_line.as_ref());
+        let told = flat::text(results.random_line.as_ref(), &flatness);
         let document = Document {
             schema: SCHEMA.to_owned(),
             command: self.command,
@@ -136,8 +141,10 @@ impl Bench<'_> {
             machine: machine::machine(self.online.len(), clock.hz(), arena.pages()),
             device: arena.device(),
             runs: results.runs,
+            random_line: results.random_line,
+            flatness,
         };
-        super::say(&format!("{}\n", results.text));
+        super::say(&format!("{}{told}\n", results.text));
         super::say(&format!("{}\n", arena.close()?));
         if let Some(file) = self.file {
             json::write(&document, file).map_err(Failure::run)?;
@@ -159,7 +166,33 @@ impl Bench<'_> {
             }
         }
         let text = verdict::text(&runs);
-        Ok(Results { runs, text, good: true })
+        let random_line = self.random_line(arena, common, clock)?;
+        Ok(Results { runs, random_line, text, good: true })
+    }
+
+    /// What a random line costs among as many bytes as the largest tables of all runs, which are gone by now. `None` where
+    /// there is no memory for them any more, or nobody waits for it.
+    fn random_line<A: Arena>(
+        &self,
+        arena: &A,
+        common: &Common,
+        clock: &Cycles,
+    ) -> Result<Option<RandomLine>, Failure> {
+        let sizes = self.options.loads.iter().map(|load| experiment::of(load, common).table_bytes());
+        let bytes = sizes.max().unwrap_or(0);
+        if self.desk.is_interrupted() || plan::enough_memory(bytes, 0, "").is_err() {
+            return Ok(None);
+        }
+        let (found, clock) = (Left::default(), clock.clone());
+        let place = found.clone();
+        let job: Job = Box::new(move || {
+            let arena = lines::Arena::new(bytes);
+            let tables = smaps::tables();
+            let (cycles, bytes) = (arena.price(&clock), arena.bytes() as u64);
+            put(&place, RandomLine { cycles, ahead: lines::AHEAD as u32, bytes, tables });
+        });
+        arena.run(vec![job])?;
+        Ok(take(&found))
     }
 
     /// The highest rate of the only load.
@@ -193,11 +226,11 @@ fn one<A: Arena>(
     desk: &Desk,
 ) -> Result<(Run, Latencies), Failure> {
     let experiment = experiment::of(load, common);
-    let planned = experiment.spec.concurrency;
+    let planned = experiment.spec.concurrency.saturating_add(experiment.spec.flood.beside);
     plan::enough_memory(
         experiment.bytes(),
         planned,
-        "give a smaller --concurrency or --rate, or a shorter --time-wait",
+        "give a smaller --concurrency, --rate or --beside, or a shorter --time-wait",
     )?;
     let rate = load.schedule.rate_max();
     let connections = load.schedule.concurrency_max().filter(|_| load.profile != Profile::Flood);
@@ -214,7 +247,7 @@ fn one<A: Arena>(
     let side = |n: usize| SideFacts {
         bytes_per_connection: outcome.memory[0] as u64,
         bytes_per_time_wait: outcome.memory[1] as u64,
-        floor_cycles_per_connection: conversation.map(|both| both[n]),
+        floor_cycles_per_connection: conversation.map(|both| both[n] / experiment.syns_of_floor()),
         losses: losses[n].since(&before[n]),
     };
     let facts = Facts {
@@ -226,6 +259,8 @@ fn one<A: Arena>(
         tsc_hz: clock.hz(),
         time_wait_s: common.time_wait.as_secs_f64(),
         time_wait_shortened_s: outcome.time_wait_shortened_ms.map(|ms| f64::from(ms) / 1e3),
+        tables: outcome.tables,
+        closed: experiment.spec.flood.closed,
         copied_bits_per_second: copied,
         client: side(0),
         server: side(1),

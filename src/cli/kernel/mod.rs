@@ -169,6 +169,8 @@ fn document(
         machine: machine::machine(online.len(), clock.hz(), "4 KiB".to_owned()),
         device,
         runs,
+        random_line: None,
+        flatness: Vec::new(),
     }
 }
 

@@ -1,8 +1,10 @@
 //! The SYN of a flood: headers written once, and sums of all that does not change, so that a SYN costs a copy of 74
 //! bytes and a few additions.
 
-use super::Target;
-use crate::link::{Caps, Frame, TxOffload};
+use super::walk::Walk;
+use super::{Sources, Target, sequence};
+use crate::base::burst::Burst;
+use crate::link::{Caps, Frame, QueuePair, TxOffload};
 use crate::wire::checksum::{self, Sum};
 use crate::wire::ethernet::{self, ETHERTYPE_IPV4, Mac};
 use crate::wire::ipv4::{self, Ipv4Fields};
@@ -127,6 +129,58 @@ impl Template {
         to[TCP_CHECKSUM..TCP_CHECKSUM + 2].copy_from_slice(&sum.to_be_bytes());
         if self.caps.tx_ip_checksum || self.caps.tx_tcp_checksum {
             frame.set_tx_offload(self.offload);
+        }
+    }
+}
+
+/// SYNs to one port, from each of many tuples in turn.
+pub(super) struct Series {
+    template: Template,
+    walk: Walk,
+    first: u32,
+    seed: u64,
+    built: u64,
+}
+
+impl Series {
+    /// `seed` says where it begins, and what the sequence numbers follow from.
+    pub fn new(target: &Target, sources: &Sources, seed: u64, caps: &Caps) -> Series {
+        Series {
+            template: Template::new(target, caps),
+            walk: Walk::new(sources.addresses, sources.ports.clone(), seed),
+            first: u32::from_be_bytes(sources.first),
+            seed,
+            built: 0,
+        }
+    }
+
+    /// SYNs that were built so far.
+    pub fn built(&self) -> u64 {
+        self.built
+    }
+
+    /// Builds so many more, as far as there are frames and room for them.
+    pub fn build<Q: QueuePair>(
+        &mut self,
+        queue: &mut Q,
+        to: &mut Burst<Q::Frame>,
+        count: usize,
+        now_ns: u64,
+    ) {
+        let count = count.min(to.remaining_capacity());
+        if count == 0 {
+            return;
+        }
+        self.template.set_time((now_ns / 1_000_000) as u32);
+        for _ in 0..count {
+            let Some(mut frame) = queue.alloc() else { return };
+            let (number, port) = self.walk.step();
+            let seq = sequence(self.seed, number, port);
+            self.template.write(&mut frame, self.first + number, port, seq);
+            self.built += 1;
+            if let Err(refused) = to.try_push(frame) {
+                queue.recycle(refused.element());
+            }
         }
     }
 }

@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::link::memory::{MemoryQueue, Plan as Link, pair};
+use crate::wire::checksum::{self, Sum};
 use crate::wire::ipv4::Ipv4Fields;
 use crate::wire::tcp::{Header, Segment};
+use crate::wire::tcp_options::{self, Options, Timestamps};
 
 const TARGET: Target = Target { address: [198, 18, 0, 1], port: 80, mac: Mac([2, 0, 0, 0, 0, 9]) };
 const SECOND: u64 = 1_000_000_000;
@@ -12,6 +14,7 @@ fn plan() -> Plan {
     Plan {
         target: TARGET,
         sources: Sources { first: [10, 0, 0, 1], addresses: 4, ports: 1_000..=1_999 },
+        beside: None,
         gateway: Some([198, 18, 0, 254]),
         count: 4_000,
         rate: None,
@@ -262,4 +265,96 @@ fn a_plan_that_cannot_be_carried_out_is_refused() {
     }
     let (a, _) = pair(Link { frames: 1, mtu: 67, ..Link::default() });
     assert_eq!(Flood::new(a, plan()).err(), Some(PlanError::Mtu(67)));
+}
+
+fn with_beside(count: u64) -> Plan {
+    Plan { beside: Some(Beside { count, port: 443, ports: 2_000..=2_999 }), ..plan() }
+}
+
+#[test]
+fn connections_beside_a_flood_are_opened_before_it_and_nothing_else_is_done_for_them() {
+    let (mut flood, mut end) = flood(Link::default(), with_beside(1_000));
+    let mut seen = Vec::new();
+    for _ in 0..1_000 {
+        flood.open(7_000_000);
+        for (source, port, syn) in received(&mut end) {
+            if syn.flags == Flags::SYN {
+                let answer = segment(source, (443, port), syn.seq + 1, Flags::SYN | Flags::ACK);
+                send(&mut end, &answer);
+                seen.push((source, port, syn));
+            } else {
+                // The SYN-ACK had the number 1.
+                assert_eq!((syn.flags, syn.ack, syn.text_len), (Flags::ACK, Seq(2), 0));
+                assert!(seen.iter().any(|(.., open)| open.seq + 1 == syn.seq), "{syn:?}");
+            }
+        }
+    }
+    assert_eq!(flood.tally(), Tally { opened: 1_000, ..Tally::default() });
+    seen.sort_unstable_by_key(|(source, port, _)| (*source, *port));
+    seen.dedup_by_key(|(source, port, _)| (*source, *port));
+    assert_eq!(seen.len(), 1_000);
+    assert!(seen.iter().all(|(_, port, _)| (2_000..3_000).contains(port)));
+    flood.pass(0);
+    let syns = received(&mut end);
+    assert!(syns.iter().all(|(_, port, _)| (1_000..2_000).contains(port)) && syns.len() == 32);
+}
+
+#[test]
+fn the_ack_of_such_a_connection_returns_what_the_syn_ack_says() {
+    let (mut flood, mut end) = flood(Link::default(), with_beside(1));
+    flood.open(7_000_000);
+    let (source, port, syn) = received(&mut end)[0];
+    let echo = syn.options.timestamps.unwrap();
+    let theirs = Options { timestamps: Some(Timestamps { val: 99, ecr: echo.val }), ..Options::default() };
+    let mut answer = segment(source, (443, port), syn.seq + 1, Flags::SYN | Flags::ACK);
+    let mut options = [0; tcp_options::LEN_MAX];
+    let len = tcp_options::emit(&theirs, &mut options);
+    answer.extend(&options[..len]);
+    // Total length and data offset, with the options.
+    answer[16..18].copy_from_slice(&(40 + len as u16).to_be_bytes());
+    answer[46] = ((20 + len as u8) / 4) << 4;
+    send(&mut end, &answer);
+    flood.open(9_000_000);
+    let mut frames = Burst::new();
+    end.rx_burst(&mut frames, 64);
+    let (header, payload) = ethernet::parse(frames[0].bytes()).unwrap();
+    assert_eq!((header.destination, header.source), (TARGET.mac, flood.mac));
+    let packet = ipv4::parse(payload, false).unwrap();
+    assert_eq!((packet.source, packet.destination), (source, TARGET.address));
+    let len = packet.payload.len() as u16;
+    let pseudo = checksum::pseudo_v4(source, TARGET.address, ipv4::PROTOCOL_TCP, len);
+    assert_eq!((pseudo + Sum::of(packet.payload)).finish(), 0);
+    let (ports, ack, _) = tcp::parse(packet.payload).unwrap();
+    assert_eq!((ports, ack.seq, ack.ack), ((port, 443), syn.seq + 1, Seq(2)));
+    assert_eq!((echo.val, ack.options.timestamps), (7, Some(Timestamps { val: 7, ecr: 99 })));
+}
+
+#[test]
+fn no_more_syns_of_such_connections_wait_than_a_ring_has_places() {
+    let (mut flood, mut end) = flood(Link::default(), with_beside(1_000));
+    let moved: usize = (0..100).map(|_| flood.open(0)).sum();
+    assert_eq!(moved, 256);
+    // A refusal makes no room for another one.
+    let (source, port, syn) = received(&mut end)[0];
+    send(&mut end, &segment(source, (443, port), syn.seq + 1, Flags::RST | Flags::ACK));
+    assert_eq!((flood.open(0), flood.tally()), (1, Tally { wrong: 1, ..Tally::default() }));
+}
+
+#[test]
+fn connections_beside_a_flood_have_ports_of_their_own() {
+    let beside = |port, ports| Plan { beside: Some(Beside { count: 1, port, ports }), ..plan() };
+    let rows = [
+        (beside(0, 2_000..=2_000), PlanError::PortZero),
+        (beside(1, 0..=5), PlanError::PortZero),
+        (beside(1, RangeInclusive::new(2, 1)), PlanError::NoSources),
+        (beside(1, 1_999..=2_000), PlanError::SharedPorts),
+        (beside(1, 900..=1_000), PlanError::SharedPorts),
+        (beside(1, 1_200..=1_300), PlanError::SharedPorts),
+    ];
+    for (wrong, why) in rows {
+        let (a, _) = pair(Link { frames: 1, ..Link::default() });
+        assert_eq!(Flood::new(a, wrong).err(), Some(why));
+    }
+    let (a, _) = pair(Link { frames: 1, ..Link::default() });
+    assert!(Flood::new(a, beside(80, 1..=999)).is_ok());
 }

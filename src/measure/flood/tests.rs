@@ -16,6 +16,7 @@ fn plan(rate: Option<f64>, connections: Option<u64>) -> FloodPlan {
     FloodPlan {
         target: Target { address: [198, 18, 0, 1], port: 80, mac: Mac([2, 0, 0, 0, 0, 9]) },
         sources: Sources { first: [198, 19, 0, 1], addresses: 4, ports: 1_024..=65_535 },
+        beside: None,
         schedule: Schedule { stages: vec![stage], warm_up_ns: 0, connections },
         drain_ns: SECOND / 2,
         burst: 32,
@@ -32,7 +33,7 @@ struct World {
 impl World {
     fn new(plan: &FloodPlan) -> World {
         let (near, end) = pair(Link::default());
-        World { flooder: Flooder::new(near, plan, Arc::default()).unwrap(), end, seen: 0 }
+        World { flooder: Flooder::new(near, plan, Default::default()).unwrap(), end, seen: 0 }
     }
 
     /// Passes at each of these milliseconds.
@@ -95,4 +96,38 @@ fn what_became_due_before_the_end_goes_after_it() {
     assert!(world.seen < 2_400 && !world.flooder.is_done(), "{}", world.seen);
     world.run(1_002..1_010);
     assert_eq!(world.seen, 2_500);
+}
+
+#[test]
+fn the_run_begins_when_all_stand_beside_it_and_never_where_no_more_of_them_come() {
+    let beside = Beside { count: 100, port: 80, ports: 1_000..=1_023 };
+    let mut world = World::new(&FloodPlan { beside: Some(beside), ..plan(None, None) });
+    let server = Arc::new(Counters::default());
+    world.flooder.server = server.clone();
+    let at = Instant::from_millis;
+    assert_eq!(world.flooder.readiness(at(10_000)), Readiness::Waiting);
+    server.add(Counter::Established, 60);
+    // They become more: that may take as long as it takes.
+    assert_eq!(world.flooder.readiness(at(14_999)), Readiness::Waiting);
+    server.add(Counter::Established, 39);
+    assert_eq!(world.flooder.readiness(at(19_998)), Readiness::Waiting);
+    assert_eq!(world.flooder.readiness(at(24_997)), Readiness::Waiting);
+    let mut hopeful = world.flooder.beside;
+    assert_eq!(world.flooder.readiness(at(24_998)), Readiness::Unopened { open: 99, wanted: 100 });
+    assert_eq!(hopeful.is(100, at(24_998)), Readiness::Ready);
+    let mut alone = World::new(&plan(None, None));
+    assert_eq!(alone.flooder.readiness(at(0)), Readiness::Ready);
+}
+
+#[test]
+fn what_a_server_leaves_without_an_answer_by_intent_is_not_waited_for() {
+    let mut world = World::new(&plan(None, Some(100)));
+    let server = Arc::new(Counters::default());
+    world.flooder.server = server.clone();
+    world.run(0..10);
+    assert_eq!((world.seen, world.flooder.is_done()), (100, false));
+    (0..99).for_each(|_| server.drop_one(DropReason::RstRateLimited));
+    assert!(!world.flooder.is_done());
+    server.drop_one(DropReason::RstRateLimited);
+    assert!(world.flooder.is_done());
 }

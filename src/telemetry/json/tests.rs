@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::*;
-use crate::telemetry::run::{Flood, Histogram, Run, Second, Side, Stream, Trial};
+use crate::telemetry::run::{
+    Flatness, Flood, Histogram, RandomLine, Run, Second, Side, Stream, Tables, Trial,
+};
 use crate::telemetry::sample;
 
 fn schema() -> Value {
@@ -18,10 +20,12 @@ fn rich() -> Document {
     let runs = vec![
         sample::run(1_000, 1, 500_000.0),
         sample::flood(1, 1e6),
+        sample::closed_flood(),
         sample::stream(2e10),
         sample::trial(510_000.0),
     ];
-    sample::document(runs)
+    let random_line = Some(sample::random_line());
+    Document { random_line, flatness: vec![sample::flatness()], ..sample::document(runs) }
 }
 
 /// Every structure is there, and all that may be left out of it is left out.
@@ -34,9 +38,11 @@ fn bare() -> Document {
         flood: Some(Flood::default()),
         stream: Some(Stream::default()),
         trial: Some(Trial::default()),
+        tables: Some(Tables::default()),
         ..Run::default()
     };
-    sample::document(vec![run])
+    let random_line = Some(RandomLine::default());
+    Document { random_line, flatness: vec![Flatness::default()], ..sample::document(vec![run]) }
 }
 
 fn value(document: &Document) -> Value {
@@ -128,8 +134,11 @@ fn schema_and_structs_describe_the_same_keys() {
     assert_eq!(keys_of(&rich()), described, "everything that is described is written");
     let mut always = keys_of(&bare());
     // It has these, so that there is one of each to look at.
-    for key in ["client", "flood", "stream", "trial"] {
+    for key in ["client", "flood", "stream", "trial", "tables"] {
         always.remove(&("run".to_owned(), key.to_owned()));
+    }
+    for key in ["random_line", "flatness"] {
+        always.remove(&("document".to_owned(), key.to_owned()));
     }
     let losses = |(name, _): &(String, String)| name == "loss" || name == "verdict";
     required.retain(|key| !losses(key));

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::account::{line, losses};
 use super::{BOLD, Paint, batches, columns_of};
+use crate::base::drop_reason::DropReason;
 use crate::stats::interval::STAGES;
 use crate::telemetry::run::{Flood, FloodAccount, Run};
 use crate::telemetry::units::{percent, whole};
@@ -14,10 +15,13 @@ pub(super) fn figures(text: &mut String, paint: Paint, run: &Run, flood: &Flood)
         columns_of(text, Paint(false), name, std::iter::once(value));
     };
     row("SYNs sent/s", whole(flood.syns_per_second));
-    row("SYNs answered/s", whole(flood.answered_per_second));
-    row("answered", format!("{:.4} %", flood.answered_share * 100.0));
+    if !flood.closed {
+        row("SYNs answered/s", whole(flood.answered_per_second));
+        row("answered", format!("{:.4} %", flood.answered_share * 100.0));
+    }
     row("server's busy cycles a SYN", whole(flood.cycles_per_syn));
     row("floor, and the ratio to it", floor(flood));
+    row("busy cycles less the floor", above(flood));
     row("cycles passed a SYN", whole(flood.elapsed_cycles_per_syn));
     for stage in STAGES.iter().copied().chain(["other", "idle"]) {
         if let Some(cycles) = flood.stages.get(stage) {
@@ -35,6 +39,10 @@ fn floor(flood: &Flood) -> String {
     format!("{}, {:.2}x", whole(floor), flood.cycles_per_syn / floor)
 }
 
+fn above(flood: &Flood) -> String {
+    flood.floor_cycles_per_syn.map_or("-".to_owned(), |floor| whole(flood.cycles_per_syn - floor))
+}
+
 /// All SYNs of all repeats together, and what was lost.
 pub(super) fn account(text: &mut String, paint: Paint, repeats: &[&Run]) {
     let of = if repeats.len() > 1 { ", of all repeats" } else { "" };
@@ -48,6 +56,8 @@ pub(super) fn account(text: &mut String, paint: Paint, repeats: &[&Run]) {
     line(text, "answered, says the server", sum(|all| all.answered_by_server), "");
     for (name, n, what) in [
         ("refused", sum(|all| all.refused), "By a reset that acknowledges them."),
+        ("refused, says the server", sum(|all| all.refused_by_server), ""),
+        ("dropped: rst_rate_limited", sum(|all| all.dropped), DropReason::RstRateLimited.sentence()),
         ("unanswered", sum(|all| all.unanswered), "Nothing had come back by the end of the drain."),
         ("wrong", sum(|all| all.wrong), "Segments that came back and answer no SYN."),
     ] {

@@ -138,12 +138,13 @@ fn a_flood_is_told_in_syns_and_of_connections_nothing_is_invented() {
     has(&text, "  answered                                 99.9750 %");
     has(&text, "  server's busy cycles a SYN                   1,000");
     has(&text, "  floor, and the ratio to it              250, 4.00x");
+    has(&text, "  busy cycles less the floor                     750");
     has(&text, "    cycles in process                          300.0");
     has(&text, "  busy share                                  50.0 %                99.0 %");
     has(&text, "    sent                               8,000,000");
     has(
         &text,
-        "    unanswered                             1,980  Nothing had come back by the end of the drain.",
+        "    unanswered                             2,000  Nothing had come back by the end of the drain.",
     );
     has(
         &text,
@@ -151,6 +152,37 @@ fn a_flood_is_told_in_syns_and_of_connections_nothing_is_invented() {
     );
     assert!(!text.contains("connection") && !text.contains("TIME-WAIT"), "{text}");
     assert!(widest(&text) <= COLUMNS, "{text}");
+}
+
+#[test]
+fn a_flood_of_a_closed_port_is_told_by_what_was_sent_and_its_account_names_what_was_dropped() {
+    let text = report(&[sample::closed_flood()], &[], false);
+    has(
+        &text,
+        "flood of a closed port beside 1,000,000 connections, measured for 2 s after 2 s of warm-up, on 2",
+    );
+    has(&text, "  1,000,250 SYNs/s");
+    has(&text, "  tables on transparent huge pages (94 % of 3,973 MiB)");
+    has(&text, "    refused                               80,000  By a reset that acknowledges them.");
+    has(&text, "    refused, says the server              80,000");
+    has(
+        &text,
+        "    dropped: rst_rate_limited          3,919,000  The limit of resets a second was reached (CLD-5).",
+    );
+    assert!(!text.contains("SYNs answered/s"), "{text}");
+    assert!(widest(&text) <= COLUMNS, "{text}");
+}
+
+#[test]
+fn small_pages_have_no_share_of_huge_ones() {
+    let small = Tables { pages: "small pages".to_owned(), bytes: 5 << 20, huge_share: 0.0 };
+    assert_eq!(small.text(), "small pages (5 MiB)");
+}
+
+#[test]
+fn floods_against_other_servers_do_not_repeat_each_other() {
+    let (open, closed) = (sample::flood(1, 1e6), sample::closed_flood());
+    assert!(open.repeats(&sample::flood(2, 2e6)) && !open.repeats(&closed) && closed.repeats(&closed));
 }
 
 #[test]

@@ -25,7 +25,7 @@ use dpdk_tcp::load::closing::{Close, Closes};
 use dpdk_tcp::load::schedule::{Schedule, Share, Stage};
 use dpdk_tcp::load::talk::{Reply, Request, Talk};
 use dpdk_tcp::measure::drive::{self, Signals};
-use dpdk_tcp::measure::pair::{self, Spec};
+use dpdk_tcp::measure::pair::{self, Flooded, Spec};
 use dpdk_tcp::measure::runner::Runner;
 use dpdk_tcp::measure::side::{Engine, Readiness, Side};
 use dpdk_tcp::stats::account::{Broken, Tally, Way};
@@ -68,6 +68,7 @@ fn spec(plan: &Plan, service: Service) -> Spec {
         burst: 32,
         tx_burst: 64,
         cookies: CookieMode::Auto,
+        flood: Flooded::default(),
     }
 }
 
