@@ -110,9 +110,9 @@ mod tests {
     #[test]
     fn a_table_of_this_process_is_found() {
         let table = crate::base::pages::table(8 << 20, |at| at as u8);
-        // Where the kernel has no huge pages nothing is marked.
+        // Where the kernel has no huge pages nothing is marked; the pages at both ends are not its own.
         let marked = std::fs::metadata("/sys/kernel/mm/transparent_hugepage").is_ok();
         let Some(found) = tables() else { return println!("the system does not tell") };
-        assert!(found.bytes >= 8 << 20 && table.len() == 8 << 20 || !marked, "{found:?}");
+        assert!(found.bytes >= 7 << 20 && table.len() == 8 << 20 || !marked, "{found:?}");
     }
 }

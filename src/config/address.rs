@@ -24,7 +24,7 @@ pub struct InterfaceAddr {
 ///
 /// # Errors
 /// Not of that form, IPv6, a prefix length out of range, or an address that is not a host's within its
-/// subnet.
+/// subnet. One of the loopback's passes: on the kernel's sockets it is as good as any other.
 pub fn interface(text: &str) -> Result<InterfaceAddr, ConfigError> {
     let form = ConfigError::Form { form: "ADDR/PREFIX or ADDR/PREFIX@PORT", example: ADDR_EXAMPLE };
     let (subnet, port) = match text.split_once('@') {
@@ -41,7 +41,9 @@ pub fn interface(text: &str) -> Result<InterfaceAddr, ConfigError> {
     if !(1..=32).contains(&prefix) {
         return Err(ConfigError::Prefix);
     }
-    host(address)?;
+    if !address.is_loopback() {
+        host(address)?;
+    }
     let address = IpAddr::V4(address);
     inside_subnet(address, prefix)?;
     Ok(InterfaceAddr { address, prefix, port })
@@ -159,6 +161,7 @@ mod tests {
         assert_eq!(read("10.0.0.1/8@0000:01:00.0"), Ok(("10.0.0.1".into(), 8, Some("0000:01:00.0".into()))));
         assert_eq!(read("10.0.0.0/31"), Ok(("10.0.0.0".into(), 31, None)));
         assert_eq!(read("10.0.0.0/32"), Ok(("10.0.0.0".into(), 32, None)));
+        assert_eq!(read("127.0.0.9/32"), Ok(("127.0.0.9".into(), 32, None)));
     }
 
     #[test]
@@ -173,7 +176,6 @@ mod tests {
             ("198.18.0.1/x", "1 to 32"),
             ("198.18.0.0/24", "network address"),
             ("198.18.0.255/24", "broadcast address"),
-            ("127.0.0.1/8", "loopback"),
             ("0.0.0.0/8", "this network"),
             ("224.0.0.1/4", "multicast"),
             ("255.255.255.255/32", "reserved"),

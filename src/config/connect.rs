@@ -55,7 +55,7 @@ impl ConnectOptions {
         targets::refuse_ourselves(&self.targets, &ours)?;
         supply::check_slots(&self.load, self.stack.max_connections)?;
         self.tuples()?;
-        let stack = self.stack.checked()?;
+        let stack = self.stack.checked(self.backend)?;
         Ok(ConnectOptions { stack, ..self })
     }
 

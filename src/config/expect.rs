@@ -26,6 +26,14 @@ pub enum ExpectError {
     /// Not a percentile.
     #[error("'{0}' is not a percentile; take one above 0 and up to 100, as in p99.9.syn")]
     Percentile(String),
+    /// More than all of them.
+    #[error("{metric} cannot be {share} of all, and a share is at most 100%; give a smaller one, or a count")]
+    Share {
+        /// The metric.
+        metric: String,
+        /// The share.
+        share: String,
+    },
     /// A value that could not be read.
     #[error("the value of {metric}: {error}")]
     Value {
@@ -142,6 +150,9 @@ pub fn expectation(text: &str) -> Result<Expectation, ConfigError> {
     let metric = metric(name)?;
     let limit =
         limit(metric, value).map_err(|error| ExpectError::Value { metric: name.to_owned(), error })?;
+    if matches!(limit, Limit::Share(1_000_001..)) {
+        return Err(ExpectError::Share { metric: name.to_owned(), share: value.to_owned() }.into());
+    }
     Ok(Expectation { text: text.to_owned(), metric, operator, limit })
 }
 

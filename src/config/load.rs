@@ -111,6 +111,12 @@ impl Asked {
     /// # Errors
     /// Options that do not go together, in any of the runs.
     pub fn each(self, host: &str, defaults: ShapeDefaults) -> Result<Vec<LoadOptions>, ConfigError> {
+        if let Some(twice) = repeated(&self.talk.profiles) {
+            return Err(TalkError::ProfileTwice(twice).into());
+        }
+        if let Some(twice) = repeated(&self.shape.concurrency) {
+            return Err(ShapeError::ConcurrencyTwice(twice).into());
+        }
         let peer = Peer { is_ours: true, host, seed: self.seed };
         self.loads(&[Profile::Open, Profile::OpenClose, Profile::Crr], peer, defaults)
     }
@@ -187,6 +193,14 @@ impl Asked {
     }
 }
 
+/// The first that stands in a list a second time.
+fn repeated<T: Copy + PartialEq>(list: &[T]) -> Option<T> {
+    list.iter()
+        .enumerate()
+        .find(|(n, one)| list.iter().take(*n).any(|before| before == *one))
+        .map(|(_, one)| *one)
+}
+
 /// A run has to end when it says, which MUST-23's three minutes would not let it.
 const CONNECT_TIMEOUT: Bounds = Bounds::of("the time to connect", Notation::Duration, 1_000, HOUR_US, "3s");
 const REPLY_TIMEOUT: Bounds = Bounds::of("the time to reply", Notation::Duration, 1_000, 24 * HOUR_US, "10s");
@@ -250,6 +264,17 @@ pub(super) mod tests {
         assert_eq!(order, wanted, "a flood has no concurrency and runs once");
         let usual: Vec<_> = asked().each("h", CONNECT).unwrap().iter().map(|load| load.profile).collect();
         assert_eq!(usual, [Profile::Open, Profile::OpenClose, Profile::Crr]);
+    }
+
+    #[test]
+    fn a_list_names_nothing_twice() {
+        for (asked, part) in [
+            (with(&[Profile::Crr, Profile::Open, Profile::Crr], &[]), "--profile names crr twice"),
+            (with(&[], &[8, 64, 8]), "--concurrency names 8 twice; leave one of the two out"),
+        ] {
+            let error = asked.each("h", CONNECT).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
     }
 
     #[test]

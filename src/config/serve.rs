@@ -118,7 +118,7 @@ impl<S> ServeOptions<S> {
                 return Err(ConfigError::UnknownPort { address, port, known });
             }
         }
-        let stack = self.stack.checked()?;
+        let stack = self.stack.checked(self.backend)?;
         self.output.check()?;
         Ok(ServeOptions { stack, ..self })
     }

@@ -25,6 +25,9 @@ pub enum ShapeError {
     /// Several concurrencies where there is one run.
     #[error("--concurrency takes one number here; a list is for bench, which runs one after the other")]
     OneConcurrency,
+    /// A concurrency twice in a list.
+    #[error("--concurrency names {0} twice; leave one of the two out, or take --repeats 2 to run it twice")]
+    ConcurrencyTwice(u32),
     /// A file of stages and what stands in it.
     #[error("--stages says itself what {0} would; leave one of the two out")]
     Stages(&'static str),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::address::InterfaceAddr;
 use super::bounds::{Bounds, HOUR_US, Notation};
 use super::connection::Congestion;
-use super::{ConfigError, assign};
+use super::{ConfigError, address, assign};
 use crate::base::burst::BURST_MAX;
 
 /// Whose TCP it is.
@@ -76,8 +76,15 @@ impl StackOptions {
     /// Checks what concerns several options at once, before any device is known.
     ///
     /// # Errors
-    /// A neighbour or an address given twice.
-    pub fn checked(self) -> Result<Self, ConfigError> {
+    /// A neighbour or an address given twice, or an address of the loopback's on a port of DPDK.
+    pub fn checked(self, backend: Backend) -> Result<Self, ConfigError> {
+        for own in &self.addresses {
+            if let IpAddr::V4(address) = own.address
+                && backend == Backend::Dpdk
+            {
+                address::host(address)?;
+            }
+        }
         for (n, (address, _)) in self.neighbours.iter().enumerate() {
             if self.neighbours.iter().skip(n + 1).any(|(other, _)| other == address) {
                 return Err(ConfigError::NeighbourTwice(*address));
@@ -237,12 +244,16 @@ pub(super) mod tests {
 
     #[test]
     fn addresses_and_neighbours_are_given_once() {
-        assert!(options().checked().is_ok());
+        assert!(options().checked(Backend::Dpdk).is_ok());
         let host: IpAddr = "198.18.0.2".parse().unwrap();
         let twice = vec![(host, [2, 0, 0, 0, 0, 1]), (host, [2, 0, 0, 0, 0, 2])];
-        refused(StackOptions { neighbours: twice, ..options() }.checked(), "198.18.0.2 twice");
+        refused(StackOptions { neighbours: twice, ..options() }.checked(Backend::Dpdk), "198.18.0.2 twice");
         let own = InterfaceAddr { address: host, prefix: 24, port: None };
         let twice = vec![own.clone(), InterfaceAddr { port: Some("1".into()), ..own }];
-        refused(StackOptions { addresses: twice, ..options() }.checked(), "every --addr");
+        refused(StackOptions { addresses: twice, ..options() }.checked(Backend::Dpdk), "every --addr");
+        let loopback = vec![address::interface("127.0.0.9/32").unwrap()];
+        let loopback = StackOptions { addresses: loopback, ..options() };
+        assert!(loopback.clone().checked(Backend::Kernel).is_ok());
+        refused(loopback.checked(Backend::Dpdk), "127.0.0.9 is in 127.0.0.0/8 (loopback)");
     }
 }

@@ -79,6 +79,9 @@ pub enum TalkError {
     /// Several profiles where there is one run.
     #[error("--profile takes one word here; a list is for bench, which runs one after the other")]
     OneProfile,
+    /// A profile twice in a list.
+    #[error("--profile names {} twice; leave one of the two out, or take --repeats 2 to run it twice", .0.name())]
+    ProfileTwice(Profile),
     /// A flood outside of bench.
     #[error("--profile flood is bench's, where both ends are ours; take open, open-close, crr or stream")]
     Flood,

@@ -1,10 +1,14 @@
 //! Gathers what all loops of a run hand over, puts together what belongs to the same moment, checks that it balances,
 //! and makes the run's figures of it. What is measured is the difference between two moments that all loops share.
 
+mod compared;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use thiserror::Error;
+
+use compared::{Compared, Extent, Moment};
 
 use super::figures::{self, Counting, Counts, Point, SideFacts};
 use super::flood;
@@ -194,12 +198,6 @@ struct Pending {
     latencies: Latencies,
 }
 
-/// All loops of each side together.
-#[derive(Clone, Debug, Default)]
-struct Moment {
-    sides: [Point; 2],
-}
-
 /// A time that is measured.
 #[derive(Clone, Debug)]
 struct Measured {
@@ -327,7 +325,7 @@ impl Collector {
     pub fn results(mut self, facts: &Facts) -> (Run, Latencies) {
         self.loops.iter_mut().flatten().for_each(|one| one.ended = true);
         self.settle();
-        let (measured, seconds, all_of_it) = self.difference();
+        let Compared { points: measured, seconds, of } = self.compared();
         let mut run = Run {
             profile: facts.profile.clone(),
             concurrency: facts.concurrency,
@@ -340,13 +338,10 @@ impl Collector {
             tables: facts.tables.clone(),
             ..Run::default()
         };
-        if all_of_it {
+        if of == Extent::All {
             run.warm_up_s = 0.0;
-            run.warnings.push(
-                "The run was over before two moments of its measured time: the figures are of all of it."
-                    .to_owned(),
-            );
         }
+        run.warnings.extend(of.sentence().map(str::to_owned));
         let totals = Role::BOTH.map(|role| self.total(role));
         run.duration_s = seconds[self.plan.leading() as usize];
         run.client = self.side(Role::Client, &measured, seconds, &totals, &facts.client);
@@ -412,29 +407,29 @@ impl Collector {
         Point::sum(self.loops[role as usize].iter().map(|one| &one.last))
     }
 
-    /// What was counted in the measured time by each side, and its length in seconds; in all the time, where the
-    /// measured one has no two moments.
-    fn difference(&self) -> ([Point; 2], [f64; 2], bool) {
-        let mut sum: Option<[Point; 2]> = None;
-        let mut seconds = [0.0; 2];
+    /// What was counted in the measured time by each side. Where that has no two moments it is all the time, or of a run
+    /// that was interrupted what there is behind ramp and warm-up.
+    fn compared(&self) -> Compared {
+        let mut all: Option<Compared> = None;
         for measured in &self.measured {
             let (Some(first), Some(last)) = (&measured.first, &measured.last) else { continue };
-            let [a, b] = [0, 1].map(|at| last.sides[at].since(&first.sides[at]));
-            for (sum_s, (last, first)) in seconds.iter_mut().zip(last.sides.iter().zip(&first.sides)) {
-                *sum_s += last.to_ns.saturating_sub(first.to_ns) as f64 / 1e9;
-            }
-            sum = Some(match sum {
-                None => [a, b],
-                Some([x, y]) => [x.then(&a), y.then(&b)],
+            let next = Compared::between(first, last);
+            all = Some(match all {
+                None => next,
+                Some(before) => before.then(&next),
             });
         }
-        match sum {
-            Some(sum) => (sum, seconds, false),
-            None => {
-                let all = Role::BOTH.map(|role| self.total(role));
-                let seconds = all.each_ref().map(|point| point.to_ns as f64 / 1e9);
-                (all, seconds, true)
+        let end = || Moment { sides: Role::BOTH.map(|role| self.total(role)) };
+        let begun = || self.measured.iter().find_map(|measured| measured.first.as_ref());
+        match all {
+            Some(all) => all,
+            None if self.stopped_ns == u64::MAX => {
+                Compared { of: Extent::All, ..Compared::between(&Moment::default(), &end()) }
             }
+            None => match begun() {
+                Some(first) => Compared { of: Extent::Begun, ..Compared::between(first, &end()) },
+                None => Compared::default(),
+            },
         }
     }
 

@@ -70,7 +70,9 @@ fn serve(options: &str, run_time: &RunTime) -> Child {
     let json = run_time.path().join("serve.json");
     let words = format!("serve --backend kernel --stats-interval 0 --json {} {options}", json.display());
     let child = start(&split(&words), run_time);
-    wait_for("ready kernel 0.0.0.0\n", run_time);
+    // Behind what it was told, if anything.
+    let at = options.split(' ').skip_while(|word| *word != "--addr").nth(1).unwrap_or("0.0.0.0/0");
+    wait_for(&format!("ready kernel {}\n", at.split('/').next().unwrap()), run_time);
     child
 }
 
@@ -228,6 +230,19 @@ fn a_target_that_refuses_is_counted_and_fails_what_was_expected() {
     assert_eq!(err, "dpdk-tcp: 1 of 2 expectations did not hold: established>=99% (0% (0 of 20))\n", "{out}");
     assert!(out.contains("failed: refused                           20"), "{out}");
     assert!(out.contains("expected failed=20  (20): held"), "{out}");
+}
+
+#[test]
+fn an_address_of_the_loopback_s_is_one_to_listen_at() {
+    let (run_time, port) = (RunTime::new(), free_port());
+    let server = serve(&format!("--addr 127.0.0.9/32 --duration 20s --listen {port}=echo"), &run_time);
+    let there = TcpStream::connect((Ipv4Addr::new(127, 0, 0, 9), port));
+    let elsewhere = TcpStream::connect((Ipv4Addr::LOCALHOST, port));
+    assert!(there.is_ok() && elsewhere.is_err(), "{there:?} {elsewhere:?}");
+    drop(there);
+    interrupt(&server);
+    let ended = end(server, &run_time);
+    assert_eq!((ended.status, ended.err.as_str()), (Some(0), ""), "{}", ended.out);
 }
 
 #[test]

@@ -159,7 +159,7 @@ fn connections_stand_beside_a_flood_to_its_end_and_every_frame_comes_back() {
         let account = &run["flood"]["account"];
         assert_eq!(count(&account["answered"]), count(&account["syns"]), "{account}");
         assert_eq!(count(&account["answered_by_server"]), count(&account["syns"]), "{account}");
-        assert!(run.get("losses").is_none() && run.get("warnings").is_none(), "{run}");
+        assert!(run.get("losses").is_none() && !run.to_string().contains("were lost"), "{run}");
     }
 }
 
@@ -177,7 +177,7 @@ fn a_closed_port_refuses_some_and_drops_the_rest_and_all_are_accounted_for() {
         assert_eq!((refused + dropped, &account["unanswered"]), (sent, &0.into()), "{account}");
         assert_eq!(account["refused"], account["refused_by_server"]);
         assert!(flood["cycles_per_syn"].as_f64() > flood["floor_cycles_per_syn"].as_f64(), "{flood}");
-        assert!(run.get("losses").is_none() && run.get("warnings").is_none(), "{run}");
+        assert!(run.get("losses").is_none() && !run.to_string().contains("were lost"), "{run}");
     }
 }
 

@@ -137,7 +137,7 @@ fn an_option_of_ours_that_is_wrong_names_itself_and_what_would_do() {
         ("--addr 10.0.0.255/24", "10.0.0.255 is the broadcast address of its /24 subnet"),
         ("--addr 10.0.0.1/33", "the prefix length must be 1 to 32"),
         ("--addr 10.0.0.1/0", "the prefix length must be 1 to 32"),
-        ("--addr 127.0.0.1/8", "--addr 127.0.0.1/8: "),
+        ("--addr 127.0.0.1/8", "127.0.0.1 is in 127.0.0.0/8 (loopback)"),
         ("--addr 224.0.0.1/24", "no host's own address"),
         ("--addr 0.0.0.1/24", "--addr 0.0.0.1/24: "),
         ("--addr fd00::1/64", "IPv6 is not served yet"),
@@ -204,6 +204,11 @@ fn a_client_s_words_that_are_wrong_are_told_before_eal_starts() {
         ),
         ("connect 198.18.0.2:80 --stages /nowhere", "--stages /nowhere: it cannot be read"),
         ("connect 198.18.0.2:80 --expect p99<1", "'p99' cannot be expected"),
+        ("bench --profile crr,open,crr", "--profile names crr twice; leave one of the two out"),
+        (
+            "bench --expect established>=200%",
+            "established cannot be 200% of all, and a share is at most 100%",
+        ),
         ("bench --concurrency 0", "the number of connections at a time must be 1 to 67108864"),
         ("bench --addr 10.0.0.1/24", "--addr is not an option of ours"),
         (

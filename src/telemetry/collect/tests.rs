@@ -184,6 +184,29 @@ fn a_run_that_is_stopped_is_measured_up_to_there() {
 }
 
 #[test]
+fn what_comes_before_the_measured_time_is_never_a_part_of_an_interrupted_run_s() {
+    // Measured from 2 s on.
+    let mut soon = Collector::new(plan(1, 0));
+    for (mark, n) in [(1, 0), (2, 100)] {
+        soon.add(Role::Client, 0, &client(mark, n)).unwrap();
+    }
+    soon.stop(2 * SECOND + 1);
+    soon.add(Role::Client, 0, &client(3, 150)).unwrap();
+    let run = soon.finish(&facts());
+    assert_eq!((run.duration_s, run.warm_up_s, run.client.unwrap().closed), (1.0, 2.0, 50));
+    assert!(run.warnings[0].contains("interrupted early"), "{:?}", run.warnings);
+    let mut before = Collector::new(plan(1, 0));
+    before.add(Role::Client, 0, &client(1, 100)).unwrap();
+    before.stop(SECOND + 1);
+    before.add(Role::Client, 0, &client(2, 150)).unwrap();
+    let run = before.finish(&facts());
+    let side = run.client.unwrap();
+    assert_eq!((run.duration_s, side.closed, side.connections_per_second), (0.0, 0, 0.0));
+    assert_eq!(side.account.closed_all(), 150, "the account is of all of it");
+    assert!(run.warnings[0].contains("nothing was measured"), "{:?}", run.warnings);
+}
+
+#[test]
 fn a_run_that_is_too_short_says_so() {
     let mut collector = Collector::new(plan(1, 0));
     collector.add(Role::Client, 0, &client(1, 50)).unwrap();
