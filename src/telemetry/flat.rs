@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::report::{plans, typical};
 use super::run::{Flatness, RandomLine, Run};
 use super::text::thousands;
+use super::units::whole;
 
 /// Of each profile that ran with several numbers of connections at a time, the most beside the least.
 pub fn flatness(runs: &[Run], line: Option<&RandomLine>) -> Vec<Flatness> {
@@ -61,12 +62,9 @@ pub fn text(line: Option<&RandomLine>, flatness: &[Flatness]) -> String {
     }
     for flat in flatness {
         let Flatness { profile, least, most, cycles_per_connection: cycles, random_lines } = flat;
-        let _ = write!(
-            text,
-            "{profile}, {} at a time beside {}: {cycles:+.0} cycles a connection",
-            thousands(*most),
-            thousands(*least)
-        );
+        let (least, most, more) = (thousands(*least), thousands(*most), whole(cycles.abs()));
+        let sign = if *cycles < 0.0 { '-' } else { '+' };
+        let _ = write!(text, "{profile}, {most} at a time beside {least}: {sign}{more} cycles a connection");
         if let Some(lines) = random_lines {
             let _ = write!(text, ", as much as {lines:.1} random lines");
         }
@@ -103,8 +101,11 @@ mod tests {
         let first =
             "a random line, others in flight: 40.0 cycles, in 2,000 MiB on transparent huge pages (94 %)\n";
         let second =
-            format!("crr, 1,000,000 at a time beside 100: +{cycles:.0} cycles a connection, as much as ");
+            format!("crr, 1,000,000 at a time beside 100: +{} cycles a connection, as much", whole(cycles));
         assert!(told.starts_with(first) && told.contains(&second), "{told}");
+        let less = Flatness { cycles_per_connection: -1_234.0, random_lines: Some(-30.85), ..flat.clone() };
+        let told = text(None, &[less]);
+        assert!(told.contains(": -1,234 cycles a connection, as much as -30.9 random lines\n"), "{told}");
     }
 
     #[test]
