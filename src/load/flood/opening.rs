@@ -118,7 +118,7 @@ impl Answer {
         ethernet::emit(link, target.mac, mac, ETHERTYPE_IPV4);
         ipv4::emit(packet, &fields, true);
         let pseudo = checksum::pseudo_v4(*to, target.address, ipv4::PROTOCOL_TCP, segment_len as u16);
-        header.emit_summed(fixed, segment_len, |sum| (pseudo + Sum::of(options) + sum).finish());
+        header.emit_summed(fixed, segment_len, |sum| (pseudo + Sum::of(options) + sum.sum()).finish());
         rest.iter_mut().zip(options).for_each(|(to, from)| *to = *from);
     }
 }
