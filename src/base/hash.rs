@@ -29,7 +29,7 @@ impl BlockHash {
     }
 
     /// The hash of a block; shorter messages of one length have zeros behind them.
-    #[inline]
+    #[inline(always)]
     pub fn hash(&self, block: u128) -> u64 {
         match self {
             BlockHash::Aes(aes) => aes.encrypt(block) as u64,

@@ -60,7 +60,18 @@ impl Shard {
             Verdict::Listener(listener, listen::Disposition::Prove) => {
                 self.prove(app, listener, arrived, text);
             }
+            Verdict::Nobody => self.answer_for_closed(arrived),
             verdict => self.admit(app, arrived, verdict, None),
+        }
+    }
+
+    /// Nobody listens there.
+    #[inline(always)]
+    fn answer_for_closed(&mut self, arrived: &Arrived) {
+        let (reset, reason) = closed::segment_arrives(&arrived.segment, || self.may_reset());
+        self.drop_one(reason);
+        if let Some(reset) = reset {
+            self.tell(arrived.key, reset, self.cfg.settings.ip);
         }
     }
 
@@ -115,7 +126,7 @@ impl Shard {
             }
             Verdict::Listener(_, listen::Disposition::Ignore(reason)) => (None, reason),
             Verdict::Listener(_, listen::Disposition::Reset(reset, reason)) => (Some(reset), reason),
-            Verdict::Nobody => closed::segment_arrives(&arrived.segment),
+            Verdict::Nobody => return self.answer_for_closed(arrived),
         };
         self.refuse(arrived.key, reset, reason);
     }

@@ -313,12 +313,20 @@ impl Shard {
 
     /// Puts an answer to a segment on the list; resets within their limit (CLD-5, LIM-12).
     pub(super) fn reply(&mut self, key: Key, segment: SegmentOut, ip: ForIp) {
+        if !segment.flags.has(Flags::RST) || self.may_reset() {
+            self.tell(key, segment, ip);
+        }
+    }
+
+    /// One reset more may be sent; one that may not is counted.
+    pub(super) fn may_reset(&mut self) -> bool {
         //= CLD-5
         //= ATK-22
-        if segment.flags.has(Flags::RST) && !self.resets.take(self.now) {
-            return self.drop_one(DropReason::RstRateLimited);
+        let may = self.resets.take(self.now);
+        if !may {
+            self.drop_one(DropReason::RstRateLimited);
         }
-        self.tell(key, segment, ip);
+        may
     }
 
     /// How many more answers the list takes in this pass.

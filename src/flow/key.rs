@@ -26,7 +26,7 @@ const _: () = assert!(size_of::<Key>() == 12);
 impl Key {
     /// The hash that places the key in the table. Keyed, because whoever chooses endpoints must not be able to
     /// choose places (ATK-21).
-    #[inline]
+    #[inline(always)]
     pub fn hash(&self, secret: &BlockHash) -> u64 {
         //= ATK-21
         secret.hash(
