@@ -2,6 +2,7 @@
 //! so that neither to come nor to go fetches a line of its own; none can be taken out of the middle.
 
 use super::pages;
+use super::prefetch::prefetch;
 
 /// The queue. Numbers are below its capacity.
 pub struct IndexQueue {
@@ -43,6 +44,12 @@ impl IndexQueue {
     /// The number is in the queue.
     pub fn contains(&self, index: u32) -> bool {
         self.there.get(index as usize / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
+    }
+
+    /// Asks for the line that says whether a number is in the queue.
+    #[inline]
+    pub fn prefetch(&self, index: u32) {
+        self.there.get(index as usize / 64).into_iter().for_each(prefetch);
     }
 
     /// Puts a number at the end, unless it is in the queue or beyond the capacity.

@@ -87,6 +87,12 @@ impl<T> Slab<T> {
         true
     }
 
+    /// The slot that will be given out next.
+    #[inline]
+    pub fn next_free(&self) -> Option<u32> {
+        self.free
+    }
+
     /// Asks for the line that a slot begins with, and the one behind it.
     #[inline]
     pub fn prefetch(&self, index: u32) {

@@ -251,6 +251,9 @@ impl Shard {
             return None;
         }
         self.next_generation = generation.wrapping_add(1);
+        if let Some(next) = self.slots.next_free() {
+            self.prefetch(next);
+        }
         if whole {
             self.settle(index);
         } else {

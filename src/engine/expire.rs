@@ -113,7 +113,7 @@ impl Shard {
             while due.len() < limit
                 && let Some(id) = app.next_due(self.now)
             {
-                self.slots.prefetch(id.index);
+                self.prefetch(id.index);
                 due.push(id);
             }
             for id in &due {

@@ -49,8 +49,7 @@ impl<Q: QueuePair> Way<'_, Q> {
         for _ in 0..PAY_MAX.min(self.shard.owing.len()) {
             let Some(index) = self.shard.owing.pop_front() else { return };
             if let Some(later) = self.shard.owing.ahead(PAY_AHEAD) {
-                self.shard.slots.prefetch(later);
-                self.shard.wheel.prefetch(later);
+                self.shard.prefetch(later);
             }
             // A port that takes nothing must not keep the others from paying.
             if !self.pay_one(index, &mut segment, segments) {

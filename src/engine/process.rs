@@ -65,10 +65,7 @@ impl Shard {
     pub(super) fn hint(&self, hash: u64) -> Hint {
         let hint = self.table.hint(hash);
         match hint {
-            Hint::At(Place::Connection(index)) => {
-                self.slots.prefetch(index);
-                self.wheel.prefetch(index);
-            }
+            Hint::At(Place::Connection(index)) => self.prefetch(index),
             Hint::At(Place::TimeWait(index)) => self.time_wait.prefetch(index),
             Hint::Nowhere | Hint::Elsewhere => {}
         }

@@ -274,6 +274,14 @@ impl Shard {
         if known == *key { hash } else { self.hash(key) }
     }
 
+    /// Asks for the lines that whatever happens to a connection will touch.
+    #[inline]
+    pub(super) fn prefetch(&self, index: u32) {
+        self.slots.prefetch(index);
+        self.wheel.prefetch(index);
+        self.owing.prefetch(index);
+    }
+
     /// Asks for the line of the index in which a connection between two endpoints will stand that is opened soon.
     pub(super) fn expect_open(&self, local: SocketAddr, remote: SocketAddr) {
         if let Some(key) = self.key_of(local, remote) {

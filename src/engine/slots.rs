@@ -93,6 +93,12 @@ impl Slots {
         self.entries.next_used(from)
     }
 
+    /// The number that the next connection will have.
+    #[inline]
+    pub fn next_free(&self) -> Option<u32> {
+        self.entries.next_free()
+    }
+
     /// Asks for the lines of a connection.
     #[inline]
     pub fn prefetch(&self, index: u32) {

@@ -2,7 +2,6 @@
 
 use super::dialog::{Dialog, End, Marks, Stage, UNMEASURED, Verdict, ended, failed, next_timed};
 use super::{Client, ENDINGS_MAX, Ending, LAUNCHES_MAX, MOVES_MAX};
-use crate::base::prefetch::prefetch;
 use crate::base::time::Instant;
 use crate::engine::api::{Accept, Api, App, CloseReason, Conn, ConnId, ListenerId};
 use crate::load::closing::Close;
@@ -13,9 +12,7 @@ use crate::stats::latency::Phase;
 impl App for Client {
     #[inline]
     fn expect(&self, index: u32) {
-        if let Some(dialog) = self.dialogs.get(index as usize) {
-            prefetch(dialog);
-        }
+        self.prefetch(index);
     }
 
     fn next_due(&mut self, now: Instant) -> Option<ConnId> {

@@ -10,8 +10,6 @@ mod turns;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 
-use arrayvec::ArrayVec;
-
 use self::dialog::{Dialog, End, Stage, UNMEASURED};
 use crate::base::pages;
 use crate::base::rng::Rng;
@@ -39,6 +37,8 @@ const MOVES_MAX: usize = 1_024;
 const PIECE: usize = 4_096;
 /// Parked connections that are drawn ahead, so that their lines are there when their turn comes.
 const DRAWN_MAX: usize = 16;
+/// So many draws ahead the place of the list is chosen.
+const PLACES: usize = 8;
 
 /// In which order connections go on once they are ESTABLISHED.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -109,7 +109,10 @@ pub struct Client {
     /// Their slots, in no order, each once; some may have left it since.
     listed: Vec<u32>,
     /// Slots that were taken from the list, to be next.
-    drawn: ArrayVec<u32, DRAWN_MAX>,
+    drawn: VecDeque<u32>,
+    /// Places in the list that were chosen for the next draws, and the number of draws so far.
+    places: [u32; PLACES],
+    draws: usize,
     /// So many connections are meant to be held.
     full: u64,
     /// Slots of connections that say nothing and whose handshake's last ACK leaves in this pass, oldest first.
@@ -130,6 +133,13 @@ pub struct Client {
     stopped: bool,
 }
 
+/// An empty list for so many slots, its memory taken and touched.
+fn empty_list(slots: usize) -> Vec<u32> {
+    let mut list = pages::table(slots, |_| 0);
+    list.clear();
+    list
+}
+
 impl Client {
     /// A client for a shard with `slots` connections. Allocates all it needs.
     pub fn new(plan: Plan, tuples: Tuples, slots: u32, now: Instant) -> Client {
@@ -140,8 +150,10 @@ impl Client {
             timers: Wheel::new(slots, now.tick()),
             moves: MOVES_MAX,
             parked: 0,
-            listed: Vec::with_capacity(if plan.order == Order::Own { 0 } else { slots as usize }),
-            drawn: ArrayVec::new(),
+            listed: empty_list(if plan.order == Order::Own { 0 } else { slots as usize }),
+            drawn: VecDeque::with_capacity(DRAWN_MAX),
+            places: [u32::MAX; PLACES],
+            draws: 0,
             full: plan.share.part(plan.schedule.concurrency_max().map_or(0, u64::from)),
             acknowledging: VecDeque::with_capacity(if plan.talk.requests > 0 { 0 } else { slots as usize }),
             acknowledged: 0,

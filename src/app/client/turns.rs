@@ -2,7 +2,7 @@
 //! drawn, and those that the end of the run is about.
 
 use super::dialog::{Marks, Stage};
-use super::{Client, ENDINGS_MAX, Ending, Order};
+use super::{Client, DRAWN_MAX, ENDINGS_MAX, Ending, Order, PLACES};
 use crate::base::prefetch::prefetch;
 use crate::engine::api::{Conn, ConnId};
 
@@ -40,20 +40,35 @@ impl Client {
 
     /// Takes slots from the list ahead, and asks for what is known of their connections.
     pub(super) fn draw_ahead(&mut self) {
-        while !self.drawn.is_full()
+        while self.drawn.len() < DRAWN_MAX
             && let Some(index) = self.draw()
         {
-            if let Some(dialog) = self.dialogs.get(index as usize) {
-                prefetch(dialog);
-            }
-            self.drawn.push(index);
+            self.prefetch(index);
+            self.drawn.push_back(index);
         }
     }
 
-    /// Any slot of the list.
+    /// Asks for the lines that whatever happens to a connection will touch.
+    #[inline]
+    pub(super) fn prefetch(&self, index: u32) {
+        if let Some(dialog) = self.dialogs.get(index as usize) {
+            prefetch(dialog);
+        }
+        self.timers.prefetch(index);
+    }
+
+    /// Any slot of the list: at a place that was chosen some draws before, so that its line is there now.
     fn draw(&mut self) -> Option<u32> {
         let listed = self.listed.len() as u32;
-        (listed > 0).then(|| self.listed.swap_remove(self.rng.below(listed) as usize))
+        if listed == 0 {
+            return None;
+        }
+        let later = self.rng.below(listed);
+        self.listed.get(later as usize).into_iter().for_each(prefetch);
+        self.draws = self.draws.wrapping_add(1);
+        let chosen = std::mem::replace(&mut self.places[self.draws % PLACES], later);
+        let place = if chosen < listed { chosen } else { later };
+        Some(self.listed.swap_remove(place as usize))
     }
 
     /// The next connection of those in slots `from` on that is in such a stage, and the slot behind it.
@@ -112,7 +127,8 @@ impl Client {
             return None;
         }
         for _ in 0..DRAWS_MAX {
-            let index = self.drawn.pop_at(0).or_else(|| self.draw())?;
+            self.draw_ahead();
+            let index = self.drawn.pop_front()?;
             let dialog = self.dialogs.get_mut(index as usize)?;
             dialog.marks.clear(Marks::LISTED);
             if dialog.stage == Stage::Parked {
