@@ -311,10 +311,11 @@ impl Shard {
         self.table.find(hash, |place| self.confirm(place, key))
     }
 
-    /// Law 4: the key in the connection's own line decides.
+    /// Law 4: the key in the connection's own line decides. One that is only read any more has left the index, but a
+    /// burst's look may be older.
     pub(super) fn confirm(&self, place: Place, key: &Key) -> bool {
         match place {
-            Place::Connection(index) => self.slots.key(index) == Some(*key),
+            Place::Connection(index) => self.slots.key(index) == Some(*key) && !self.slots.is_over(index),
             Place::TimeWait(index) => self.time_wait.holds(index, key),
         }
     }

@@ -216,6 +216,12 @@ impl Slots {
         self.says(index, Entry::outgoing, |slot| slot.outgoing).unwrap_or_default()
     }
 
+    /// The connection is over but for what its application has not read.
+    #[inline]
+    pub fn is_over(&self, index: u32) -> bool {
+        self.awake(index).is_some_and(|slot| slot.unread)
+    }
+
     /// Octets that the application has not taken yet.
     pub fn unread(&self, index: u32) -> u32 {
         self.says(index, |_| 0, |slot| slot.incoming.len()).unwrap_or(0)

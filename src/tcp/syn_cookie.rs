@@ -3,8 +3,8 @@
 //! itself.
 //!
 //! The sequence number carries 5 bits of a counter that steps every 64 s, 3 bits of an index into a table of
-//! segment sizes, and 24 bits of a keyed hash over both endpoints, the whole counter, the client's number and
-//! the index. The key changes with the counter. Window scale, SACK and ECN ride in the low six bits of TSval.
+//! segment sizes, and 24 bits of a keyed hash over both endpoints, the counter, the client's number and the index.
+//! The key is made of the whole counter. Window scale, SACK and ECN ride in the low six bits of TSval.
 //!
 //! A segment that overtook the third ACK has another number, and so proves nothing. It must not be reset either,
 //! or the client would lose what the third ACK is about to open: what names a counter of now is only dropped.
@@ -54,7 +54,6 @@ pub struct CounterKey {
 
 impl CounterKey {
     /// The key of a counter value.
-    #[cold]
     fn of(secret: &Key, counter: u64) -> CounterKey {
         //= SYNC-3
         let mut key = [0; 16];
@@ -72,8 +71,13 @@ impl CounterKey {
     #[inline]
     pub fn renew(&mut self, secret: &Key, now: Instant) {
         if self.counter != counter(now) {
-            *self = CounterKey::at(secret, now);
+            self.make_anew(secret, now);
         }
+    }
+
+    #[cold]
+    fn make_anew(&mut self, secret: &Key, now: Instant) {
+        *self = CounterKey::at(secret, now);
     }
 }
 

@@ -25,8 +25,8 @@ impl Sum {
         sum + Sum::of_rest(rest)
     }
 
-    /// With a text behind what was summed, an even number of bytes: the text behind headers, which most segments do not have. Not put in place, where it would take
-    /// registers from what is done with the headers.
+    /// With a text behind what was summed, an even number of bytes: the text behind headers, which most segments do not
+    /// have. What sums it is called and not put in place, where it would take registers from what is done with the headers.
     #[inline(always)]
     pub fn with_text(self, text: &[u8]) -> Sum {
         if text.is_empty() { self } else { self + Sum::of_some(text) }

@@ -128,8 +128,9 @@ fn usual(bytes: &[u8]) -> Option<Options> {
     Some(options)
 }
 
-/// As [`parse`], into a place that is lent, with the sum of the bytes and of what stands before them: at once none, timestamps alone as RFC 7323
-/// recommends them, and a SYN's as we and others write them; `None` says nothing of what is there.
+/// As [`parse`], into a place that is lent, with the sum of the bytes and of what stands before them: at once none,
+/// timestamps alone as RFC 7323 recommends them, and a SYN's as we and others write them; `None` says nothing of what is
+/// there.
 #[inline(always)]
 pub fn read_usual(bytes: &[u8], before: WordSum, options: &mut Options) -> Option<Sum> {
     let (be, ne) = (u32::from_be_bytes, u32::from_ne_bytes);

@@ -139,6 +139,36 @@ fn the_endpoints_of_a_connection_that_is_only_read_are_free() {
 }
 
 #[test]
+fn one_that_is_only_read_gets_nothing_more_of_the_burst_that_ended_it() {
+    for flags in [Flags::SYN, Flags::RST] {
+        let mut world = World::new();
+        let peer = world.establish(PEER_PORT);
+        world.probe.0.borrow_mut().take = Some(0);
+        world.inject(&[peer.seg(Flags::FIN | ACK).text(b"late")]);
+        world.call(|conn| conn.shutdown());
+        world.sent();
+        world.told();
+        let end = Peer { seq: peer.seq + 5, ack: peer.ack + 1, ..peer };
+        world.inject(&[end.seg(ACK), seg(flags, end.seq, Seq(0)).from_port(PEER_PORT)]);
+        if flags == Flags::SYN {
+            world.one().flags(Flags::SYN | ACK).ack(end.seq + 1);
+        } else {
+            world.silent();
+            assert_eq!(world.dropped(DropReason::ListenRst), 1);
+        }
+        world.probe.0.borrow_mut().take = None;
+        world.call(|conn| conn.resume());
+        let told = world.told();
+        assert_eq!(told[0], Told::Data(b"late".to_vec()), "{flags:?}");
+        assert_eq!(told.last(), Some(&Told::Closed(CloseReason::Finished)), "{flags:?}");
+        if flags == Flags::SYN {
+            world.inject(&[seg(Flags::RST, end.seq + 1, Seq(0)).from_port(PEER_PORT)]);
+        }
+        world.assert_quiet();
+    }
+}
+
+#[test]
 fn text_behind_the_fin_that_came_first_is_thrown_away() {
     //= COM-20
     let mut world = World::new();

@@ -33,7 +33,7 @@ const CLOSING_NS: u64 = 20_000;
 const REPLY: u64 = 256;
 /// Octets of the body of http's answers.
 pub(in crate::cli) const BODY: usize = 1_024;
-/// Connections that a flood's server has room for: it opens none.
+/// Connections that a flood's server has room for, beside those that stand there before: it opens none.
 const FLOODED: u32 = ACTIVE_MAX;
 /// SYNs of a flood of a closed port for each that a loop answers in the floor's place: one in so many paces it.
 const SYNS_A_RESET: usize = 32;

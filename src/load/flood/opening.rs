@@ -14,7 +14,7 @@ use crate::wire::tcp::{self, Flags, Header, Ports, Segment};
 use crate::wire::tcp_options::{self, Options, Timestamps};
 
 /// SYNs that wait for their answers at most: fewer than a link's ring has places, since what finds none is lost, and nothing
-/// is sent again.
+/// is sent again. An answer that comes twice counts twice; cookies, with which the server answers here, are not repeated.
 const WAITING_MAX: u64 = 256;
 const TTL: u8 = 64;
 /// Of the window field, not scaled.

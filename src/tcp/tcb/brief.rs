@@ -72,7 +72,7 @@ pub(super) struct Bits(u8);
 
 impl Bits {
     pub(super) const WAITING: u8 = 7;
-    /// The numbers of two of [`WAITING`].
+    /// Numbers of [`WAITING`]; the last two stand for the same.
     pub(super) const RETRANSMIT: u8 = 1;
     pub(super) const TAIL_PROBE: u8 = 5;
     /// As that one, begun when text or FIN left last; [`Brief::find_deadlines`] says for how long.

@@ -21,7 +21,8 @@ use crate::tcp::{rto, settings::Settings};
 use crate::wire::seq::Seq;
 
 /// Nothing that is sent alone is sent again within this time, or asked for by a probe, unless the configuration has
-/// shorter timers: the peer may delay its acknowledgment for so long (TLP-3).
+/// shorter timers: the peer may delay its acknowledgment for so long (TLP-3). Where a round trip takes longer, the timer
+/// is looked at once more than it would have to be.
 const PATIENCE_MS: u32 = tail_probe::MAX_ACK_DELAY_MS;
 
 impl Brief {
@@ -79,14 +80,16 @@ impl Brief {
         {
             return self.arm_for_flight(true, common, ctx);
         }
-        self.progress_at = ctx.now.tick();
-        self.retransmit_at = self.progress_at.plus(PATIENCE_MS);
+        // As much as a start of the timer says, sending has said already.
+        debug_assert_eq!(self.progress_at, ctx.now.tick());
+        self.retransmit_at = ctx.now.tick().plus(PATIENCE_MS);
         self.bits.clear(Bits::WAITING | Bits::OTHER);
         self.bits.set(Bits::JUST_SENT | Bits::RTO);
     }
 
-    /// Finds out how long the timers run that were only begun when something was sent: what that follows from has not
-    /// changed since, or they would have stopped.
+    /// Finds out how long the timers run that were only begun when something was sent. What that follows from has not
+    /// changed since: an acknowledgment stops them, and whatever changes settings or the path wakes the connection first, for
+    /// which they are found out.
     pub fn find_deadlines(&mut self, common: Common<'_>, ctx: Ctx<'_>) {
         if !self.bits.is_just_sent() {
             return;
@@ -102,7 +105,9 @@ impl Brief {
     }
 
     fn arm_for_flight(&mut self, fresh: bool, common: Common<'_>, ctx: Ctx<'_>) {
-        if self.bits.is_just_sent() && !fresh {
+        // What was acknowledged stops it, and nothing more is sent before that.
+        debug_assert!(!(fresh && self.bits.is_just_sent()), "two segments left");
+        if self.bits.is_just_sent() {
             return;
         }
         let before = self.bits.waiting();

@@ -236,7 +236,8 @@ fn config(rng: &mut Rng) -> Config {
         rto_initial_ms: 1_000,
         receive_buffer: [3_000, 60_000, 262_144][rng.below(3) as usize],
         delayed_ack_ms: 40,
-        user_timeout_ms: [300, 300_000][usize::from(coin(rng))],
+        rto_min_ms: [10, 199, 200, 1_000][rng.below(4) as usize],
+        user_timeout_ms: [50, 199, 200, 300, 300_000, 300_000][rng.below(6) as usize],
         ..Config::default()
     }
 }
