@@ -259,6 +259,7 @@ fn twisted(rng: &mut Rng, mut segment: Segment) -> Segment {
             ts.ecr = ts.ecr.wrapping_add(rng.below(3));
         }
         8 => segment.congested = true,
+        9 => segment.options.window_scale = segment.options.window_scale.map(|shift| shift + 9),
         _ => {}
     }
     segment
@@ -285,6 +286,10 @@ fn converse(rng: &mut Rng, taken: &mut Taken) {
     let brief = Brief::open_passive(&syn, &passive, ends[1].ctx(now));
     let told = told_of(&ends[1].tcb, &ends[1].cfg, now);
     assert_eq!(told, Brief::may_open(&passive).then(|| in_words(&brief)));
+    if rng.below(2) == 0 {
+        // None is acknowledged at once for being one of the first.
+        ends.iter_mut().for_each(|end| (end.tcb.quick_acks, end.sent) = (0, None));
+    }
     for _ in 0..60 {
         let me = rng.below(2) as usize;
         now = now
