@@ -259,7 +259,7 @@ fn twisted(rng: &mut Rng, mut segment: Segment) -> Segment {
             ts.ecr = ts.ecr.wrapping_add(rng.below(3));
         }
         8 => segment.congested = true,
-        9 => segment.options.window_scale = segment.options.window_scale.map(|shift| shift + 9),
+        9 => segment.options.window_scale = segment.options.window_scale.map(|_| 15),
         _ => {}
     }
     segment
