@@ -265,6 +265,13 @@ fn twisted(rng: &mut Rng, mut segment: Segment) -> Segment {
     segment
 }
 
+/// In one of two conversations no segment is acknowledged at once for being one of the first.
+fn acknowledge_late(rng: &mut Rng, ends: &mut [Talker; 2]) {
+    if rng.below(2) == 0 {
+        ends.iter_mut().for_each(|end| (end.tcb.quick_acks, end.sent) = (0, None));
+    }
+}
+
 /// One conversation.
 fn converse(rng: &mut Rng, taken: &mut Taken) {
     let mut now = Instant(u64::from(rng.next_u64() as u32) << 8);
@@ -286,10 +293,7 @@ fn converse(rng: &mut Rng, taken: &mut Taken) {
     let brief = Brief::open_passive(&syn, &passive, ends[1].ctx(now));
     let told = told_of(&ends[1].tcb, &ends[1].cfg, now);
     assert_eq!(told, Brief::may_open(&passive).then(|| in_words(&brief)));
-    if rng.below(2) == 0 {
-        // None is acknowledged at once for being one of the first.
-        ends.iter_mut().for_each(|end| (end.tcb.quick_acks, end.sent) = (0, None));
-    }
+    acknowledge_late(rng, &mut ends);
     for _ in 0..60 {
         let me = rng.below(2) as usize;
         now = now
