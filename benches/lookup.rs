@@ -24,7 +24,7 @@ use dpdk_tcp::base::pages;
 use dpdk_tcp::base::prefetch::prefetch;
 use dpdk_tcp::base::rng::Rng;
 use dpdk_tcp::flow::key::Key;
-use dpdk_tcp::flow::table::{Place, Table};
+use dpdk_tcp::flow::table::{Hint, Place, Table};
 
 const COUNT: u32 = 10_000_000;
 const BURST: usize = 32;
@@ -74,9 +74,13 @@ impl Ours {
         })
     }
 
+    fn hint(&self, hash: u64) -> Option<Place> {
+        if let Hint::At(place) = self.table.hint(hash) { Some(place) } else { None }
+    }
+
     fn numbers(&self, keys: &[Key; BURST]) -> u32 {
         let hashes = self.hashes(keys);
-        let hints = hashes.map(|hash| self.table.hint(hash).place());
+        let hints = hashes.map(|hash| self.hint(hash));
         hashes.iter().zip(hints).fold(0, |sum, (hash, hint)| {
             match hint.or_else(|| self.table.find(*hash, |_| true)) {
                 Some(Place::Connection(n)) => sum ^ n,
@@ -88,7 +92,7 @@ impl Ours {
     fn lines(&self, keys: &[Key; BURST], lines: &[Line]) -> u32 {
         let hashes = self.hashes(keys);
         let hints = hashes.map(|hash| {
-            let hint = self.table.hint(hash).place();
+            let hint = self.hint(hash);
             if let Some(Place::Connection(n)) = hint {
                 prefetch(&lines[n as usize]);
             }

@@ -50,19 +50,8 @@ impl Shard {
     /// A segment for which there is no connection.
     #[inline(never)]
     pub(super) fn for_nobody<A: App>(&mut self, app: &mut A, arrived: &Arrived, text: &[u8]) {
-        match self.listen_verdict(arrived) {
-            Verdict::Listener(listener, listen::Disposition::Cookie) => {
-                self.answer_by_cookie(listener, arrived);
-            }
-            Verdict::Listener(listener, listen::Disposition::Open) => {
-                self.open_passive(listener, arrived, None);
-            }
-            Verdict::Listener(listener, listen::Disposition::Prove) => {
-                self.prove(app, listener, arrived, text);
-            }
-            Verdict::Nobody => self.answer_for_closed(arrived),
-            verdict => self.admit(app, arrived, verdict, None),
-        }
+        let verdict = self.listen_verdict(arrived);
+        self.admit(app, arrived, verdict, None, text);
     }
 
     /// Nobody listens there.
@@ -106,13 +95,26 @@ impl Shard {
         Verdict::Listener(ListenerId(number), decided)
     }
 
-    /// Carries a verdict out; `old` is the connection that was in TIME-WAIT before.
-    pub(super) fn admit<A: App>(
+    /// Carries a verdict out for a segment that comes where a connection was in TIME-WAIT before.
+    #[inline(never)]
+    pub(super) fn admit_after<A: App>(
+        &mut self,
+        app: &mut A,
+        arrived: &Arrived,
+        verdict: Verdict,
+        old: TimeWait,
+    ) {
+        self.admit(app, arrived, verdict, Some(old), &[]);
+    }
+
+    #[inline(always)]
+    fn admit<A: App>(
         &mut self,
         app: &mut A,
         arrived: &Arrived,
         verdict: Verdict,
         old: Option<TimeWait>,
+        text: &[u8],
     ) {
         let (reset, reason) = match verdict {
             Verdict::Listener(listener, listen::Disposition::Open) => {
@@ -122,7 +124,7 @@ impl Shard {
                 return self.answer_by_cookie(listener, arrived);
             }
             Verdict::Listener(listener, listen::Disposition::Prove) => {
-                return self.prove(app, listener, arrived, &[]);
+                return self.prove(app, listener, arrived, text);
             }
             Verdict::Listener(_, listen::Disposition::Ignore(reason)) => (None, reason),
             Verdict::Listener(_, listen::Disposition::Reset(reset, reason)) => (Some(reset), reason),

@@ -78,17 +78,10 @@ impl<Q: QueuePair> Way<'_, Q> {
         let hop = self.host.next_hop(&shard.locals, shard.now, interface, key.remote, none, || false);
         let Some(port) = self.ports.get_mut(interface) else { return };
         let to = addressing(key, &local, port.mac(), hop.mac(), *ip);
-        let mut frame = port.alloc();
-        let built = match &mut frame {
-            Some(frame) => emit::segment(frame, &port.caps, &to, segment, |_| {}),
-            None => false,
-        };
-        match frame {
-            Some(frame) if built && matches!(hop, NextHop::Known(..)) => {
-                port.send_segment(frame, segment.flags, &shard.counters);
-            }
-            Some(frame) if built => self.host.keep(shard, interface, hop, frame),
-            _ => shard.counters.drop_one(DropReason::NoFrame),
+        match (frame_of(port, &to, segment, |_| {}), hop) {
+            (Some(frame), NextHop::Known(..)) => port.send_segment(frame, segment.flags, &shard.counters),
+            (Some(frame), hop) => self.host.keep(shard, interface, hop, frame),
+            (None, _) => shard.counters.drop_one(DropReason::NoFrame),
         }
     }
 
@@ -124,23 +117,18 @@ impl<Q: QueuePair> Way<'_, Q> {
                 let text = |place: &mut [u8]| {
                     pool.copy_piece(entry.link, segment.seq.since(entry.brief.una()), place);
                 };
-                let mut frame = port.alloc();
-                let built = match &mut frame {
-                    Some(frame) => emit::segment(frame, &port.caps, &to, segment, text),
-                    None => false,
-                };
-                let known = matches!(hop, NextHop::Known(..));
+                let frame = frame_of(port, &to, segment, text);
                 if opens {
-                    entry.note_syn(match (built, known) {
-                        (false, _) => Syn::Kept(Unsent::NoFrame),
-                        (true, true) => Syn::Queued(port.numbers().0),
-                        (true, false) => Syn::WithoutNeighbour,
+                    entry.note_syn(match (&frame, hop) {
+                        (None, _) => Syn::Kept(Unsent::NoFrame),
+                        (Some(_), NextHop::Known(..)) => Syn::Queued(port.numbers().0),
+                        (Some(_), _) => Syn::WithoutNeighbour,
                     });
                 }
-                match frame {
-                    Some(frame) if built && known => port.send_segment(frame, segment.flags, counters),
-                    Some(frame) if built => self.host.keep(self.shard, interface, hop, frame),
-                    _ => counters.drop_one(DropReason::NoFrame),
+                match (frame, hop) {
+                    (Some(frame), NextHop::Known(..)) => port.send_segment(frame, segment.flags, counters),
+                    (Some(frame), hop) => self.host.keep(self.shard, interface, hop, frame),
+                    (None, _) => counters.drop_one(DropReason::NoFrame),
                 }
                 if opens {
                     segment.forget_syn();
@@ -301,18 +289,15 @@ fn build<Q: QueuePair>(
     let fill = |at: usize, place: &mut [u8]| {
         pool.copy_out(queue, offset + at as u32, place);
     };
-    let mut frame = port.alloc();
-    let built = match &mut frame {
-        Some(frame) if segment.cut == 0 => {
-            emit::segment(frame, &port.caps, to, segment, |place| fill(0, place))
-        }
-        Some(frame) => {
-            let caps = port.caps;
-            emit::large(frame, &caps, to, segment, fill, || port.alloc())
-        }
-        None => false,
+    let frame = if segment.cut == 0 {
+        frame_of(port, to, segment, |place| fill(0, place))
+    } else {
+        let caps = port.caps;
+        port.alloc().and_then(|mut frame| {
+            emit::large(&mut frame, &caps, to, segment, fill, || port.alloc()).then_some(frame)
+        })
     };
-    if !built {
+    if frame.is_none() {
         counters.drop_one(DropReason::NoFrame);
         return None;
     }
@@ -320,6 +305,18 @@ fn build<Q: QueuePair>(
         count_special(counters, segment);
     }
     frame
+}
+
+/// The frame of a segment that is one packet; `None` where there is none, or it has too little room.
+#[inline(always)]
+fn frame_of<Q: QueuePair>(
+    port: &mut Port<Q>,
+    to: &Addressing,
+    segment: &SegmentOut,
+    text: impl FnOnce(&mut [u8]),
+) -> Option<Q::Frame> {
+    let mut frame = port.alloc()?;
+    emit::segment(&mut frame, &port.caps, to, segment, text).then_some(frame)
 }
 
 #[cold]

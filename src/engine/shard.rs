@@ -315,7 +315,7 @@ impl Shard {
     /// burst's look may be older.
     pub(super) fn confirm(&self, place: Place, key: &Key) -> bool {
         match place {
-            Place::Connection(index) => self.slots.key(index) == Some(*key) && !self.slots.is_over(index),
+            Place::Connection(index) => self.slots.holds(index, key),
             Place::TimeWait(index) => self.time_wait.holds(index, key),
         }
     }

@@ -216,10 +216,11 @@ impl Slots {
         self.says(index, Entry::outgoing, |slot| slot.outgoing).unwrap_or_default()
     }
 
-    /// The connection is over but for what its application has not read.
+    /// The connection has these endpoints, and is not over but for what its application has not read.
     #[inline]
-    pub fn is_over(&self, index: u32) -> bool {
-        self.awake(index).is_some_and(|slot| slot.unread)
+    pub fn holds(&self, index: u32, key: &Key) -> bool {
+        let Some(entry) = self.entries.get(index).filter(|entry| entry.key == *key) else { return false };
+        !entry.bits.has(Bits::AWAKE) || self.awake.get(entry.link).is_some_and(|slot| !slot.unread)
     }
 
     /// Octets that the application has not taken yet.

@@ -25,7 +25,7 @@ impl Shard {
                     self.drop_record(index);
                     self.count(Counter::TimeWaitReopened);
                 }
-                self.admit(app, arrived, verdict, Some(old));
+                self.admit_after(app, arrived, verdict, old);
             }
             time_wait::Disposition::Restart => {
                 self.restart_record(index, arrived.hash);
@@ -49,7 +49,7 @@ impl Shard {
                     }
                     self.end(app, index, End::Finished);
                 }
-                self.admit(app, arrived, verdict, Some(old));
+                self.admit_after(app, arrived, verdict, old);
             }
             time_wait::Disposition::Restart => {
                 let ctx = Ctx { now: self.now, cfg: &self.cfg };

@@ -31,17 +31,6 @@ pub enum Hint {
     Elsewhere,
 }
 
-impl Hint {
-    /// The entry that it may be.
-    #[inline]
-    pub fn place(self) -> Option<Place> {
-        match self {
-            Hint::At(place) => Some(place),
-            Hint::Nowhere | Hint::Elsewhere => None,
-        }
-    }
-}
-
 /// The table. Never grows, never shrinks, leaves no tombstones.
 ///
 /// The upper half of a hash chooses the bucket, however many there are; its lowest byte is the entry's tag. The value
