@@ -202,42 +202,32 @@ impl<R: Rest> TimeWaitRing<R> {
 
     /// The records that are due, the oldest first: their numbers and endpoints.
     pub fn due(&self, now: Tick) -> impl Iterator<Item = (u32, Key)> {
-        let front = Some(self.blocks.front()).filter(|_| !self.is_empty());
-        let parts =
-            std::iter::successors(front, |(block, _)| self.blocks.newer(*block).map(|next| (next, 0)));
-        let all = parts.flat_map(|(block, place)| {
-            let (begin, end) = (block * BLOCK + place, (block + 1) * BLOCK);
-            let base = self.blocks.base(block).unwrap_or_default();
-            let cells = self.cells.get(begin as usize..end as usize).unwrap_or_default();
-            (begin..end).zip(cells).filter(|(_, cell)| !cell.is_hole()).map(move |found| (base, found))
-        });
-        all.take_while(move |(base, (_, cell))| base.plus(u32::from(cell.when) & DELTA_MAX).is_due(now))
+        self.cells()
+            .take_while(move |(base, (_, cell))| base.plus(u32::from(cell.when) & DELTA_MAX).is_due(now))
             .map(|(_, (index, cell))| (index, key_of(cell)))
     }
 
     /// All records, the oldest first, each with its number.
     pub fn records(&self) -> impl Iterator<Item = (u32, Record<R>)> {
-        let next = |index: u32| self.record_from(index / BLOCK, index % BLOCK + 1);
-        let all = std::iter::successors(self.oldest(), move |index| next(*index));
-        all.map_while(|index| self.get(index).map(|record| (index, record)))
+        self.cells().filter_map(|(_, (index, _))| self.get(index).map(|record| (index, record)))
+    }
+
+    /// The places of all records, the oldest first, with what their deadlines count from and their numbers.
+    fn cells(&self) -> impl Iterator<Item = (Tick, (u32, &Cell))> {
+        let front = Some(self.blocks.front()).filter(|_| !self.is_empty());
+        let parts =
+            std::iter::successors(front, |(block, _)| self.blocks.newer(*block).map(|next| (next, 0)));
+        parts.flat_map(|(block, place)| {
+            let (begin, end) = (block * BLOCK + place, (block + 1) * BLOCK);
+            let base = self.blocks.base(block).unwrap_or_default();
+            let cells = self.cells.get(begin as usize..end as usize).unwrap_or_default();
+            (begin..end).zip(cells).filter(|(_, cell)| !cell.is_hole()).map(move |found| (base, found))
+        })
     }
 
     /// The number of the oldest record.
     pub fn oldest(&self) -> Option<u32> {
-        let (block, place) = self.blocks.front();
-        if self.is_empty() { None } else { self.record_from(block, place) }
-    }
-
-    /// The first record from a place of a block on, in this block or a later one.
-    fn record_from(&self, mut block: u32, mut place: u32) -> Option<u32> {
-        loop {
-            let (begin, end) = (block * BLOCK + place, (block + 1) * BLOCK);
-            let cells = self.cells.get(begin as usize..end as usize)?;
-            if let Some(offset) = cells.iter().position(|cell| !cell.is_hole()) {
-                return Some(begin + offset as u32);
-            }
-            (block, place) = (self.blocks.newer(block)?, 0);
-        }
+        self.cells().next().map(|(_, (index, _))| index)
     }
 
     /// When the next record is due.
