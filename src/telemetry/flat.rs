@@ -55,9 +55,7 @@ pub fn text(line: Option<&RandomLine>, flatness: &[Flatness]) -> String {
     // Writing to a String cannot fail, here and below.
     if let Some(line) = line {
         let size = format!("{} MiB", thousands(line.bytes >> 20));
-        let on = line.tables.as_ref().map_or(String::new(), |tables| {
-            format!(" on {} ({:.0} %)", tables.pages, tables.huge_share * 100.0)
-        });
+        let on = line.tables.as_ref().map_or(String::new(), |tables| format!(" on {}", tables.text()));
         let _ = writeln!(text, "a random line, others in flight: {:.1} cycles, in {size}{on}", line.cycles);
     }
     for flat in flatness {
@@ -98,8 +96,7 @@ mod tests {
         assert!(cycles > 0.0 && (flat.cycles_per_connection - cycles).abs() < 1e-6, "{flat:?}");
         assert_eq!(flat.random_lines, Some(flat.cycles_per_connection / 40.0));
         let told = text(Some(&sample::random_line()), std::slice::from_ref(flat));
-        let first =
-            "a random line, others in flight: 40.0 cycles, in 2,000 MiB on transparent huge pages (94 %)\n";
+        let first = "a random line, others in flight: 40.0 cycles, in 2,000 MiB on transparent huge pages (94 % of 3,973 MiB)\n";
         let second =
             format!("crr, 1,000,000 at a time beside 100: +{} cycles a connection, as much", whole(cycles));
         assert!(told.starts_with(first) && told.contains(&second), "{told}");

@@ -28,7 +28,7 @@ use crate::config::bench::{BenchOptions, Checksums, Link, MTU, MaxRateOptions};
 use crate::config::load::LoadOptions;
 use crate::config::talk::Profile;
 use crate::link::memory::Checksums as MemoryChecksums;
-use crate::measure::lines;
+use crate::measure::lines::{AHEAD, Lines};
 use crate::stats::latency::Latencies;
 use crate::telemetry::collect::Facts;
 use crate::telemetry::csv::RunId;
@@ -186,10 +186,10 @@ impl Bench<'_> {
         let (found, clock) = (Left::default(), clock.clone());
         let place = found.clone();
         let job: Job = Box::new(move || {
-            let arena = lines::Arena::new(bytes);
+            let lines = Lines::new(bytes);
             let tables = smaps::tables();
-            let (cycles, bytes) = (arena.price(&clock), arena.bytes() as u64);
-            put(&place, RandomLine { cycles, ahead: lines::AHEAD as u32, bytes, tables });
+            let (cycles, bytes) = (lines.price(&clock), lines.bytes() as u64);
+            put(&place, RandomLine { cycles, ahead: AHEAD as u32, bytes, tables });
         });
         arena.run(vec![job])?;
         Ok(take(&found))

@@ -3,20 +3,19 @@
 
 use std::ops::RangeInclusive;
 
-use super::syn::Series;
+use super::syn::{Series, ip_fields};
 use super::{Beside, Plan, PlanError, Sources, Target};
 use crate::base::burst::Burst;
 use crate::link::{Caps, Frame, QueuePair};
 use crate::wire::checksum::{self, Sum};
 use crate::wire::ethernet::{self, ETHERTYPE_IPV4, Mac};
-use crate::wire::ipv4::{self, Ipv4Fields};
+use crate::wire::ipv4;
 use crate::wire::tcp::{self, Flags, Header, Ports, Segment};
 use crate::wire::tcp_options::{self, Options, Timestamps};
 
 /// SYNs that wait for their answers at most: fewer than a link's ring has places, since what finds none is lost, and nothing
 /// is sent again. An answer that comes twice counts twice; cookies, with which the server answers here, are not repeated.
 const WAITING_MAX: u64 = 256;
-const TTL: u8 = 64;
 /// Of the window field, not scaled.
 const WINDOW: u16 = 512;
 
@@ -91,16 +90,7 @@ impl Answer {
         let len = tcp_options::emit(&Options { timestamps, ..Options::default() }, &mut options);
         let options = options.get(..len).unwrap_or_default();
         let segment_len = tcp::HEADER_LEN + options.len();
-        let fields = Ipv4Fields {
-            source: *to,
-            destination: target.address,
-            protocol: ipv4::PROTOCOL_TCP,
-            ttl: TTL,
-            tos: 0,
-            payload_len: segment_len as u16,
-            id: 0,
-            dont_fragment: true,
-        };
+        let fields = ip_fields(*to, target.address, segment_len);
         let header = Header {
             ports: (ports.1, ports.0),
             seq: segment.ack,

@@ -29,9 +29,22 @@ const TCP_LEN: usize = tcp::HEADER_LEN + OPTIONS_LEN;
 pub(super) const LEN: usize = TCP + TCP_LEN;
 
 /// What a usual client says.
-const TTL: u8 = 64;
 const WINDOW: u16 = 64_240;
 const WINDOW_SCALE: u8 = 7;
+
+/// What the IP header of a segment of so many bytes says.
+pub(super) fn ip_fields(source: [u8; 4], destination: [u8; 4], segment_len: usize) -> Ipv4Fields {
+    Ipv4Fields {
+        source,
+        destination,
+        protocol: ipv4::PROTOCOL_TCP,
+        ttl: 64,
+        tos: 0,
+        payload_len: segment_len as u16,
+        id: 0,
+        dont_fragment: true,
+    }
+}
 
 /// A SYN that lacks its source, its number and its time.
 pub(super) struct Template {
@@ -58,16 +71,7 @@ impl Template {
             timestamps: Some(Timestamps::default()),
             ..Options::default()
         };
-        let fields = Ipv4Fields {
-            source: [0; 4],
-            destination: target.address,
-            protocol: ipv4::PROTOCOL_TCP,
-            ttl: TTL,
-            tos: 0,
-            payload_len: TCP_LEN as u16,
-            id: 0,
-            dont_fragment: true,
-        };
+        let fields = ip_fields([0; 4], target.address, TCP_LEN);
         let header = Header {
             ports: (0, target.port),
             seq: Seq(0),
