@@ -217,8 +217,14 @@ fn a_client_s_words_that_are_wrong_are_told_before_eal_starts() {
         ),
         ("bench --closed", "--closed is for --profile flood; leave it out, or take that profile"),
         ("bench --profile flood --beside 68M", "connections beside a flood must be 0 to 67108864"),
-        ("connect 198.18.0.2:80 --beside 5", "--beside is for bench --profile flood; leave it out"),
-        ("bench max-rate self --closed", "--closed is for bench --profile flood; leave it out"),
+        (
+            "connect 198.18.0.2:80 --beside 5",
+            "--beside is not an option of ours here, but of bench; leave it out",
+        ),
+        (
+            "bench max-rate self --closed",
+            "--closed is not an option of ours here, but of bench; leave it out",
+        ),
         ("bench max-rate", "needs what to measure"),
         ("compare a.json", "compare needs two files"),
         ("-l 0 -- compare a.json b.json", "compare takes no EAL options"),

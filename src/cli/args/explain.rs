@@ -1,11 +1,9 @@
 //! What is wrong with a command line, in one sentence with the cause and the cure.
 
+use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::{COMMANDS, Exit};
-
-/// Options that are near to those of other commands, and mean something else.
-const OF_A_FLOOD: [&str; 2] = ["--beside", "--closed"];
+use super::{COMMANDS, Exit, Program};
 
 /// Wrong use: status 2, and one sentence that says what is wrong and what to do.
 pub(super) fn wrong_use(sentence: &str) -> Exit {
@@ -40,19 +38,25 @@ pub(super) fn explain(error: &clap::Error, command: Option<&str>) -> Exit {
         ErrorKind::UnknownArgument if !argument.starts_with('-') => {
             format!("'{argument}' is neither an option nor an option's value; leave it out")
         }
-        ErrorKind::UnknownArgument if OF_A_FLOOD.contains(&option) => {
-            format!("{option} is for bench --profile flood; leave it out")
-        }
-        ErrorKind::UnknownArgument => match context(ContextKind::SuggestedArg) {
-            "" => format!("{option} is not an option of ours; EAL's options stand before `--`"),
-            similar => format!("{option} is not an option of ours; perhaps {similar} is meant"),
+        ErrorKind::UnknownArgument => match (owners(option), context(ContextKind::SuggestedArg)) {
+            (owners, _) if !owners.is_empty() => {
+                format!(
+                    "{option} is not an option of ours here, but of {}; leave it out",
+                    list(&owners, "and")
+                )
+            }
+            (_, "") => format!("{option} is not an option of ours; EAL's options stand before `--`"),
+            (_, similar) => format!("{option} is not an option of ours; perhaps {similar} is meant"),
         },
         ErrorKind::InvalidSubcommand => {
             let word = context(ContextKind::InvalidSubcommand);
             match command {
                 Some(_) => format!("'{word}' is neither an option nor an option's value; leave it out"),
                 None => {
-                    format!("'{word}' is not a command; take {}, or write EAL's options before `--`", all())
+                    format!(
+                        "'{word}' is not a command; take {}, or write EAL's options before `--`",
+                        list(COMMANDS, "or")
+                    )
                 }
             }
         }
@@ -65,10 +69,22 @@ pub(super) fn explain(error: &clap::Error, command: Option<&str>) -> Exit {
     wrong_use(&sentence)
 }
 
-/// The commands, as one lists them in a sentence.
-fn all() -> String {
-    match COMMANDS.split_last() {
-        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+/// The commands that have an option.
+fn owners(option: &str) -> Vec<String> {
+    let has = |command: &&clap::Command| {
+        command
+            .get_arguments()
+            .any(|known| known.get_long().is_some() && known.get_long() == option.strip_prefix("--"))
+    };
+    Program::command().get_subcommands().filter(has).map(|command| command.get_name().to_owned()).collect()
+}
+
+/// Words as one lists them in a sentence.
+fn list(words: &[impl AsRef<str>], before_last: &str) -> String {
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+    match words.split_last() {
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, others)) => format!("{} {before_last} {last}", others.join(", ")),
         None => String::new(),
     }
 }
