@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::base::pages;
 use crate::base::prefetch::prefetch;
 use crate::engine::api::{Accept, App, CloseReason, Conn, ConnId, ListenerId};
 use http::responses::Responses;
@@ -104,8 +105,8 @@ impl Services {
         let http_slots = if listeners.contains(&Service::Http) { slots } else { 0 };
         Services {
             listeners: listeners.into(),
-            serving: vec![Service::Discard; slots].into(),
-            http: vec![HttpConn::default(); http_slots].into(),
+            serving: pages::table(slots, |_| Service::Discard).into(),
+            http: pages::table(http_slots, |_| HttpConn::default()).into(),
             responses,
             reply: chargen::CYCLE.get(..reply::LEN).unwrap_or_default(),
             tally,

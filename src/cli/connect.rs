@@ -207,14 +207,12 @@ fn sources(session: &Session, options: &ConnectOptions, place: usize) -> Vec<Add
 }
 
 fn banner(session: &Session, options: &ConnectOptions, ways: &Ways) -> Result<Banner, Failure> {
-    let mut memory = plan::memory_lines(
-        &limits(options, &options.load, session.loops()).memory(),
-        &options.stack,
-        session.loops(),
-    );
+    let limits = limits(options, &options.load, session.loops());
+    let slots = limits.slots() as usize;
+    let mut memory = plan::memory_lines(&limits.memory(), &options.stack, session.loops());
     memory.push(format!(
         "{} bytes a connection for the client itself",
-        Client::bytes_per_connection(&options.load.talk)
+        Client::memory(&options.load.talk, slots).div_ceil(slots.max(1))
     ));
     memory.push(session.pool_line());
     let targets: Vec<_> = options.targets.iter().map(target_text).collect();

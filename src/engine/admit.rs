@@ -262,7 +262,7 @@ impl Shard {
             // It owes its SYN; its deadline comes onto the wheel when that has left.
             self.owing.push_back(index);
         }
-        self.wheel.arm(index, Tick::after_ms(self.now, FIRST_LOOK_MS));
+        self.timers.arm(index, Tick::after_ms(self.now, FIRST_LOOK_MS));
         Some(ConnId { index, generation })
     }
 

@@ -23,7 +23,7 @@ impl Shard {
             let limit = EXPIRE_BURST.min(EXPIRE_MAX - count);
             let mut due = ArrayVec::<_, EXPIRE_BURST>::new();
             while due.len() < limit
-                && let Some(index) = self.wheel.pop_due(now, &mut moves)
+                && let Some(index) = self.timers.pop_due(now, &mut moves)
             {
                 self.slots.prefetch(index);
                 due.push(index);
@@ -186,7 +186,7 @@ impl Shard {
         }
         if deadline.is_some_and(|at| at.is_due(self.now.tick())) {
             let Some(slot) = self.slots.get_mut(index) else {
-                return self.wheel.arm(index, self.now.tick().plus(1));
+                return self.timers.arm(index, self.now.tick().plus(1));
             };
             if slot.recovery.is_none() && slot.tcb.wants_recovery_on_timeout() {
                 self.lend_recovery(index);
@@ -197,7 +197,7 @@ impl Shard {
             let out = slot.tcb.timeout(self.recoveries.get_mut(slot.recovery), ctx);
             self.carry_out(app, index, key, &out, &[]);
         } else if let Some(at) = deadline {
-            self.wheel.arm(index, at);
+            self.timers.arm(index, at);
         }
     }
 

@@ -95,7 +95,7 @@ impl Shard {
         // What was due already when a call set it is looked at in the next tick.
         let next = self.now.tick().plus(1);
         let on_time = |at: Tick| {
-            self.wheel.armed_at(index).is_some_and(|armed| !at.before(armed) || !next.before(armed))
+            self.timers.armed_at(index).is_some_and(|armed| !at.before(armed) || !next.before(armed))
         };
         let rules = [
             (state != State::Listen, "a connection is not in LISTEN"),

@@ -3,7 +3,7 @@
 use super::api::ConnId;
 use super::recoveries::Recoveries;
 use super::slots::Slots;
-use super::wheel::Wheel;
+use super::timers::Timers;
 use crate::base::burst::BURST_MAX;
 use crate::base::bytes::Pool;
 use crate::base::index_queue::IndexQueue;
@@ -30,8 +30,8 @@ pub(super) const MOVES_MAX: usize = 1_024;
 /// TIME-WAIT records that leave together, so that the lines of the index that they stand in are fetched together.
 pub(super) const EXPIRE_BURST: usize = 16;
 
-/// When a new connection's timers are looked at first, in milliseconds. No later than most that follow its opening: an
-/// entry on the wheel that has to come up earlier than it would moves, and fetches the lines of both its neighbours.
+/// When a new connection's timers are looked at first, in milliseconds, and how long those of any connection wait in
+/// their queue. No longer than what is due first where a segment is not answered, so that few have to be on the wheel.
 pub(super) const FIRST_LOOK_MS: u32 = 200;
 
 /// Connections that are offered to applications again in one pass (LIM-13).
@@ -198,9 +198,10 @@ impl Limits {
         let per = |bytes: usize, count: u32| bytes as f64 / f64::from(count.max(1));
         let index_entry = per(index, self.table_entries());
         let slots = Slots::memory(self.slots(), self.awake());
-        let links = (Wheel::node_bytes() + 2 * IndexList::link_bytes()) * self.slots() as usize;
+        let links = 2 * IndexList::link_bytes() * self.slots() as usize;
+        let timers = Timers::memory(self.slots() as usize);
         let owing = IndexQueue::memory(self.slots() as usize);
-        let own = per(slots + links + owing, self.slots());
+        let own = per(slots + links + timers + owing, self.slots());
         let slot_and_entry = (own + index_entry).ceil() as usize;
         let records = TimeWaitRing::<TimeWait>::memory(self.time_wait_max);
         let buffers = Pool::memory(self.buffers);
@@ -216,6 +217,7 @@ impl Limits {
             + counts
             + slots
             + links
+            + timers
             + owing
             + records
             + index

@@ -31,6 +31,7 @@ pub mod shard;
 mod slot;
 mod slots;
 mod time_wait;
+pub mod timers;
 mod usual;
 pub mod wheel;
 pub mod worker;

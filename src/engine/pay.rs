@@ -135,8 +135,10 @@ impl<Q: QueuePair> Way<'_, Q> {
                 }
             }
         }
-        if let Some(at) = deadline {
-            self.shard.wheel.arm(index, at);
+        match deadline {
+            Some(at) => self.shard.timers.arm(index, at),
+            None if self.shard.slots.are_many() => self.shard.timers.cancel(index),
+            None => {}
         }
         true
     }
@@ -153,7 +155,7 @@ impl<Q: QueuePair> Way<'_, Q> {
     /// A connection stays on the list. Its timers run all the same.
     fn stays(&mut self, index: u32) -> bool {
         if let Some(at) = self.shard.slots.deadline(index) {
-            self.shard.wheel.arm(index, at);
+            self.shard.timers.arm(index, at);
         }
         false
     }

@@ -259,6 +259,7 @@ impl Shard {
     /// becomes a record, it only settles as in [`Shard::settle`]. False, with nothing done, for others.
     #[inline(always)]
     fn settle_resting(&mut self, index: u32) -> bool {
+        let many = self.slots.are_many();
         let Some(Form::Rests(entry)) = self.slots.form(index) else { return false };
         if entry.brief.state() == State::TimeWait || entry.bits.has(Bits::PEER_CLOSED) {
             return false;
@@ -266,8 +267,12 @@ impl Shard {
         entry.bits.set(Bits::RESUME, false);
         if entry.brief.owes() {
             self.owing.push_back(index);
-        } else if let Some(at) = entry.brief.deadline() {
-            self.wheel.arm(index, at);
+            return true;
+        }
+        match entry.brief.deadline() {
+            Some(at) => self.timers.arm(index, at),
+            None if many => self.timers.cancel(index),
+            None => {}
         }
         true
     }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use super::api::{App, CloseReason, Conn, ConnId};
 use super::entry::{Entry, Form};
-use super::limits::{Limits, REPLIES_MAX};
+use super::limits::{FIRST_LOOK_MS, Limits, REPLIES_MAX};
 use super::recoveries::Recoveries;
 use super::slot::{Origin, Owner, Slot};
 use super::slots::{Known, Slots};
-use super::wheel::Wheel;
+use super::timers::Timers;
 use crate::base::burst::Burst;
 use crate::base::bytes::Pool;
 use crate::base::drop_reason::DropReason;
@@ -78,7 +78,7 @@ pub(super) struct Listening {
 pub struct Shard {
     pub(super) slots: Slots,
     pub(super) table: Table,
-    pub(super) wheel: Wheel,
+    pub(super) timers: Timers,
     pub(super) time_wait: TimeWaitRing<TimeWait>,
     pub(super) listeners: Listeners,
     pub(super) listening: Vec<Listening>,
@@ -154,7 +154,7 @@ impl Shard {
         Shard {
             slots: Slots::new(limits.slots(), limits.awake(), &cfg, now),
             table: Table::new(limits.table_entries(), limits.places()),
-            wheel: Wheel::new(limits.slots(), now.tick()),
+            timers: Timers::new(limits.slots(), now.tick(), FIRST_LOOK_MS),
             time_wait: TimeWaitRing::new(limits.time_wait_max),
             listeners: Listeners::new(limits.listeners),
             listening: Vec::with_capacity(usize::from(limits.listeners)),
@@ -278,7 +278,7 @@ impl Shard {
     #[inline]
     pub(super) fn prefetch(&self, index: u32) {
         self.slots.prefetch(index);
-        self.wheel.prefetch(index);
+        self.timers.prefetch(index);
         self.owing.prefetch(index);
     }
 
@@ -361,8 +361,8 @@ impl Shard {
         allowed
     }
 
-    /// After any event: whoever owes is listed, whoever waits is on the wheel, and who does neither more nor less
-    /// than what is usual is laid down. One at rest that owes comes onto the wheel when it has paid, or could not.
+    /// After any event: whoever owes is listed, whoever waits has a timer, and who does neither more nor less
+    /// than what is usual is laid down. The timer of one at rest that owes is armed when it has paid, or could not.
     pub(super) fn settle(&mut self, index: u32) {
         let (owes, deadline, rests) = match self.slots.form(index) {
             None => return,
@@ -373,7 +373,7 @@ impl Shard {
             self.owing.push_back(index);
         }
         if let Some(at) = deadline.filter(|_| !rests || !owes) {
-            self.wheel.arm(index, at);
+            self.timers.arm(index, at);
         }
         // Who owes is worked on again at the end of the pass.
         if !rests && (!owes || self.slots.are_short()) {
@@ -426,7 +426,7 @@ impl Shard {
         self.after_callbacks(app, index);
     }
 
-    /// A connection is over: it leaves the index, the queues and its application (TRN-12). Its entry on the wheel, if
+    /// A connection is over: it leaves the index, the queues and its application (TRN-12). Its entry among the timers, if
     /// there is one, stays where it is: the next connection in the slot has it, or it comes up and means nothing. To
     /// take it out would fetch the lines of both its neighbours.
     pub(super) fn finish<A: App>(&mut self, app: &mut A, index: u32, end: End) {

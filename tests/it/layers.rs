@@ -15,7 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sim", &["base", "link", "wire"]),
     ("engine", &["base", "wire", "stats", "link", "tcp", "flow", "inet"]),
     ("load", &["base", "wire", "stats", "link"]),
-    ("app", &["base", "stats", "load", "engine::api", "engine::wheel"]),
+    ("app", &["base", "stats", "load", "engine::api", "engine::timers"]),
     (
         "kernel",
         // Of the services only what knows no engine.

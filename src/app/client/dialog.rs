@@ -3,7 +3,7 @@
 use crate::base::prefetch::prefetch;
 use crate::base::time::Tick;
 use crate::engine::api::{CloseReason, ConnId, Unreachable, Unsent};
-use crate::engine::wheel::Wheel;
+use crate::engine::timers::Timers;
 use crate::load::closing::Close;
 use crate::load::talk::Conversation;
 use crate::stats::account::{Broken, Failed, Way};
@@ -62,12 +62,10 @@ impl Marks {
     pub const HEARD: Marks = Marks(1);
     /// The other end has closed its direction.
     pub const PEER_CLOSED: Marks = Marks(2);
-    /// The slot has an entry on the wheel.
-    pub const ARMED: Marks = Marks(4);
     /// The slot is on the list of the parked ones, if only because a connection was there that has left it.
-    pub const LISTED: Marks = Marks(8);
+    pub const LISTED: Marks = Marks(4);
     /// What the next connection in the slot inherits.
-    const OF_SLOT: Marks = Marks(Self::ARMED.0 | Self::LISTED.0);
+    const OF_SLOT: Marks = Marks::LISTED;
 
     pub const fn has(self, mark: Marks) -> bool {
         self.0 & mark.0 != 0
@@ -97,8 +95,6 @@ pub(super) struct Dialog {
     pub generation: u32,
     /// When its timer is due, in a stage that has one.
     pub deadline: Tick,
-    /// When the slot's entry on the wheel is looked at, if it has one.
-    pub armed_at: Tick,
     pub stage: Stage,
     pub marks: Marks,
     pub end: End,
@@ -114,7 +110,6 @@ impl Default for Dialog {
             conversation: Conversation::default(),
             generation: 0,
             deadline: Tick(0),
-            armed_at: Tick(0),
             stage: Stage::Free,
             marks: Marks::default(),
             end: End::Planned(Close::Fin),
@@ -127,20 +122,7 @@ impl Dialog {
     #[must_use]
     pub fn succeeded_by(&self, next: Dialog) -> Dialog {
         let marks = Marks(self.marks.0 & Marks::OF_SLOT.0 | next.marks.0);
-        Dialog { marks, armed_at: self.armed_at, ..next }
-    }
-
-    /// Sets when its timer is due. True where the wheel has to be told so: an entry that comes up before is looked at
-    /// then, so that most deadlines and most connections in a slot need no other.
-    #[must_use]
-    pub fn wait_until(&mut self, at: Tick) -> bool {
-        self.deadline = at;
-        if self.marks.has(Marks::ARMED) && !at.before(self.armed_at) {
-            return false;
-        }
-        self.marks.set(Marks::ARMED);
-        self.armed_at = at;
-        true
+        Dialog { marks, ..next }
     }
 }
 
@@ -151,20 +133,19 @@ impl Stage {
     }
 }
 
-/// The next connection whose deadline is due, in a stage that has one. Entries of the wheel that come up too early, or
-/// for a connection that is gone, are moved to where its slot's next deadline is, or left out.
+/// The next connection whose deadline is due, in a stage that has one. Entries that come up too early, or for a
+/// connection that is gone, are moved to where its slot's next deadline is, or left out.
 pub(super) fn next_timed(
     dialogs: &mut [Dialog],
-    timers: &mut Wheel,
+    timers: &mut Timers,
     now: Tick,
     moves: &mut usize,
 ) -> Option<ConnId> {
     while let Some(index) = timers.pop_due(now, moves) {
-        if let Some(later) = dialogs.get(timers.ahead_of(index) as usize) {
+        if let Some(later) = dialogs.get(timers.ahead() as usize) {
             prefetch(later);
         }
         let Some(dialog) = dialogs.get_mut(index as usize) else { continue };
-        dialog.marks.clear(Marks::ARMED);
         if !dialog.stage.is_timed() {
             continue;
         }
@@ -172,9 +153,7 @@ pub(super) fn next_timed(
         if at.is_due(now) {
             return Some(ConnId { index, generation: dialog.generation });
         }
-        if dialog.wait_until(at) {
-            timers.arm(index, at);
-        }
+        timers.arm(index, at);
     }
     None
 }
@@ -233,7 +212,7 @@ mod tests {
         for start in [1, u32::MAX - 9_000] {
             let (mut rng, mut now) = (Rng::new(u64::from(start)), Tick(start));
             let mut dialogs = [Dialog::default(); 40];
-            let mut timers = Wheel::new(40, now);
+            let mut timers = Timers::new(40, now, 1 << 8);
             for generation in 0..20_000 {
                 let index = rng.below(40);
                 let dialog = &mut dialogs[index as usize];
@@ -245,9 +224,8 @@ mod tests {
                     2 => *dialog = dialog.succeeded_by(Dialog { generation, ..Dialog::default() }),
                     3 | 4 => {
                         dialog.stage = Stage::Talking;
-                        if dialog.wait_until(at) {
-                            timers.arm(index, at);
-                        }
+                        dialog.deadline = at;
+                        timers.arm(index, at);
                     }
                     _ => {
                         now = at;
@@ -255,18 +233,18 @@ mod tests {
                         let (mut told, mut moves) = (Vec::new(), usize::MAX);
                         while let Some(id) = next_timed(&mut dialogs, &mut timers, now, &mut moves) {
                             assert_eq!(id.generation, dialogs[id.index as usize].generation);
-                            dialogs[id.index as usize].stage = Stage::Closing;
-                            let _ = dialogs[id.index as usize].wait_until(now.plus(1 << 20));
-                            timers.arm(id.index, now.plus(1 << 20));
+                            let dialog = &mut dialogs[id.index as usize];
+                            (dialog.stage, dialog.deadline) = (Stage::Closing, now.plus(1 << 20));
+                            timers.arm(id.index, dialog.deadline);
                             told.push(id.index);
                         }
                         told.sort_unstable();
                         assert_eq!(told, expected);
                     }
                 }
-                for (index, dialog) in (0..).zip(&dialogs) {
-                    let at = dialog.marks.has(Marks::ARMED).then_some(dialog.armed_at);
-                    assert_eq!(timers.armed_at(index), at, "what is known of the wheel");
+                for (index, dialog) in (0..).zip(&dialogs).filter(|(_, dialog)| dialog.stage.is_timed()) {
+                    let at = timers.armed_at(index);
+                    assert!(at.is_some_and(|at| !dialog.deadline.before(at)), "looked at no later than due");
                 }
             }
         }

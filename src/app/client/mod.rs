@@ -15,7 +15,7 @@ use crate::base::pages;
 use crate::base::rng::Rng;
 use crate::base::time::{Instant, Tick};
 use crate::engine::api::{Api, Conn, ConnId, OpenError};
-use crate::engine::wheel::Wheel;
+use crate::engine::timers::Timers;
 use crate::load::closing::Closes;
 use crate::load::schedule::{Launch, Launches, Schedule, Share};
 use crate::load::talk::Talk;
@@ -33,6 +33,10 @@ const TUPLES_TRIED_MAX: u32 = 16;
 const PAUSE_NS: u64 = 1_000_000;
 /// Timers that change their level in one pass (LIM-13).
 const MOVES_MAX: usize = 1_024;
+/// How long most timers wait before they are looked at, in milliseconds, where none is due before.
+const WAIT_MS: u32 = 1_000;
+/// From so many parked connections on, their timers are forgotten: who is looked at for nothing has long left the cache.
+const MANY: u32 = 32_768;
 /// Octets of a payload that are made at once.
 const PIECE: usize = 4_096;
 /// Parked connections that are drawn ahead, so that their lines are there when their turn comes.
@@ -102,7 +106,7 @@ pub struct Client {
     dialogs: Box<[Dialog]>,
     /// The number of each connection; empty where nothing follows from it.
     numbers: Box<[u64]>,
-    timers: Wheel,
+    timers: Timers,
     moves: usize,
     /// Connections that are parked.
     parked: u32,
@@ -147,7 +151,7 @@ impl Client {
             launches: Launches::new(&plan.schedule, plan.share),
             dialogs: pages::table(slots as usize, |_| Dialog::default()).into(),
             numbers: pages::table(if plan.talk.is_random() { slots as usize } else { 0 }, |_| 0).into(),
-            timers: Wheel::new(slots, now.tick()),
+            timers: Timers::new(slots, now.tick(), plan.connect_timeout_ms.min(WAIT_MS)),
             moves: MOVES_MAX,
             parked: 0,
             listed: empty_list(if plan.order == Order::Own { 0 } else { slots as usize }),
@@ -173,10 +177,10 @@ impl Client {
         }
     }
 
-    /// Bytes of memory for each connection that says this.
-    pub const fn bytes_per_connection(talk: &Talk) -> usize {
+    /// Bytes of memory for so many connections that say this.
+    pub const fn memory(talk: &Talk, slots: usize) -> usize {
         let number = if talk.is_random() { size_of::<u64>() } else { 0 };
-        size_of::<Dialog>() + Wheel::node_bytes() + size_of::<u32>() + number
+        slots * (size_of::<Dialog>() + size_of::<u32>() + number) + Timers::memory(slots)
     }
 
     /// Tells the time of the pass that follows, in nanoseconds on the run's clock. The first time begins the run:
@@ -276,10 +280,8 @@ impl Client {
     fn enter(&mut self, index: u32, stage: Stage, at_most_ms: u32) {
         let Some(dialog) = self.dialogs.get_mut(index as usize) else { return };
         dialog.stage = stage;
-        let at = self.tick.plus(at_most_ms.saturating_add(1).min(1 << 30));
-        if dialog.wait_until(at) {
-            self.timers.arm(index, at);
-        }
+        dialog.deadline = self.tick.plus(at_most_ms.saturating_add(1).min(1 << 30));
+        self.timers.arm(index, dialog.deadline);
     }
 
     /// Puts a connection into a stage that lasts until something else ends it.

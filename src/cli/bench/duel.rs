@@ -95,9 +95,10 @@ pub(super) fn run<A: Arena>(
     queues.iter_mut().for_each(drain);
     let macs = queues.each_ref().map(|queue| Mac(queue.caps().mac));
     let mtu = queues[0].caps().mtu;
-    let limits = experiment.spec.limits().memory();
-    let memory =
-        [limits.per_connection, limits.per_time_wait, Client::bytes_per_connection(&experiment.plan.talk)];
+    let limits = experiment.spec.limits();
+    let slots = limits.slots() as usize;
+    let client = Client::memory(&experiment.plan.talk, slots).div_ceil(slots.max(1));
+    let memory = [limits.memory().per_connection, limits.memory().per_time_wait, client];
     let mailboxes = [Arc::new(Mailbox::new()), Arc::new(Mailbox::new())];
     // On one core both begin together.
     let signals = Arc::new(Signals::with_servers(if experiment.cores > 1 { 1 } else { 0 }));
@@ -354,8 +355,7 @@ impl Experiment {
     }
 
     fn own_bytes(&self) -> usize {
-        let each = if self.flood { 0 } else { Client::bytes_per_connection(&self.plan.talk) };
-        self.spec.limits().slots() as usize * each
+        if self.flood { 0 } else { Client::memory(&self.plan.talk, self.spec.limits().slots() as usize) }
     }
 
     /// SYNs that one conversation of the floor stands for: the first frame is one, and those up to an answer are.
