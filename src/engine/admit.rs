@@ -4,11 +4,11 @@
 use std::net::IpAddr;
 
 use super::api::{App, ConnId, ListenerId};
-use super::limits::FIRST_LOOK_MS;
 use super::process::Arrived;
 use super::shard::Shard;
 use super::slot::{Origin, Owner, Slot, Syn};
 use super::slots::Known;
+use super::timers;
 use crate::base::bytes::Queue;
 use crate::base::drop_reason::DropReason;
 use crate::base::ids::NeighbourIdx;
@@ -262,7 +262,7 @@ impl Shard {
             // It owes its SYN; its deadline comes onto the wheel when that has left.
             self.owing.push_back(index);
         }
-        self.timers.arm(index, Tick::after_ms(self.now, FIRST_LOOK_MS));
+        self.timers.arm(index, Tick::after_ms(self.now, timers::WAIT_MS));
         Some(ConnId { index, generation })
     }
 

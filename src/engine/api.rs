@@ -161,10 +161,10 @@ impl Api<'_> {
         self.shard.open_active(local, local_port, remote, None)
     }
 
-    /// A connection between these endpoints will be opened soon: what that will look at can be fetched meanwhile. Nothing
-    /// depends on it.
-    pub fn expect(&self, local: SocketAddr, remote: SocketAddr) {
-        self.shard.expect_open(local, remote);
+    /// Connections between these endpoints, a local and a remote one each, will be opened soon: what that will look at can be
+    /// fetched meanwhile. Nothing depends on it.
+    pub fn expect(&self, pairs: impl Iterator<Item = (SocketAddr, SocketAddr)>) {
+        self.shard.expect_open(pairs);
     }
 
     /// As [`Api::open`], with settings of its own.

@@ -27,12 +27,11 @@ pub(super) const EXPIRE_MAX: usize = 256;
 /// Timers that change their level in the wheel in one pass (LIM-13).
 pub(super) const MOVES_MAX: usize = 1_024;
 
+/// Connections about to be opened for which lines are asked for together.
+pub(super) const EXPECTED_MAX: usize = 16;
+
 /// TIME-WAIT records that leave together, so that the lines of the index that they stand in are fetched together.
 pub(super) const EXPIRE_BURST: usize = 16;
-
-/// When a new connection's timers are looked at first, in milliseconds, and how long those of any connection wait in
-/// their queue. No longer than what is due first where a segment is not answered, so that few have to be on the wheel.
-pub(super) const FIRST_LOOK_MS: u32 = 200;
 
 /// Connections that are offered to applications again in one pass (LIM-13).
 pub(super) const OFFERS_MAX: usize = 256;

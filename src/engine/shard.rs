@@ -5,9 +5,11 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use arrayvec::ArrayVec;
+
 use super::api::{App, CloseReason, Conn, ConnId};
 use super::entry::{Entry, Form};
-use super::limits::{FIRST_LOOK_MS, Limits, REPLIES_MAX};
+use super::limits::{EXPECTED_MAX, Limits, REPLIES_MAX};
 use super::recoveries::Recoveries;
 use super::slot::{Origin, Owner, Slot};
 use super::slots::{Known, Slots};
@@ -154,7 +156,7 @@ impl Shard {
         Shard {
             slots: Slots::new(limits.slots(), limits.awake(), &cfg, now),
             table: Table::new(limits.table_entries(), limits.places()),
-            timers: Timers::new(limits.slots(), now.tick(), FIRST_LOOK_MS),
+            timers: Timers::new(limits.slots(), now.tick()),
             time_wait: TimeWaitRing::new(limits.time_wait_max),
             listeners: Listeners::new(limits.listeners),
             listening: Vec::with_capacity(usize::from(limits.listeners)),
@@ -282,11 +284,12 @@ impl Shard {
         self.owing.prefetch(index);
     }
 
-    /// Asks for the line of the index in which a connection between two endpoints will stand that is opened soon.
-    pub(super) fn expect_open(&self, local: SocketAddr, remote: SocketAddr) {
-        if let Some(key) = self.key_of(local, remote) {
-            self.table.prefetch(self.hash(&key));
-        }
+    /// Asks for the lines of the index in which connections between these endpoints will stand that are opened soon: all
+    /// places are worked out first, so that what is asked for is under way together.
+    pub(super) fn expect_open(&self, pairs: impl Iterator<Item = (SocketAddr, SocketAddr)>) {
+        let keys = pairs.filter_map(|(local, remote)| self.key_of(local, remote));
+        let hashes: ArrayVec<_, EXPECTED_MAX> = keys.map(|key| self.hash(&key)).take(EXPECTED_MAX).collect();
+        hashes.iter().for_each(|hash| self.table.prefetch(*hash));
     }
 
     pub(super) fn ctx(&self) -> Ctx<'_> {

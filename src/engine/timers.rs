@@ -17,9 +17,16 @@ const QUEUED: u64 = 1;
 const LINKED: u64 = 2;
 /// Entries that one word of bits tells of.
 const PER_WORD: usize = 32;
-/// Entries that the queue has room for at most: those of some million connections a second. What finds none is on the
-/// wheel.
-const ROOM_MAX: usize = 1 << 20;
+/// How long an entry is in the queue, in milliseconds. No longer than what is due first where a segment is not answered, so
+/// that few have to be on the wheel.
+pub const WAIT_MS: u32 = 200;
+/// Entries that the queue has room for: some for each connection, since those that are forgotten stay until they would have
+/// come up, and at most those of some million connections a second. What finds none is on the wheel.
+const fn room_for(capacity: usize) -> usize {
+    const ROOM_MAX: usize = 1 << 20;
+    let room = capacity.saturating_mul(4);
+    if room < ROOM_MAX { room } else { ROOM_MAX }
+}
 /// How far ahead in the queue the bits of an entry are asked for.
 const AHEAD: usize = 8;
 /// Stands for no entry.
@@ -35,8 +42,6 @@ pub struct Timers {
     /// Two bits for each entry.
     bits: Vec<u64>,
     wheel: Wheel,
-    /// How long an entry is in the queue, in milliseconds.
-    wait_ms: u32,
     /// When it was asked last who is due.
     now: Tick,
     /// An entry that most likely comes up soon behind the last one.
@@ -44,11 +49,10 @@ pub struct Timers {
 }
 
 impl Timers {
-    /// Timers for `capacity` entries that begin at `now`. Deadlines that are at least `wait_ms` milliseconds away when they
-    /// are set wait in the queue for that long.
-    pub fn new(capacity: u32, now: Tick, wait_ms: u32) -> Self {
+    /// Timers for `capacity` entries that begin at `now`.
+    pub fn new(capacity: u32, now: Tick) -> Self {
         let capacity = capacity as usize;
-        let room = capacity.min(ROOM_MAX);
+        let room = room_for(capacity);
         let mut queue = VecDeque::from(pages::table(room, |_| (0, Tick(0))));
         queue.clear();
         Timers {
@@ -57,7 +61,6 @@ impl Timers {
             capacity,
             bits: pages::table(capacity.div_ceil(PER_WORD), |_| 0),
             wheel: Wheel::new(capacity as u32, now),
-            wait_ms,
             now,
             ahead: NONE,
         }
@@ -65,8 +68,7 @@ impl Timers {
 
     /// Bytes of memory for so many entries.
     pub const fn memory(capacity: usize) -> usize {
-        let room = if capacity < ROOM_MAX { capacity } else { ROOM_MAX };
-        room * size_of::<(u32, Tick)>()
+        room_for(capacity) * size_of::<(u32, Tick)>()
             + capacity * Wheel::node_bytes()
             + capacity.div_ceil(PER_WORD) * size_of::<u64>()
     }
@@ -106,7 +108,7 @@ impl Timers {
     /// alone.
     #[inline]
     pub fn arm(&mut self, index: u32, at: Tick) {
-        let look = self.now.plus(self.wait_ms);
+        let look = self.now.plus(WAIT_MS);
         let has_room = self.queue.len() < self.room;
         let Some((word, shift)) = self.word(index) else { return };
         let bits = *word >> shift;
@@ -171,7 +173,7 @@ mod tests {
         //= RTO-14
         for (start, room) in [(0, 1_000), (u32::MAX - 70_000, 1_000), (5, 20)] {
             let (mut rng, mut now) = (Rng::new(u64::from(start)), Tick(start));
-            let mut timers = Timers { room, ..Timers::new(300, now, 200) };
+            let mut timers = Timers { room, ..Timers::new(300, now) };
             let mut model: Vec<Option<Tick>> = vec![None; 300];
             for _ in 0..30_000 {
                 let index = rng.below(300);
@@ -212,18 +214,22 @@ mod tests {
 
     #[test]
     fn what_is_forgotten_in_time_never_comes_up() {
-        let mut timers = Timers::new(10, Tick(0), 100);
+        let mut timers = Timers { room: 300, ..Timers::new(10, Tick(0)) };
         for ms in 0..1_000 {
             let index = ms % 10;
             timers.arm(index, Tick(ms + 500));
             timers.cancel(index);
             assert_eq!(timers.pop_due(Tick(ms), &mut 50), None);
-            assert!(timers.queue.len() <= 10 && timers.wheel.armed() == 0, "there is room again");
+            assert!(timers.queue.len() <= 201 && timers.wheel.armed() == 0, "there is room again");
         }
         // Where the queue is full, the wheel does it.
-        (0..20).for_each(|n| timers.arm(n % 10, Tick(2_000)));
+        for n in 0..200 {
+            timers.cancel(n % 10);
+            timers.arm(n % 10, Tick(2_000));
+        }
+        assert!(timers.queue.len() == 300 && timers.wheel.armed() == 10);
         timers.arm(10, Tick(2_000));
-        let due: Vec<_> = std::iter::from_fn(|| timers.pop_due(Tick(2_000), &mut 50)).collect();
+        let due: Vec<_> = std::iter::from_fn(|| timers.pop_due(Tick(2_000), &mut 500)).collect();
         assert_eq!(due.len(), 10);
     }
 
@@ -231,8 +237,8 @@ mod tests {
     fn a_pass_lets_only_so_many_out_of_the_queue() {
         //= LIM-13
         //= ATK-44
-        let mut timers = Timers::new(1_000, Tick(0), 100);
-        (0..1_000).for_each(|n| timers.arm(n, Tick(100)));
+        let mut timers = Timers::new(1_000, Tick(0));
+        (0..1_000).for_each(|n| timers.arm(n, Tick(WAIT_MS)));
         (0..500).for_each(|n| timers.cancel(n));
         let mut came = 0;
         for pass in 1..=100 {
@@ -246,13 +252,13 @@ mod tests {
 
     #[test]
     fn an_earlier_deadline_comes_onto_the_wheel() {
-        let mut timers = Timers::new(4, Tick(0), 100);
-        timers.arm(1, Tick(150));
+        let mut timers = Timers::new(4, Tick(0));
+        timers.arm(1, Tick(WAIT_MS + 50));
         timers.arm(1, Tick(30));
         assert_eq!(timers.armed_at(1), Some(Tick(30)));
         assert_eq!((timers.pop_due(Tick(29), &mut 9), timers.pop_due(Tick(30), &mut 9)), (None, Some(1)));
-        assert!(timers.armed_at(1).is_some_and(|at| at.is_due(Tick(100))));
-        assert_eq!(timers.pop_due(Tick(100), &mut 9), Some(1));
+        assert!(timers.armed_at(1).is_some_and(|at| at.is_due(Tick(WAIT_MS))));
+        assert_eq!(timers.pop_due(Tick(WAIT_MS), &mut 9), Some(1));
         assert_eq!((timers.pop_due(Tick(1_000), &mut 9), timers.armed_at(1)), (None, None));
     }
 }

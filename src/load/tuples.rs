@@ -175,7 +175,7 @@ impl Iterator for Tuples {
     }
 }
 
-/// So many pairs are known before they are used.
+/// So many pairs at least are known before they are used; so many more become known together.
 const AHEAD: usize = 8;
 
 /// Pairs that are known some time before they are used, so that what will be looked at for them can be fetched.
@@ -183,17 +183,23 @@ const AHEAD: usize = 8;
 pub struct Ahead {
     tuples: Tuples,
     known: VecDeque<Tuple>,
+    /// The last ones that became known, as long as nobody asked for them.
+    new: usize,
 }
 
 impl Ahead {
     /// The same pairs in the same order.
     pub fn new(mut tuples: Tuples) -> Self {
-        Ahead { known: tuples.by_ref().take(AHEAD).collect(), tuples }
+        let mut known = VecDeque::with_capacity(2 * AHEAD);
+        known.extend(tuples.by_ref().take(AHEAD));
+        Ahead { known, tuples, new: 0 }
     }
 
-    /// The pair of those that are known that comes last.
-    pub fn latest(&self) -> Option<&Tuple> {
-        self.known.back()
+    /// The pairs that became known since they were asked for last: some together from time to time, so that what is
+    /// fetched for them is under way together.
+    pub fn new_ones(&mut self) -> impl Iterator<Item = &Tuple> {
+        let new = std::mem::take(&mut self.new);
+        self.known.range(self.known.len() - new.min(self.known.len())..)
     }
 }
 
@@ -202,7 +208,11 @@ impl Iterator for Ahead {
 
     fn next(&mut self) -> Option<Tuple> {
         let tuple = self.known.pop_front()?;
-        self.known.extend(self.tuples.next());
+        if self.known.len() < AHEAD {
+            let before = self.known.len();
+            self.known.extend(self.tuples.by_ref().take(AHEAD));
+            self.new += self.known.len() - before;
+        }
         Some(tuple)
     }
 }
@@ -223,10 +233,14 @@ mod tests {
         let tuples = Tuples::new(&[addresses(1, 3)], Ports { first: 1_000, last: 1_002 }, &[target], 1);
         let mut ahead = Ahead::new(tuples.clone());
         let mut expected = tuples.skip(AHEAD);
+        let mut told = 0;
         let same = Tuples::new(&[addresses(1, 3)], Ports { first: 1_000, last: 1_002 }, &[target], 1);
-        for tuple in same.take(400) {
+        for (taken, tuple) in (1..=400).zip(same) {
             assert_eq!(ahead.next(), Some(tuple));
-            assert_eq!(ahead.latest().copied(), expected.next());
+            let new: Vec<_> = ahead.new_ones().copied().collect();
+            assert!(new.iter().all(|tuple| expected.next() == Some(*tuple)));
+            told += new.len();
+            assert!((taken..taken + 2 * AHEAD).contains(&(AHEAD + told)) && ahead.new_ones().count() == 0);
         }
     }
 

@@ -212,7 +212,7 @@ mod tests {
         for start in [1, u32::MAX - 9_000] {
             let (mut rng, mut now) = (Rng::new(u64::from(start)), Tick(start));
             let mut dialogs = [Dialog::default(); 40];
-            let mut timers = Timers::new(40, now, 1 << 8);
+            let mut timers = Timers::new(40, now);
             for generation in 0..20_000 {
                 let index = rng.below(40);
                 let dialog = &mut dialogs[index as usize];

@@ -33,8 +33,6 @@ const TUPLES_TRIED_MAX: u32 = 16;
 const PAUSE_NS: u64 = 1_000_000;
 /// Timers that change their level in one pass (LIM-13).
 const MOVES_MAX: usize = 1_024;
-/// How long most timers wait before they are looked at, in milliseconds, where none is due before.
-const WAIT_MS: u32 = 1_000;
 /// From so many parked connections on, their timers are forgotten: who is looked at for nothing has long left the cache.
 const MANY: u32 = 32_768;
 /// Octets of a payload that are made at once.
@@ -151,7 +149,7 @@ impl Client {
             launches: Launches::new(&plan.schedule, plan.share),
             dialogs: pages::table(slots as usize, |_| Dialog::default()).into(),
             numbers: pages::table(if plan.talk.is_random() { slots as usize } else { 0 }, |_| 0).into(),
-            timers: Timers::new(slots, now.tick(), plan.connect_timeout_ms.min(WAIT_MS)),
+            timers: Timers::new(slots, now.tick()),
             moves: MOVES_MAX,
             parked: 0,
             listed: empty_list(if plan.order == Order::Own { 0 } else { slots as usize }),
@@ -231,10 +229,10 @@ impl Client {
             let (local, remote) = (IpAddr::V4(tuple.source), SocketAddr::V4(tuple.target));
             match api.open(Some(local), Some(tuple.source_port), remote) {
                 Ok(id) => {
-                    if let Some(later) = self.tuples.latest() {
+                    api.expect(self.tuples.new_ones().map(|later| {
                         let local = SocketAddrV4::new(later.source, later.source_port);
-                        api.expect(SocketAddr::V4(local), SocketAddr::V4(later.target));
-                    }
+                        (SocketAddr::V4(local), SocketAddr::V4(later.target))
+                    }));
                     return self.begin(id, launch);
                 }
                 Err(why) => error = why,
