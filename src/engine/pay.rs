@@ -31,6 +31,8 @@ const PROGRESS_MS: u32 = 60_000;
 
 /// So many connections ahead of the one that pays, what the next will touch is asked for: they may have waited for long.
 const PAY_AHEAD: usize = 8;
+/// Where no more than so many owe, it is this pass that made them, and their lines are at hand.
+const PAY_WARM: usize = 128;
 
 /// What of the loop a segment needs on its way out.
 pub(super) struct Way<'a, Q: QueuePair> {
@@ -48,7 +50,9 @@ impl<Q: QueuePair> Way<'_, Q> {
         let mut segment = SegmentOut::default();
         for _ in 0..PAY_MAX.min(self.shard.owing.len()) {
             let Some(index) = self.shard.owing.pop_front() else { return };
-            if let Some(later) = self.shard.owing.ahead(PAY_AHEAD) {
+            if self.shard.owing.len() > PAY_WARM
+                && let Some(later) = self.shard.owing.ahead(PAY_AHEAD)
+            {
                 self.shard.prefetch(later);
             }
             // A port that takes nothing must not keep the others from paying.

@@ -250,11 +250,8 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
             let Some(key) = key else { break };
             arrived.key = key;
             arrived.hash = self.shard.hash(&key);
+            self.shard.table.prefetch(arrived.hash);
             count += 1;
-        }
-        // What is asked for together is under way together, the translation of its addresses too.
-        for place in self.arrivals.free().iter().take(count) {
-            self.shard.table.prefetch(place.arrived.hash);
         }
         self.arrivals.take(count);
         self.shard.counters.add(Counter::RxSegments, count as u64);
