@@ -161,6 +161,12 @@ impl Api<'_> {
         self.shard.open_active(local, local_port, remote, None)
     }
 
+    /// Frames that this pass received from ports which had as many as were asked for, and may have more: who opens
+    /// connections then, faster than what comes for them is worked on, makes the device lose frames. 0 where none had.
+    pub fn backlog(&self) -> u32 {
+        self.shard.backlog
+    }
+
     /// Connections between these endpoints, a local and a remote one each, will be opened soon: what that will look at can be
     /// fetched meanwhile. Nothing depends on it.
     pub fn expect(&self, pairs: impl Iterator<Item = (SocketAddr, SocketAddr)>) {

@@ -85,6 +85,11 @@ impl<Q: QueuePair> Port<Q> {
         }
     }
 
+    /// Frames that are asked for at once.
+    pub fn burst(&self) -> usize {
+        self.burst
+    }
+
     /// Gives back the frames of a burst that was processed: they are the first that answers are written into.
     pub fn recycle(&mut self, frames: &mut Burst<Q::Frame>) {
         self.queue.recycle_all(frames);

@@ -133,6 +133,8 @@ pub struct Shard {
     pub(super) hashed: (Key, u64),
     /// Entries that the index had been given when the burst was looked up.
     pub(super) added_before_burst: u32,
+    /// Frames of this pass from ports that had as many as were asked for.
+    pub(super) backlog: u32,
     /// The key of this minute's SYN cookies.
     pub(super) cookie_key: CounterKey,
     pub(super) now: Instant,
@@ -195,6 +197,7 @@ impl Shard {
             transitions: Transitions::default(),
             hashed: hashed_before,
             added_before_burst: 0,
+            backlog: 0,
             cookie_key,
             now,
         }

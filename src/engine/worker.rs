@@ -146,8 +146,12 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         self.shard.now = now;
         self.shard.slots.now = now;
         let mut work = 0;
+        self.shard.backlog = 0;
         for interface in 0..self.ports.len() {
-            work += self.receive(interface, meter);
+            let count = self.receive(interface, meter);
+            let is_full = self.ports.get(interface).is_some_and(|port| count >= port.burst());
+            self.shard.backlog += if is_full { count as u32 } else { 0 };
+            work += count;
         }
         work += self.shard.expire(&mut self.app);
         while let Some(doubt) = self.shard.doubts.pop() {

@@ -1,7 +1,7 @@
 //! What the engine tells the client, and what follows.
 
 use super::dialog::{Dialog, End, Marks, Stage, UNMEASURED, Verdict, ended, failed, next_timed};
-use super::{Client, ENDINGS_MAX, Ending, LAUNCHES_MAX, MOVES_MAX};
+use super::{Client, ENDINGS_MAX, Ending, FRAMES_OF_ONE, LAUNCHES_MAX, MOVES_MAX};
 use crate::base::time::Instant;
 use crate::engine::api::{Accept, Api, App, CloseReason, Conn, ConnId, ListenerId};
 use crate::load::closing::Close;
@@ -55,7 +55,10 @@ impl App for Client {
         if !self.started {
             return;
         }
-        for _ in 0..LAUNCHES_MAX {
+        // Who is behind its rate must not lose what comes for connections that it has opened.
+        let is_behind = api.backlog() > 0 && self.launches.next_ns().is_some();
+        let most = if is_behind { (api.backlog() / FRAMES_OF_ONE).max(1) } else { LAUNCHES_MAX };
+        for _ in 0..most {
             if self.now_ns < self.paused_until_ns && self.launches.next_ns().is_none() {
                 break;
             }

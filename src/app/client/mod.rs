@@ -25,6 +25,8 @@ use crate::stats::latency::{Latencies, Phase};
 
 /// Launches in one pass at most (LIM-13); the rest comes in the next one, with the launch times that it had.
 const LAUNCHES_MAX: u32 = 64;
+/// Frames that come for a connection, and one more.
+const FRAMES_OF_ONE: u32 = 4;
 /// Connections that the end of the run closes or resets in one pass: what they send has to find room on the way.
 const ENDINGS_MAX: u32 = 16;
 /// Pairs of endpoints that are tried for one connection before it fails for want of one.

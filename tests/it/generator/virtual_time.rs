@@ -196,6 +196,27 @@ fn a_client_that_stalls_measures_from_the_launch_that_was_meant() {
 }
 
 #[test]
+fn who_is_behind_its_rate_takes_what_comes_before_it_opens_more() {
+    let mut world = World::new(open_loop(20_000.0, 300 * MS), Service::Http, near());
+    world.until(100 * MS);
+    // Two thousand launches are due at once.
+    world.clock.advance_to(Instant(world.started.0 + 200_000));
+    let mut full = 0;
+    while world.run_ns() < 250 * MS {
+        let seen = |world: &mut World| (world.tally().attempted, world.counters[0].get(Counter::RxFrames));
+        let (attempted, received) = seen(&mut world);
+        // One pass.
+        world.until(world.run_ns() + 1);
+        let after = seen(&mut world);
+        let (opened, came) = (after.0 - attempted, after.1 - received);
+        assert!(came < 32 || opened <= 8, "{opened} opened while there was more to be received");
+        full += u64::from(came == 32 && opened == 8);
+    }
+    assert!(full > 20, "{full} passes were full");
+    assert_eq!(world.finish().0.attempted, 6_000);
+}
+
+#[test]
 fn a_closed_loop_holds_exactly_its_number() {
     for concurrency in [1, 7, 100] {
         let mut world = World::new(closed_loop(concurrency, 300 * MS), Service::Http, near());
