@@ -114,6 +114,12 @@ impl Services {
         }
     }
 
+    /// Bytes of memory for so many connections of such listeners.
+    pub fn memory(listeners: &[Service], slots: usize) -> usize {
+        let http = if listeners.contains(&Service::Http) { size_of::<HttpConn>() } else { 0 };
+        slots * (size_of::<Service>() + http)
+    }
+
     /// With another answer of reply than 256 characters; [`reply::text`] makes one of any size. At least one octet.
     #[must_use]
     pub fn with_reply(self, reply: &'static [u8]) -> Self {

@@ -208,12 +208,9 @@ fn sources(session: &Session, options: &ConnectOptions, place: usize) -> Vec<Add
 
 fn banner(session: &Session, options: &ConnectOptions, ways: &Ways) -> Result<Banner, Failure> {
     let limits = limits(options, &options.load, session.loops());
-    let slots = limits.slots() as usize;
-    let mut memory = plan::memory_lines(&limits.memory(), &options.stack, session.loops());
-    memory.push(format!(
-        "{} bytes a connection for the client itself",
-        Client::memory(&options.load.talk, slots).div_ceil(slots.max(1))
-    ));
+    let own = Client::memory(&options.load.talk, limits.slots() as usize);
+    let own = ("client itself", own, limits.slots());
+    let mut memory = plan::memory_lines(&limits.memory(), own, &options.stack, session.loops());
     memory.push(session.pool_line());
     let targets: Vec<_> = options.targets.iter().map(target_text).collect();
     let mut lines = Vec::new();

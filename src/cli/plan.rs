@@ -141,8 +141,14 @@ pub fn enough_memory(needed: usize, connections: u32, cure: &str) -> Result<(), 
     }
 }
 
-/// Lines for the banner on the memory of all shards.
-pub fn memory_lines(plan: &MemoryPlan, stack: &StackOptions, loops: usize) -> Vec<String> {
+/// Lines for the banner on the memory of all shards, and of the application beside each, which takes so many bytes for
+/// so many slots.
+pub fn memory_lines(
+    plan: &MemoryPlan,
+    (application, bytes, slots): (&str, usize, u32),
+    stack: &StackOptions,
+    loops: usize,
+) -> Vec<String> {
     let loops = loops.max(1);
     vec![
         format!(
@@ -156,9 +162,13 @@ pub fn memory_lines(plan: &MemoryPlan, stack: &StackOptions, loops: usize) -> Ve
         format!(
             "{} MiB for data, {} MiB in all on {} {}",
             (plan.buffers * loops) >> 20,
-            (plan.total * loops).div_ceil(1 << 20),
+            ((plan.total + bytes) * loops).div_ceil(1 << 20),
             loops,
             if loops == 1 { "loop" } else { "loops" }
+        ),
+        format!(
+            "{} of these bytes a connection for the {application}",
+            bytes.div_ceil(slots.max(1) as usize)
         ),
     ]
 }
@@ -211,7 +221,8 @@ mod tests {
         };
         let limits = limits(&options, 2);
         assert_eq!((limits.connections, limits.time_wait_max), (501, 2_002));
-        let lines = memory_lines(&limits.memory(), &options.stack, 2);
+        let lines = memory_lines(&limits.memory(), ("services", 9_000, 1_000), &options.stack, 2);
         assert!(lines[0].contains("1001 of them") && lines[1].contains("2 loops"), "{lines:?}");
+        assert_eq!(lines[2], "9 of these bytes a connection for the services");
     }
 }

@@ -194,7 +194,10 @@ fn jobs(
 fn banner(session: &Session, options: &Serve) -> banner::Banner {
     let loops = session.loops();
     let services = options.listen.iter().map(|listen| format!("{}={}", listen.port, listen.service));
-    let mut memory = plan::memory_lines(&plan::limits(options, loops).memory(), &options.stack, loops);
+    let limits = plan::limits(options, loops);
+    let served: Vec<_> = options.listen.iter().map(|listen| listen.service).collect();
+    let own = ("services", Services::memory(&served, limits.slots() as usize), limits.slots());
+    let mut memory = plan::memory_lines(&limits.memory(), own, &options.stack, loops);
     memory.push(session.pool_line());
     banner::Banner {
         dpdk: Eal::version(),

@@ -199,6 +199,13 @@ impl Program {
         }
     }
 
+    /// Its resident memory, in bytes.
+    pub fn resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: i32) {
         socket::signal(self.child.id(), signal);

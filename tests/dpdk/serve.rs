@@ -68,6 +68,26 @@ fn the_main_core_may_idle_while_others_serve() {
     assert_eq!(cores(&ended.out).len(), 3);
 }
 
+/// What the banner says of all memory, and what is resident once the program is ready, for so many connections and records.
+fn planned_and_resident(count: &str) -> (u64, u64) {
+    let eal = ["-l", "0", "--vdev", "net_null0"];
+    let mut program = Program::start(&eal, &["--max-connections", count, "--time-wait-max", count]);
+    program.wait_for_line("ready net_null0");
+    let resident = program.resident();
+    let out = program.stop().out;
+    let (before, _) = out.split_once(" MiB in all on ").unwrap();
+    (before.rsplit(' ').next().unwrap().parse::<u64>().unwrap() << 20, resident)
+}
+
+#[test]
+fn the_plan_in_the_banner_agrees_with_the_resident_size() {
+    // EAL, the pool and the program itself are the same in both.
+    let ((planned, resident), (more, more_resident)) =
+        (planned_and_resident("100k"), planned_and_resident("1M"));
+    let ratio = (more_resident - resident) as f64 / (more - planned) as f64;
+    assert!((0.98..=1.02).contains(&ratio), "{ratio}");
+}
+
 #[test]
 fn an_address_of_another_port_is_wrong_use() {
     for (address, part) in [
