@@ -167,7 +167,7 @@ pub fn memory_lines(
             if loops == 1 { "loop" } else { "loops" }
         ),
         format!(
-            "{} of these bytes a connection for the {application}",
+            "{} bytes more a connection for the {application}, which are in all too",
             bytes.div_ceil(slots.max(1) as usize)
         ),
     ]
@@ -223,6 +223,6 @@ mod tests {
         assert_eq!((limits.connections, limits.time_wait_max), (501, 2_002));
         let lines = memory_lines(&limits.memory(), ("services", 9_000, 1_000), &options.stack, 2);
         assert!(lines[0].contains("1001 of them") && lines[1].contains("2 loops"), "{lines:?}");
-        assert_eq!(lines[2], "9 of these bytes a connection for the services");
+        assert_eq!(lines[2], "9 bytes more a connection for the services, which are in all too");
     }
 }

@@ -161,8 +161,8 @@ impl Api<'_> {
         self.shard.open_active(local, local_port, remote, None)
     }
 
-    /// Frames that this pass received from ports which had as many as were asked for, and may have more: who opens
-    /// connections then, faster than what comes for them is worked on, makes the device lose frames. 0 where none had.
+    /// Frames that this pass received from ports which had as many as were asked for, at least 32, and may have more: who
+    /// opens connections then, faster than what comes for them is worked on, makes the device lose frames. 0 where none had.
     pub fn backlog(&self) -> u32 {
         self.shard.backlog
     }

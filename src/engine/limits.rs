@@ -27,6 +27,9 @@ pub(super) const EXPIRE_MAX: usize = 256;
 /// Timers that change their level in the wheel in one pass (LIM-13).
 pub(super) const MOVES_MAX: usize = 1_024;
 
+/// A full burst of so many frames or more says that there are more than can be worked on; a small one is soon full.
+pub(super) const BACKLOG_MIN: usize = 32;
+
 /// Connections about to be opened for which lines are asked for together.
 pub(super) const EXPECTED_MAX: usize = 16;
 

@@ -10,7 +10,7 @@ use super::classify::{self, Class, Ingress, Received};
 use super::control::{Control, Drain};
 use super::fragments::{Fragments, Join};
 use super::host::Host;
-use super::limits::TIDY_MAX;
+use super::limits::{BACKLOG_MIN, TIDY_MAX};
 use super::meter::{Meter, Stage};
 use super::pay::Way;
 use super::port::Port;
@@ -149,8 +149,8 @@ impl<Q: QueuePair, A: App> Worker<Q, A> {
         self.shard.backlog = 0;
         for interface in 0..self.ports.len() {
             let count = self.receive(interface, meter);
-            let is_full = self.ports.get(interface).is_some_and(|port| count >= port.burst());
-            self.shard.backlog += if is_full { count as u32 } else { 0 };
+            let burst = self.ports.get(interface).map_or(0, Port::burst);
+            self.shard.backlog += if count >= burst.max(BACKLOG_MIN) { count as u32 } else { 0 };
             work += count;
         }
         work += self.shard.expire(&mut self.app);

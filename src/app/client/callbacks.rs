@@ -57,7 +57,7 @@ impl App for Client {
         }
         // Who is behind its rate must not lose what comes for connections that it has opened.
         let is_behind = api.backlog() > 0 && self.launches.next_ns().is_some();
-        let most = if is_behind { (api.backlog() / FRAMES_OF_ONE).max(1) } else { LAUNCHES_MAX };
+        let most = if is_behind { api.backlog() / FRAMES_OF_ONE } else { LAUNCHES_MAX };
         for _ in 0..most {
             if self.now_ns < self.paused_until_ns && self.launches.next_ns().is_none() {
                 break;
