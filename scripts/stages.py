@@ -62,7 +62,7 @@ STAGES = (
         120,
         240,
         "6 moves and 2 ends, 15 to 30 each",
-        (r"engine/wheel", r"engine/expire", r"tcp/rto"),
+        (r"engine/timers", r"engine/wheel", r"engine/expire", r"tcp/rto"),
         (r"quick::.*::arm",),
     ),
     Stage(
