@@ -59,9 +59,9 @@ STAGES = (
     ),
     Stage(
         "timers",
-        120,
-        240,
-        "6 moves and 2 ends, 15 to 30 each",
+        60,
+        150,
+        "6 armings, of two bits and a place in a queue, 10 to 25 each",
         (r"engine/timers", r"engine/wheel", r"engine/expire", r"tcp/rto"),
         (r"quick::.*::arm",),
     ),

@@ -141,8 +141,7 @@ impl<Q: QueuePair> Way<'_, Q> {
         }
         match deadline {
             Some(at) => self.shard.timers.arm(index, at),
-            None if self.shard.slots.are_many() => self.shard.timers.cancel(index),
-            None => {}
+            None => self.shard.timers.rest(index, self.shard.slots.len()),
         }
         true
     }

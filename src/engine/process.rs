@@ -259,7 +259,7 @@ impl Shard {
     /// becomes a record, it only settles as in [`Shard::settle`]. False, with nothing done, for others.
     #[inline(always)]
     fn settle_resting(&mut self, index: u32) -> bool {
-        let many = self.slots.are_many();
+        let connections = self.slots.len();
         let Some(Form::Rests(entry)) = self.slots.form(index) else { return false };
         if entry.brief.state() == State::TimeWait || entry.bits.has(Bits::PEER_CLOSED) {
             return false;
@@ -271,8 +271,7 @@ impl Shard {
         }
         match entry.brief.deadline() {
             Some(at) => self.timers.arm(index, at),
-            None if many => self.timers.cancel(index),
-            None => {}
+            None => self.timers.rest(index, connections),
         }
         true
     }

@@ -434,7 +434,7 @@ impl Shard {
 
     /// A connection is over: it leaves the index, the queues and its application (TRN-12). Its entry among the timers, if
     /// there is one, stays where it is: the next connection in the slot has it, or it comes up and means nothing. To
-    /// take it out would fetch the lines of both its neighbours.
+    /// take one off the wheel would fetch the lines of both its neighbours.
     pub(super) fn finish<A: App>(&mut self, app: &mut A, index: u32, end: End) {
         //= TRN-12
         let Some(key) = self.slots.key(index) else { return };

@@ -22,9 +22,6 @@ const SETTINGS_MAX: usize = 256;
 /// So many must be able to wake in a pass at any time: those of its bursts, its timers and its launches.
 const AWAKE_RESERVE: u32 = 4_096;
 
-/// From so many connections on, most live longer than the moment for which their timers are armed first.
-const MANY: u32 = 32_768;
-
 /// The number of settings that connections at rest can have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Known(u8);
@@ -89,13 +86,6 @@ impl Slots {
     pub fn are_short(&self) -> bool {
         let places = self.awake.capacity();
         places < self.entries.capacity() && places - self.awake.len() < AWAKE_RESERVE.min(places / 2)
-    }
-
-    /// There are so many that entries of timers which come up for nothing are better taken out before: the lines of who
-    /// is looked at so late have long gone.
-    #[inline]
-    pub fn are_many(&self) -> bool {
-        self.entries.len() >= MANY
     }
 
     /// The next number from `from` on that names a connection.

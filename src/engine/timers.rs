@@ -27,6 +27,8 @@ const fn room_for(capacity: usize) -> usize {
     let room = capacity.saturating_mul(4);
     if room < ROOM_MAX { room } else { ROOM_MAX }
 }
+/// Of so many connections and more, most live longer than an entry is in the queue.
+const MANY: u32 = 32_768;
 /// How far ahead in the queue the bits of an entry are asked for.
 const AHEAD: usize = 8;
 /// Stands for no entry.
@@ -123,6 +125,15 @@ impl Timers {
         }
         *word |= LINKED << shift;
         self.wheel.arm(index, at);
+    }
+
+    /// Nothing is due for `index`, one of so many connections. Of few, its entry stays for what is due next; of many it is
+    /// forgotten, since it would come up for nothing when the connection's lines have long gone.
+    #[inline]
+    pub fn rest(&mut self, index: u32, connections: u32) {
+        if connections >= MANY {
+            self.cancel(index);
+        }
     }
 
     /// Forgets an entry.

@@ -35,8 +35,6 @@ const TUPLES_TRIED_MAX: u32 = 16;
 const PAUSE_NS: u64 = 1_000_000;
 /// Timers that change their level in one pass (LIM-13).
 const MOVES_MAX: usize = 1_024;
-/// From so many parked connections on, their timers are forgotten: who is looked at for nothing has long left the cache.
-const MANY: u32 = 32_768;
 /// Octets of a payload that are made at once.
 const PIECE: usize = 4_096;
 /// Parked connections that are drawn ahead, so that their lines are there when their turn comes.

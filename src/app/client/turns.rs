@@ -2,7 +2,7 @@
 //! drawn, and those that the end of the run is about.
 
 use super::dialog::{Marks, Stage};
-use super::{Client, DRAWN_MAX, ENDINGS_MAX, Ending, MANY, Order, PLACES};
+use super::{Client, DRAWN_MAX, ENDINGS_MAX, Ending, Order, PLACES};
 use crate::base::prefetch::prefetch;
 use crate::engine::api::{Conn, ConnId};
 
@@ -32,9 +32,7 @@ impl Client {
         let Some(dialog) = self.dialogs.get_mut(index as usize) else { return };
         dialog.stage = Stage::Parked;
         self.parked += 1;
-        if self.parked >= MANY {
-            self.timers.cancel(index);
-        }
+        self.timers.rest(index, self.parked);
         if !dialog.marks.has(Marks::LISTED) {
             dialog.marks.set(Marks::LISTED);
             self.listed.push(index);

@@ -339,7 +339,7 @@ fn broken() -> Failure {
 }
 
 impl Experiment {
-    /// Bytes of both sides' memory and of the client's own state; who floods has none of either.
+    /// Bytes of both sides' memory and of their applications' own state; who floods has neither.
     pub fn bytes(&self) -> usize {
         self.sides() * self.spec.limits().memory().total + self.own_bytes()
     }
@@ -355,7 +355,9 @@ impl Experiment {
     }
 
     fn own_bytes(&self) -> usize {
-        if self.flood { 0 } else { Client::memory(&self.plan.talk, self.spec.limits().slots() as usize) }
+        let slots = self.spec.limits().slots() as usize;
+        let client = if self.flood { 0 } else { Client::memory(&self.plan.talk, slots) };
+        client + Services::memory(&[self.spec.service], slots)
     }
 
     /// SYNs that one conversation of the floor stands for: the first frame is one, and those up to an answer are.
