@@ -11,6 +11,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion};
 use dpdk_tcp::base::rng::Rng;
 use dpdk_tcp::base::time::Tick;
+use dpdk_tcp::engine::timers::{self, REST_FROM};
 use dpdk_tcp::engine::wheel::Wheel;
 
 use crate::blocks::Blocks;
@@ -26,6 +27,7 @@ pub fn all(c: &mut Criterion) {
     let mut group = c.benchmark_group("timers");
     [
         &mut Wheel::new(CHECKED, Tick(0)) as &mut dyn Timers,
+        &mut Queued::new(CHECKED),
         &mut TokioWheel::new(CHECKED),
         &mut Heap::new(CHECKED),
     ]
@@ -33,6 +35,7 @@ pub fn all(c: &mut Criterion) {
     .for_each(check);
     for count in SIZES {
         bench(&mut group, "wheel", count, Wheel::new(count, Tick(0)));
+        bench(&mut group, "queue and wheel", count, Queued::new(count));
         bench(&mut group, "tokio-style wheel", count, TokioWheel::new(count));
         bench(&mut group, "binary heap", count, Heap::new(count));
     }
@@ -58,6 +61,40 @@ impl Timers for Wheel {
 
     fn expire(&mut self, now: u32) -> Option<u32> {
         self.pop_due(Tick(now), &mut { usize::MAX })
+    }
+}
+
+/// The engine's timers, with the deadlines that their connections keep: most entries are looked at before they are due.
+struct Queued {
+    timers: timers::Timers,
+    due: Vec<u32>,
+}
+
+impl Queued {
+    fn new(count: u32) -> Queued {
+        Queued { timers: timers::Timers::new(count, Tick(0), REST_FROM), due: vec![0; count as usize] }
+    }
+}
+
+impl Timers for Queued {
+    fn arm(&mut self, index: u32, at: u32) {
+        self.due[index as usize] = at;
+        self.timers.arm(index, Tick(at));
+    }
+
+    fn cancel(&mut self, index: u32) {
+        self.timers.cancel(index);
+    }
+
+    fn expire(&mut self, now: u32) -> Option<u32> {
+        loop {
+            let index = self.timers.pop_due(Tick(now), &mut { usize::MAX })?;
+            let at = self.due[index as usize];
+            if at <= now {
+                return Some(index);
+            }
+            self.timers.look_again(index, Tick(at));
+        }
     }
 }
 

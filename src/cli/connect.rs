@@ -94,7 +94,8 @@ impl<'a> Started<'a> {
         cores: Option<&CoreRequest>,
         online: &CpuSet,
     ) -> Result<Started<'a>, Failure> {
-        let memory = limits(options, &options.load, 1).memory().total;
+        let limits = limits(options, &options.load, 1);
+        let memory = limits.memory().total + Client::memory(&options.load.talk, limits.slots() as usize);
         plan::enough_memory(memory, options.stack.max_connections, plan::SMALLER)?;
         let sink = Sink::open(&options.output, options.stats_interval)?;
         let desk = Desk::open(session::control_cpu(cores, online), Box::new(sink)).map_err(Failure::run)?;

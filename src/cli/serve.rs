@@ -23,6 +23,7 @@ use crate::dpdk::eal::Eal;
 use crate::dpdk::lcore::{self, Job};
 use crate::dpdk::queue::Queue;
 use crate::engine::control::Control;
+use crate::engine::limits::Limits;
 use crate::engine::shard::Shard;
 use crate::engine::worker::Worker;
 use crate::measure::runner::Runner;
@@ -48,11 +49,9 @@ pub(super) fn run(
     cores: Option<&CoreRequest>,
     online: &CpuSet,
 ) -> Result<ExitCode, Failure> {
-    plan::enough_memory(
-        plan::limits(options, 1).memory().total,
-        options.stack.max_connections,
-        plan::SMALLER,
-    )?;
+    let limits = plan::limits(options, 1);
+    let needed = limits.memory().total + services_memory(options, &limits);
+    plan::enough_memory(needed, options.stack.max_connections, plan::SMALLER)?;
     let sink = options.output.is_wanted().then(|| Sink::open(&options.output, None)).transpose()?;
     let (send_run, runs) = mpsc::channel();
     let control = watch::start(session::control_cpu(cores, online), runs).map_err(Failure::run)?;
@@ -169,7 +168,7 @@ fn jobs(
         let limits = plan::limits(options, session.loops());
         let (config, counters) = (plan::config(options), watched.counters.clone());
         let mut shard = Shard::new(limits, config, ground.secrets, ground.locals, counters, now);
-        let services: Vec<Service> = options.listen.iter().map(|listen| listen.service).collect();
+        let services = served(options);
         for listen in &options.listen {
             shard.listen(None, listen.port).map_err(Failure::usage)?;
         }
@@ -191,12 +190,21 @@ fn jobs(
     Ok((loops, mailboxes, jobs))
 }
 
+/// The services, in the order of their listeners.
+fn served(options: &Serve) -> Vec<Service> {
+    options.listen.iter().map(|listen| listen.service).collect()
+}
+
+/// Bytes that the services of one loop take.
+fn services_memory(options: &Serve, limits: &Limits) -> usize {
+    Services::memory(&served(options), limits.slots() as usize)
+}
+
 fn banner(session: &Session, options: &Serve) -> banner::Banner {
     let loops = session.loops();
     let services = options.listen.iter().map(|listen| format!("{}={}", listen.port, listen.service));
     let limits = plan::limits(options, loops);
-    let served: Vec<_> = options.listen.iter().map(|listen| listen.service).collect();
-    let own = ("services", Services::memory(&served, limits.slots() as usize), limits.slots());
+    let own = ("services", services_memory(options, &limits), limits.slots());
     let mut memory = plan::memory_lines(&limits.memory(), own, &options.stack, loops);
     memory.push(session.pool_line());
     banner::Banner {

@@ -259,7 +259,7 @@ impl Shard {
         if whole {
             self.settle(index);
         } else {
-            // It owes its SYN; its deadline comes onto the wheel when that has left.
+            // It owes its SYN; its timer is armed for its deadline when that has left.
             self.owing.push_back(index);
         }
         self.timers.arm(index, Tick::after_ms(self.now, timers::WAIT_MS));

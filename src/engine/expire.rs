@@ -178,7 +178,7 @@ impl Shard {
         count
     }
 
-    /// A wheel entry came up; the connection may have moved its deadline since.
+    /// A timer came up; the connection may have moved its deadline since.
     fn timer_expired<A: App>(&mut self, app: &mut A, index: u32) {
         let mut deadline = self.slots.deadline(index);
         if deadline.is_some_and(|at| at.is_due(self.now.tick())) {
@@ -197,7 +197,7 @@ impl Shard {
             let out = slot.tcb.timeout(self.recoveries.get_mut(slot.recovery), ctx);
             self.carry_out(app, index, key, &out, &[]);
         } else if let Some(at) = deadline {
-            self.timers.arm(index, at);
+            self.timers.look_again(index, at);
         }
     }
 

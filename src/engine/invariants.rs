@@ -108,7 +108,7 @@ impl Shard {
             (!slot.tcb.owes() || self.owing.contains(index), "who owes is listed"),
             (
                 deadline.is_none_or(on_time) || slot.tcb.owes() && self.slots.awake(index).is_none(),
-                "the wheel looks no later than the deadline",
+                "it is looked at no later than its deadline",
             ),
             (
                 matches!(state, State::SynSent | State::SynReceived)

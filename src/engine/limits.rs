@@ -3,7 +3,7 @@
 use super::api::ConnId;
 use super::recoveries::Recoveries;
 use super::slots::Slots;
-use super::timers::Timers;
+use super::timers::{self, Timers};
 use crate::base::burst::BURST_MAX;
 use crate::base::bytes::Pool;
 use crate::base::index_queue::IndexQueue;
@@ -24,10 +24,11 @@ pub(super) const REPLIES_MAX: usize = 512;
 /// Timers and records looked at in one pass (LIM-13).
 pub(super) const EXPIRE_MAX: usize = 256;
 
-/// Timers that change their level in the wheel in one pass (LIM-13).
+/// Timers that leave their queue, or change their level on the wheel, in one pass (LIM-13).
 pub(super) const MOVES_MAX: usize = 1_024;
 
-/// A full burst of so many frames or more says that there are more than can be worked on; a small one is soon full.
+/// A full burst of so many frames or more says that there are more than can be worked on. A smaller one is soon full, and what
+/// happens must not depend on the size of bursts; so with `--burst` below it nothing is a backlog.
 pub(super) const BACKLOG_MIN: usize = 32;
 
 /// Connections about to be opened for which lines are asked for together.
@@ -91,6 +92,8 @@ pub struct Limits {
     /// Connections about which more can be remembered at a time than about an idle one; `None` for as many as
     /// [`Limits::awake`] says.
     pub awake: Option<u32>,
+    /// From so many connections on, those for which nothing is due have no timer.
+    pub rest_from: u32,
     /// Frames that one call receives at most; 1 to 64.
     pub burst: usize,
     /// Frames that one call sends: so many are handed over as soon as they are built, the rest at the end of the pass;
@@ -115,6 +118,7 @@ impl Default for Limits {
             reassembly: reassembly::Limits::default(),
             closing_limited: true,
             awake: None,
+            rest_from: timers::REST_FROM,
             burst: 32,
             tx_burst: BURST_MAX,
         }

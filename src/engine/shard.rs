@@ -158,7 +158,7 @@ impl Shard {
         Shard {
             slots: Slots::new(limits.slots(), limits.awake(), &cfg, now),
             table: Table::new(limits.table_entries(), limits.places()),
-            timers: Timers::new(limits.slots(), now.tick()),
+            timers: Timers::new(limits.slots(), now.tick(), limits.rest_from),
             time_wait: TimeWaitRing::new(limits.time_wait_max),
             listeners: Listeners::new(limits.listeners),
             listening: Vec::with_capacity(usize::from(limits.listeners)),
@@ -378,8 +378,10 @@ impl Shard {
         if owes {
             self.owing.push_back(index);
         }
-        if let Some(at) = deadline.filter(|_| !rests || !owes) {
-            self.timers.arm(index, at);
+        match deadline {
+            Some(at) if !rests || !owes => self.timers.arm(index, at),
+            None if !owes => self.timers.rest(index, self.slots.len()),
+            _ => {}
         }
         // Who owes is worked on again at the end of the pass.
         if !rests && (!owes || self.slots.are_short()) {

@@ -1,8 +1,8 @@
 //! Timers of a shard, or of an application: one entry for each connection, at its earliest deadline. Most deadlines are
 //! some time away when they are set and never come up, since what they guard against does not happen. Such entries
 //! wait in a queue first, in order of arrival, and what is known of each by itself is two bits: neither to come nor
-//! to go fetches a line of its own. What is still waited for at the end of the queue, and what is due before it would
-//! come there, is on the wheel.
+//! to go fetches a line of its own. What is due before it would come to the end of the queue is on the wheel, and so is
+//! what was looked at once and is not due yet.
 
 use std::collections::VecDeque;
 
@@ -28,7 +28,7 @@ const fn room_for(capacity: usize) -> usize {
     if room < ROOM_MAX { room } else { ROOM_MAX }
 }
 /// Of so many connections and more, most live longer than an entry is in the queue.
-const MANY: u32 = 32_768;
+pub const REST_FROM: u32 = 32_768;
 /// How far ahead in the queue the bits of an entry are asked for.
 const AHEAD: usize = 8;
 /// Stands for no entry.
@@ -44,6 +44,8 @@ pub struct Timers {
     /// Two bits for each entry.
     bits: Vec<u64>,
     wheel: Wheel,
+    /// Of so many connections, those for which nothing is due have no entry.
+    rest_from: u32,
     /// When it was asked last who is due.
     now: Tick,
     /// An entry that most likely comes up soon behind the last one.
@@ -51,8 +53,8 @@ pub struct Timers {
 }
 
 impl Timers {
-    /// Timers for `capacity` entries that begin at `now`.
-    pub fn new(capacity: u32, now: Tick) -> Self {
+    /// Timers for `capacity` entries that begin at `now`; `rest_from` is the number of [`Timers::rest`].
+    pub fn new(capacity: u32, now: Tick, rest_from: u32) -> Self {
         let capacity = capacity as usize;
         let room = room_for(capacity);
         let mut queue = VecDeque::from(pages::table(room, |_| (0, Tick(0))));
@@ -63,6 +65,7 @@ impl Timers {
             capacity,
             bits: pages::table(capacity.div_ceil(PER_WORD), |_| 0),
             wheel: Wheel::new(capacity as u32, now),
+            rest_from,
             now,
             ahead: NONE,
         }
@@ -127,11 +130,20 @@ impl Timers {
         self.wheel.arm(index, at);
     }
 
+    /// Who was just looked at is looked at again when `at` is due. It does not wait in the queue a second time, so that
+    /// what is far away costs two looks however far it is; and its older places in the queue mean nothing any more.
+    pub fn look_again(&mut self, index: u32, at: Tick) {
+        if let Some((word, shift)) = self.word(index) {
+            *word |= LINKED << shift;
+            self.wheel.arm(index, at);
+        }
+    }
+
     /// Nothing is due for `index`, one of so many connections. Of few, its entry stays for what is due next; of many it is
     /// forgotten, since it would come up for nothing when the connection's lines have long gone.
     #[inline]
     pub fn rest(&mut self, index: u32, connections: u32) {
-        if connections >= MANY {
+        if connections >= self.rest_from {
             self.cancel(index);
         }
     }
@@ -184,7 +196,7 @@ mod tests {
         //= RTO-14
         for (start, room) in [(0, 1_000), (u32::MAX - 70_000, 1_000), (5, 20)] {
             let (mut rng, mut now) = (Rng::new(u64::from(start)), Tick(start));
-            let mut timers = Timers { room, ..Timers::new(300, now) };
+            let mut timers = Timers { room, ..Timers::new(300, now, 0) };
             let mut model: Vec<Option<Tick>> = vec![None; 300];
             for _ in 0..30_000 {
                 let index = rng.below(300);
@@ -208,7 +220,7 @@ mod tests {
                             // As whoever is looked at too early does.
                             let at = &mut model[index as usize];
                             *at = at.filter(|at| !at.is_due(now));
-                            at.iter_mut().for_each(|at| timers.arm(index, *at));
+                            at.iter_mut().for_each(|at| timers.look_again(index, *at));
                         }
                         assert!(
                             !model.iter().flatten().any(|at| at.is_due(now)),
@@ -225,7 +237,7 @@ mod tests {
 
     #[test]
     fn what_is_forgotten_in_time_never_comes_up() {
-        let mut timers = Timers { room: 300, ..Timers::new(10, Tick(0)) };
+        let mut timers = Timers { room: 300, ..Timers::new(10, Tick(0), 0) };
         for ms in 0..1_000 {
             let index = ms % 10;
             timers.arm(index, Tick(ms + 500));
@@ -248,7 +260,7 @@ mod tests {
     fn a_pass_lets_only_so_many_out_of_the_queue() {
         //= LIM-13
         //= ATK-44
-        let mut timers = Timers::new(1_000, Tick(0));
+        let mut timers = Timers::new(1_000, Tick(0), 0);
         (0..1_000).for_each(|n| timers.arm(n, Tick(WAIT_MS)));
         (0..500).for_each(|n| timers.cancel(n));
         let mut came = 0;
@@ -263,7 +275,7 @@ mod tests {
 
     #[test]
     fn an_earlier_deadline_comes_onto_the_wheel() {
-        let mut timers = Timers::new(4, Tick(0));
+        let mut timers = Timers::new(4, Tick(0), 0);
         timers.arm(1, Tick(WAIT_MS + 50));
         timers.arm(1, Tick(30));
         assert_eq!(timers.armed_at(1), Some(Tick(30)));
@@ -271,5 +283,53 @@ mod tests {
         assert!(timers.armed_at(1).is_some_and(|at| at.is_due(Tick(WAIT_MS))));
         assert_eq!(timers.pop_due(Tick(WAIT_MS), &mut 9), Some(1));
         assert_eq!((timers.pop_due(Tick(1_000), &mut 9), timers.armed_at(1)), (None, None));
+    }
+
+    /// Looks at what is due up to `until`, and lets all that is not due at `far` be looked at again then.
+    fn looks(timers: &mut Timers, from: u32, until: u32, far: Tick) -> usize {
+        let mut looks = 0;
+        for now in (from..until).map(Tick) {
+            while let Some(index) = timers.pop_due(now, &mut 10_000) {
+                looks += 1;
+                if !far.is_due(now) {
+                    timers.look_again(index, far);
+                }
+            }
+        }
+        looks
+    }
+
+    #[test]
+    fn what_is_far_away_is_looked_at_twice() {
+        let (mut timers, far) = (Timers::new(100, Tick(0), 0), Tick(7_200_000));
+        (0..100).for_each(|n| timers.arm(n, far));
+        assert_eq!(looks(&mut timers, 0, 7_100_000, far), 100);
+        assert!(timers.queue.is_empty() && timers.wheel.armed() == 100);
+        assert_eq!(looks(&mut timers, 7_100_000, 7_200_001, far), 100);
+    }
+
+    #[test]
+    fn who_is_forgotten_and_armed_again_all_the_time_is_not_looked_at_more_often() {
+        let (mut timers, mut all) = (Timers::new(1_000, Tick(0), 0), 0);
+        for now in 0..10_000 {
+            timers.cancel(7);
+            timers.arm(7, Tick(now + 5_000));
+            all += looks(&mut timers, now, now + 1, Tick(now + 5_000));
+            assert!(timers.queue.len() <= 1 + WAIT_MS as usize);
+        }
+        assert!(all <= 10_000, "{all} looks");
+    }
+
+    #[test]
+    fn of_many_who_waits_for_nothing_has_no_entry() {
+        for (connections, rests) in [(9, false), (10, true), (11, true)] {
+            let mut timers = Timers::new(20, Tick(0), 10);
+            timers.arm(3, Tick(500));
+            timers.arm(4, Tick(20));
+            (3..5).for_each(|n| timers.rest(n, connections));
+            assert_eq!((timers.armed_at(3).is_none(), timers.armed_at(4).is_none()), (rests, rests));
+            timers.arm(3, Tick(90));
+            assert_eq!(timers.armed_at(3), Some(Tick(90)), "what is due later is not forgotten with it");
+        }
     }
 }

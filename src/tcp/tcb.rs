@@ -158,7 +158,7 @@ impl Waiting {
     }
 }
 
-/// The connection's timers. Deadlines are ticks; the engine keeps one wheel entry at the earliest.
+/// The connection's timers. Deadlines are ticks; the engine keeps one entry for each connection, at the earliest.
 #[derive(Clone, Copy, Debug)]
 pub struct Timers {
     /// What `retransmit_at` is for.

@@ -262,6 +262,7 @@ impl Default for Setup {
         let mut limits =
             Limits { connections: 64, backlog: 16, time_wait_max: 64, buffers: 4 << 20, ..Limits::default() };
         limits.burst = from_environment("DPDK_TCP_BURST").unwrap_or(limits.burst);
+        limits.rest_from = from_environment("DPDK_TCP_REST_FROM").unwrap_or(limits.rest_from);
         let prediction = from_environment("DPDK_TCP_PREDICTION").unwrap_or(true);
         Setup {
             cfg: Config { prediction, ..Config::default() },

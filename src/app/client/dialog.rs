@@ -153,7 +153,7 @@ pub(super) fn next_timed(
         if at.is_due(now) {
             return Some(ConnId { index, generation: dialog.generation });
         }
-        timers.arm(index, at);
+        timers.look_again(index, at);
     }
     None
 }
@@ -208,11 +208,11 @@ mod tests {
     }
 
     #[test]
-    fn every_deadline_is_told_once_and_on_time_whatever_stood_on_the_wheel_before() {
+    fn every_deadline_is_told_once_and_on_time_whatever_was_armed_before() {
         for start in [1, u32::MAX - 9_000] {
             let (mut rng, mut now) = (Rng::new(u64::from(start)), Tick(start));
             let mut dialogs = [Dialog::default(); 40];
-            let mut timers = Timers::new(40, now);
+            let mut timers = Timers::new(40, now, 1);
             for generation in 0..20_000 {
                 let index = rng.below(40);
                 let dialog = &mut dialogs[index as usize];
@@ -220,7 +220,10 @@ mod tests {
                 let at = now.plus(1 + rng.below(1 << bits));
                 match rng.below(6) {
                     0 => dialog.stage = Stage::Free,
-                    1 => dialog.stage = Stage::Parked,
+                    1 => {
+                        dialog.stage = Stage::Parked;
+                        timers.rest(index, generation % 2);
+                    }
                     2 => *dialog = dialog.succeeded_by(Dialog { generation, ..Dialog::default() }),
                     3 | 4 => {
                         dialog.stage = Stage::Talking;

@@ -15,7 +15,7 @@ use crate::base::pages;
 use crate::base::rng::Rng;
 use crate::base::time::{Instant, Tick};
 use crate::engine::api::{Api, Conn, ConnId, OpenError};
-use crate::engine::timers::Timers;
+use crate::engine::timers::{REST_FROM, Timers};
 use crate::load::closing::Closes;
 use crate::load::schedule::{Launch, Launches, Schedule, Share};
 use crate::load::talk::Talk;
@@ -25,7 +25,7 @@ use crate::stats::latency::{Latencies, Phase};
 
 /// Launches in one pass at most (LIM-13); the rest comes in the next one, with the launch times that it had.
 const LAUNCHES_MAX: u32 = 64;
-/// Frames that come for a connection, and one more.
+/// Frames that come for a short connection, and one more.
 const FRAMES_OF_ONE: u32 = 4;
 /// Connections that the end of the run closes or resets in one pass: what they send has to find room on the way.
 const ENDINGS_MAX: u32 = 16;
@@ -33,7 +33,7 @@ const ENDINGS_MAX: u32 = 16;
 const TUPLES_TRIED_MAX: u32 = 16;
 /// How long a closed loop waits after a connection that failed here, in nanoseconds: the next would fail too.
 const PAUSE_NS: u64 = 1_000_000;
-/// Timers that change their level in one pass (LIM-13).
+/// Timers that leave their queue, or change their level on the wheel, in one pass (LIM-13).
 const MOVES_MAX: usize = 1_024;
 /// Octets of a payload that are made at once.
 const PIECE: usize = 4_096;
@@ -149,7 +149,7 @@ impl Client {
             launches: Launches::new(&plan.schedule, plan.share),
             dialogs: pages::table(slots as usize, |_| Dialog::default()).into(),
             numbers: pages::table(if plan.talk.is_random() { slots as usize } else { 0 }, |_| 0).into(),
-            timers: Timers::new(slots, now.tick()),
+            timers: Timers::new(slots, now.tick(), REST_FROM),
             moves: MOVES_MAX,
             parked: 0,
             listed: empty_list(if plan.order == Order::Own { 0 } else { slots as usize }),

@@ -311,6 +311,7 @@ fn limits(rng: &mut Rng, climate: Climate, many: bool) -> Limits {
         send_buffer: pick(rng, &[2_000, 16 << 10, 256 << 10]),
         syn_cookies: pick(rng, &[CookieMode::Auto, CookieMode::Auto, CookieMode::Always, CookieMode::Never]),
         burst: pick(rng, &[1, 2, 7, 32]),
+        rest_from: pick(rng, &[0, 32_768]),
         reassembly: reassembly::Limits { bytes: 128 << 10, datagrams: 8, ..reassembly::Limits::default() },
         ..Limits::default()
     };
