@@ -53,7 +53,7 @@ fn key(n: u32) -> Key {
 }
 
 fn lines(count: u32) -> Vec<Line> {
-    pages::table(count as usize, |n| Line { key: key(n as u32) })
+    pages::vec(count as usize, |n| Line { key: key(n as u32) })
 }
 
 /// Keys of a burst, chosen at random among so many.

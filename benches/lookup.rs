@@ -135,6 +135,13 @@ fn main() {
             numbers.iter().fold(0, |sum, n| sum ^ bare[*n as usize / 8].0[3] as u32)
         }),
     ));
+    entrants.push((
+        "bare lines of the connections, line",
+        Box::new(|numbers| {
+            numbers.iter().for_each(|n| prefetch(&lines[*n as usize]));
+            numbers.iter().fold(0, |sum, n| sum ^ lines[*n as usize].key.remote)
+        }),
+    ));
     entrants.push(("ours", Box::new(|numbers| ours.numbers(&numbers.map(key)))));
     entrants.push((
         "hashbrown and ahash, one at a time",

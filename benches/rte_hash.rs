@@ -29,7 +29,7 @@ impl RteHash {
         let eal = Eal::init(options.map(str::to_owned).to_vec()).unwrap();
         // Buckets of 8 keys for a power of two of them, the keys themselves, and the list of those that are free.
         let bytes = entries.next_power_of_two() as usize * 16 + entries as usize * 32 + (64 << 20);
-        let memory = pages::table(bytes.next_multiple_of(HUGE_PAGE) + HUGE_PAGE, |_| 0u8);
+        let memory = pages::vec(bytes.next_multiple_of(HUGE_PAGE) + HUGE_PAGE, |_| 0u8);
         let begin = memory.as_ptr().align_offset(HUGE_PAGE);
         let len = bytes.next_multiple_of(HUGE_PAGE);
         let name = c"bench".as_ptr();

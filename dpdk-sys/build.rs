@@ -35,7 +35,7 @@ const BENEATH_WHERE_PRESENT: &[&str] = &["argparse", "bpf", "pcapng", "stack", "
 const SYSTEM: &[&str] = &["numa", "pcap", "xdp", "bpf", "elf", "z", "jansson", "crypto", "bsd"];
 
 /// Functions, variables and types that the bindings carry.
-const FUNCTIONS: &str = "dt_.*|rte_eal_(init|cleanup|remote_launch|wait_lcore|get_lcore_state)|rte_version\
+const FUNCTIONS: &str = "dt_.*|rte_eal_(init|cleanup|has_hugepages|remote_launch|wait_lcore|get_lcore_state)|rte_version\
     |rte_openlog_stream|rte_strerror|rte_devargs_next|rte_(get_main_lcore|get_next_lcore|lcore_cpuset|lcore_to_socket_id)\
     |rte_pktmbuf_pool_create|rte_mempool_(free|in_use_count|register_ops)|rte_ring_(create|free)|rte_eth_from_rings\
     |rte_eth_dev_(configure|start|stop|close|info_get|get_name_by_port|get_port_by_name|get_mtu|set_mtu|socket_id)\

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::base::pages;
+use crate::base::pages::{self, Table};
 use crate::base::prefetch::prefetch;
 use crate::engine::api::{Accept, App, CloseReason, Conn, ConnId, ListenerId};
 use http::responses::Responses;
@@ -83,9 +83,9 @@ pub struct Services {
     /// The service of each listener, by [`ListenerId`].
     listeners: Box<[Service]>,
     /// The service of each connection, by [`ConnId::index`].
-    serving: Box<[Service]>,
+    serving: Table<Service>,
     /// What http remembers of each connection; empty where no listener is http's.
-    http: Box<[HttpConn]>,
+    http: Table<HttpConn>,
     responses: &'static Responses,
     /// What reply answers.
     reply: &'static [u8],
@@ -105,8 +105,8 @@ impl Services {
         let http_slots = if listeners.contains(&Service::Http) { slots } else { 0 };
         Services {
             listeners: listeners.into(),
-            serving: pages::table(slots, |_| Service::Discard).into(),
-            http: pages::table(http_slots, |_| HttpConn::default()).into(),
+            serving: pages::table(slots, |_| Service::Discard),
+            http: pages::table(http_slots, |_| HttpConn::default()),
             responses,
             reply: chargen::CYCLE.get(..reply::LEN).unwrap_or_default(),
             tally,

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::pages;
+use super::pages::{self, Table};
 
 /// Bytes in a chunk of the pool.
 pub const CHUNK: usize = 512;
@@ -41,8 +41,8 @@ struct Piece {
 
 /// The common memory of all queues of a shard.
 pub struct Pool {
-    pieces: Vec<Piece>,
-    chunks: Vec<[u8; CHUNK]>,
+    pieces: Table<Piece>,
+    chunks: Table<[u8; CHUNK]>,
     free: u32,
     free_count: u32,
 }

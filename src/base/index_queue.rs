@@ -1,14 +1,14 @@
 //! A queue of small numbers, each in it at most once: who owes something. What is known of a number by itself is one bit,
 //! so that neither to come nor to go fetches a line of its own; none can be taken out of the middle.
 
-use super::pages;
+use super::pages::{self, Table};
 use super::prefetch::prefetch;
 
 /// The queue. Numbers are below its capacity.
 pub struct IndexQueue {
-    ring: Vec<u32>,
+    ring: Table<u32>,
     /// A bit for each number that is in the queue.
-    there: Vec<u64>,
+    there: Table<u64>,
     /// Where the first stands.
     first: usize,
     len: usize,

@@ -1,7 +1,7 @@
 //! A list of small numbers, each on it at most once, from which any one can be taken at once: who waits, who closes.
 //! The links of all numbers are one allocation.
 
-use super::pages;
+use super::pages::{self, Table};
 
 const NONE: u32 = u32::MAX;
 /// Stands in `next` for a number that is not on the list.
@@ -15,7 +15,7 @@ struct Links {
 
 /// The list. Numbers are below its capacity.
 pub struct IndexList {
-    links: Vec<Links>,
+    links: Table<Links>,
     first: u32,
     last: u32,
     len: u32,

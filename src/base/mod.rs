@@ -1,6 +1,7 @@
 //! Containers and names without any knowledge of protocols or devices. Imports nothing of this crate.
 
 pub mod aes;
+pub mod bag;
 pub mod burst;
 pub mod bytes;
 pub mod cycles;
@@ -12,6 +13,7 @@ pub mod list;
 pub mod pages;
 pub mod prefetch;
 pub mod rate;
+pub mod ring;
 pub mod rng;
 pub mod simd;
 pub mod slab;

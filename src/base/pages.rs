@@ -1,21 +1,201 @@
 //! Large tables, on huge pages where the system gives them: whoever goes to a random place of a table on pages of 4 KiB
-//! waits for the page's entry before waiting for the line.
+//! waits for the page's entry before waiting for the line. Pages of hugetlb, which an operator has reserved, where that is
+//! allowed ([`allow_hugetlb`]); transparent ones otherwise.
 
 #![allow(unsafe_code)]
 
+use std::fmt;
 use std::mem::MaybeUninit;
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// From so many bytes on huge pages are asked for. Smaller tables keep their pages' entries in the processor anyway.
 const HUGE_FROM: usize = 1 << 20;
 /// The smallest page of any machine, in bytes: what is asked for begins and ends at a multiple of it.
 const PAGE: usize = 4_096;
+/// A page of hugetlb, in bytes.
+pub const HUGETLB_PAGE: usize = 2 << 20;
+
+/// That of all tables of this process.
+static BUDGET: Budget = Budget::new();
+
+/// From now on, tables may take so many bytes of hugetlb's pages of 2 MiB, all of them together: each is rounded up to
+/// whole pages, and gives them back when it goes. 0 at first. Where the system has none left a table does without.
+pub fn allow_hugetlb(bytes: usize) {
+    BUDGET.allowed.store(bytes, Ordering::Relaxed);
+}
+
+/// Bytes of hugetlb's pages that tables have now.
+pub fn on_hugetlb() -> usize {
+    BUDGET.taken.load(Ordering::Relaxed)
+}
+
+/// What tables may take of hugetlb, and what they have.
+struct Budget {
+    allowed: AtomicUsize,
+    taken: AtomicUsize,
+}
+
+impl Budget {
+    const fn new() -> Budget {
+        Budget { allowed: AtomicUsize::new(0), taken: AtomicUsize::new(0) }
+    }
+
+    /// False, with nothing taken, when that is more than is allowed.
+    fn take(&self, bytes: usize) -> bool {
+        let allowed = self.allowed.load(Ordering::Relaxed);
+        let more = |taken: usize| taken.checked_add(bytes).filter(|all| *all <= allowed);
+        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.taken.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// A table: a slice that owns its memory.
+pub struct Table<T> {
+    begin: NonNull<T>,
+    len: usize,
+    /// Where the memory is not the allocator's.
+    mapping: Option<Mapping>,
+}
+
+// SAFETY: it owns its entries, as a vector does, and nothing else refers to them.
+unsafe impl<T: Send> Send for Table<T> {}
+// SAFETY: through a shared table entries can only be looked at.
+unsafe impl<T: Sync> Sync for Table<T> {}
 
 /// A table of `count` entries, each made from its number. Its only allocation, and all of its memory is touched.
-pub fn table<T>(count: usize, make: impl FnMut(usize) -> T) -> Vec<T> {
-    let mut table = Vec::with_capacity(count);
-    ask_for_huge(table.spare_capacity_mut());
-    table.extend((0..count).map(make));
-    table
+pub fn table<T>(count: usize, make: impl FnMut(usize) -> T) -> Table<T> {
+    table_of(&BUDGET, count, make)
+}
+
+fn table_of<T>(budget: &'static Budget, count: usize, mut make: impl FnMut(usize) -> T) -> Table<T> {
+    let Some(mapping) = Mapping::new(budget, count.saturating_mul(size_of::<T>())) else {
+        return Table::from(vec(count, make));
+    };
+    let begin = mapping.begin.cast::<T>();
+    for at in 0..count {
+        // SAFETY: the mapping has room for `count` entries, begins at a multiple of 2 MiB, which no type is aligned
+        // beyond, and nothing else refers to it.
+        unsafe { begin.add(at).write(make(at)) };
+    }
+    Table { begin, len: count, mapping: Some(mapping) }
+}
+
+/// As [`table`], on what the allocator gives, which is on transparent huge pages at best.
+pub fn vec<T>(count: usize, make: impl FnMut(usize) -> T) -> Vec<T> {
+    let mut entries = Vec::with_capacity(count);
+    ask_for_huge(entries.spare_capacity_mut());
+    entries.extend((0..count).map(make));
+    entries
+}
+
+impl<T> From<Vec<T>> for Table<T> {
+    fn from(entries: Vec<T>) -> Table<T> {
+        let entries = Box::leak(entries.into_boxed_slice());
+        Table { len: entries.len(), begin: NonNull::from(entries).cast(), mapping: None }
+    }
+}
+
+impl<T> Deref for Table<T> {
+    type Target = [T];
+
+    #[inline(always)]
+    fn deref(&self) -> &[T] {
+        // SAFETY: so many entries from there on are initialized and owned by this table.
+        unsafe { std::slice::from_raw_parts(self.begin.as_ptr(), self.len) }
+    }
+}
+
+impl<T> DerefMut for Table<T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: as in `deref`; whoever has the table for itself has its entries so.
+        unsafe { std::slice::from_raw_parts_mut(self.begin.as_ptr(), self.len) }
+    }
+}
+
+impl<T> Drop for Table<T> {
+    fn drop(&mut self) {
+        let entries = std::ptr::slice_from_raw_parts_mut(self.begin.as_ptr(), self.len);
+        // SAFETY: the entries are this table's and are not used again. Those of the allocator's memory were leaked by a
+        // box of this very length; the others' memory goes with the mapping, behind this.
+        unsafe {
+            match self.mapping {
+                None => drop(Box::from_raw(entries)),
+                Some(_) => std::ptr::drop_in_place(entries),
+            }
+        }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Table<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// Memory on hugetlb's pages, all of it there.
+struct Mapping {
+    begin: NonNull<u8>,
+    bytes: usize,
+    budget: &'static Budget,
+}
+
+impl Mapping {
+    /// Memory for so many bytes. `None` for few, and where that is not allowed or the system has too few pages.
+    fn new(budget: &'static Budget, bytes: usize) -> Option<Mapping> {
+        if bytes < HUGE_FROM {
+            return None;
+        }
+        let bytes = bytes.checked_next_multiple_of(HUGETLB_PAGE)?;
+        if !budget.take(bytes) {
+            return None;
+        }
+        let begin = map_hugetlb(bytes);
+        if begin.is_none() {
+            budget.give_back(bytes);
+        }
+        begin.map(|begin| Mapping { begin, bytes, budget })
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        unmap(self.begin, self.bytes);
+        self.budget.give_back(self.bytes);
+    }
+}
+
+/// New memory of so many bytes, whole pages of hugetlb, of which every page is there. To touch a page that cannot be had
+/// would end the process (a group's limit, another node's pages), so that the kernel is asked to have them at once.
+#[cfg(target_os = "linux")]
+fn map_hugetlb(bytes: usize) -> Option<NonNull<u8>> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_HUGETLB | libc::MAP_HUGE_2MB;
+    // SAFETY: a new mapping at a place of the kernel's choice changes nothing that there is.
+    let begin =
+        unsafe { libc::mmap(std::ptr::null_mut(), bytes, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
+    let begin = NonNull::new(begin).filter(|begin| begin.as_ptr() != libc::MAP_FAILED)?.cast::<u8>();
+    // SAFETY: the range is the mapping made above.
+    let rc = unsafe { libc::madvise(begin.as_ptr().cast(), bytes, libc::MADV_POPULATE_WRITE) };
+    if rc != 0 {
+        unmap(begin, bytes);
+        return None;
+    }
+    Some(begin)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn map_hugetlb(_bytes: usize) -> Option<NonNull<u8>> {
+    None
+}
+
+fn unmap(begin: NonNull<u8>, bytes: usize) {
+    // SAFETY: the range is a whole mapping of `map_hugetlb`, whose owner is done with it.
+    unsafe { libc::munmap(begin.as_ptr().cast(), bytes) };
 }
 
 /// Asks that this memory, which nobody has touched, be made of huge pages (transparent ones, Linux's
@@ -39,42 +219,4 @@ fn ask_for_huge<T>(memory: &mut [MaybeUninit<T>]) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_table_has_what_was_made_for_each_place() {
-        for count in [0, 1, 1_000, 300_000] {
-            let table = table(count, |at| at as u64 * 3);
-            assert!(table.len() == count && table.capacity() == count);
-            assert!(table.iter().enumerate().all(|(at, value)| *value == at as u64 * 3));
-        }
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_large_one_is_on_huge_pages_where_the_system_gives_them() {
-        let setting =
-            std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_default();
-        if !(setting.contains("[madvise]") || setting.contains("[always]")) {
-            println!("the system gives no transparent huge pages: {setting}");
-            return;
-        }
-        let table = table(64 << 20, |at| at as u8);
-        let begin = table.as_ptr() as usize;
-        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
-        let mut inside = false;
-        let mut flagged = false;
-        for line in maps.lines() {
-            let range = line.split_once(' ').and_then(|(range, _)| range.split_once('-'));
-            if let Some((from, to)) = range
-                && let (Ok(from), Ok(to)) = (usize::from_str_radix(from, 16), usize::from_str_radix(to, 16))
-            {
-                // The middle: the first page may be another mapping.
-                inside = (from..to).contains(&(begin + (32 << 20)));
-            }
-            flagged |= inside && line.starts_with("VmFlags:") && line.split(' ').any(|flag| flag == "hg");
-        }
-        assert!(flagged, "the table's memory is advised");
-    }
-}
+mod tests;

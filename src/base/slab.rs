@@ -1,12 +1,12 @@
 //! Things of one kind in one allocation, named by index, handed out last-freed first so that they are warm.
 
-use super::pages;
+use super::pages::{self, Table};
 use super::prefetch::prefetch_at;
 
 /// A fixed number of slots, each free or in use.
 #[derive(Debug)]
 pub struct Slab<T> {
-    slots: Vec<Slot<T>>,
+    slots: Table<Slot<T>>,
     free: Option<u32>,
     used: u32,
 }

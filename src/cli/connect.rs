@@ -11,6 +11,7 @@ use super::cores::{CoreRequest, CpuSet};
 use super::desk::Desk;
 use super::session::{self, Session};
 use super::sink::{self, Sink};
+use super::tables::{self, Needed};
 use super::{Failure, machine, plan, verdict};
 use crate::app::client::{Client, Order};
 use crate::base::cycles::Cycles;
@@ -94,9 +95,7 @@ impl<'a> Started<'a> {
         cores: Option<&CoreRequest>,
         online: &CpuSet,
     ) -> Result<Started<'a>, Failure> {
-        let limits = limits(options, &options.load, 1);
-        let memory = limits.memory().total + Client::memory(&options.load.talk, limits.slots() as usize);
-        plan::enough_memory(memory, options.stack.max_connections, plan::SMALLER)?;
+        needed(options, &options.load, 1).fits()?;
         let sink = Sink::open(&options.output, options.stats_interval)?;
         let desk = Desk::open(session::control_cpu(cores, online), Box::new(sink)).map_err(Failure::run)?;
         let eal = Eal::init(eal_words).map_err(Failure::run)?;
@@ -112,7 +111,7 @@ impl<'a> Started<'a> {
             schema: SCHEMA.to_owned(),
             command,
             versions: machine::versions(),
-            machine: machine::machine(online.len(), self.clock.hz(), machine::pages()),
+            machine: machine::machine(online.len(), self.clock.hz(), machine::pages(&self.eal)),
             device: self.session.device(),
             runs: results.runs,
             random_line: None,
@@ -135,6 +134,18 @@ fn limits(options: &ConnectOptions, load: &LoadOptions, loops: usize) -> Limits 
     let time_wait_max = options.stack.time_wait_max.max(records);
     let stack = StackOptions { max_connections, time_wait_max, ..options.stack.clone() };
     Limits { listeners: 0, closing_limited: false, ..plan::stack_limits(&stack, loops) }
+}
+
+/// What so many loops need.
+fn needed(options: &ConnectOptions, load: &LoadOptions, loops: usize) -> Needed<'static> {
+    let limits = limits(options, load, loops);
+    let own = Client::memory(&load.talk, limits.slots() as usize);
+    Needed {
+        bytes: (limits.memory().total + own) * loops,
+        loops,
+        connections: options.stack.max_connections,
+        cure: plan::SMALLER,
+    }
 }
 
 /// What one port leads to.
@@ -211,7 +222,8 @@ fn banner(session: &Session, options: &ConnectOptions, ways: &Ways) -> Result<Ba
     let limits = limits(options, &options.load, session.loops());
     let own = Client::memory(&options.load.talk, limits.slots() as usize);
     let own = ("client itself", own, limits.slots());
-    let mut memory = plan::memory_lines(&limits.memory(), own, &options.stack, session.loops());
+    let mut memory =
+        plan::memory_lines(&limits.memory(), own, &options.stack, session.loops(), tables::resident());
     memory.push(session.pool_line());
     let targets: Vec<_> = options.targets.iter().map(target_text).collect();
     let mut lines = Vec::new();
@@ -243,6 +255,7 @@ impl Started<'_> {
         let (signals, readings, left) = (Arc::new(Signals::default()), Readings::default(), Left::default());
         let (mut jobs, mut mailboxes) = (Vec::new(), Vec::new());
         let losses = session.losses();
+        needed(self.options, load, session.loops()).place(self.eal.has_hugepages())?;
         for (index, seat) in (0..).zip(&seats) {
             let mailbox = Arc::new(Mailbox::new());
             let side = self.side(load, seat.places, Share { index, of: clients })?;
@@ -267,6 +280,7 @@ impl Started<'_> {
             client: Some(SidePlan { loops: clients, engine: true }),
             ..Collecting::default()
         };
+        let lie = tables::found();
         let reporting = self.desk.report(run_id(load), collecting, mailboxes, signals);
         let ended = lcore::launch(&self.eal, jobs).map_err(Failure::run);
         let gathered = reporting.finish();
@@ -279,7 +293,8 @@ impl Started<'_> {
             .ok_or_else(|| Failure::run("the reporter ended before the run did: please report it"))?
             .map_err(Failure::run)?;
         let latencies = collector.latencies().clone();
-        Ok((collector.finish(&self.facts(load, clients, session.losses().since(&losses))), latencies))
+        let facts = Facts { tables: lie, ..self.facts(load, clients, session.losses().since(&losses)) };
+        Ok((collector.finish(&facts), latencies))
     }
 
     fn facts(&self, load: &LoadOptions, clients: u32, losses: Losses) -> Facts {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+#[cfg(feature = "dpdk")]
+use crate::dpdk::eal::Eal;
 use crate::telemetry::run::Machine;
 
 /// The machine, as far as the system tells.
@@ -19,12 +21,10 @@ pub fn machine(cpus: usize, tsc_hz: u64, pages: String) -> Machine {
     }
 }
 
-/// The pages that EAL has for frames: large ones where some are reserved.
+/// The pages that EAL has for frames.
 #[cfg(feature = "dpdk")]
-pub fn pages() -> String {
-    let reserved = fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages");
-    let any = reserved.is_ok_and(|text| text.trim() != "0");
-    if any { "hugetlb 2 MiB" } else { "4 KiB" }.to_owned()
+pub fn pages(eal: &Eal) -> String {
+    if eal.has_hugepages() { "hugetlb 2 MiB" } else { "4 KiB" }.to_owned()
 }
 
 /// Programs and libraries with their versions.

@@ -20,7 +20,7 @@ mod serve;
 #[cfg(feature = "dpdk")]
 mod session;
 mod sink;
-mod smaps;
+mod tables;
 mod threads;
 mod verdict;
 #[cfg(feature = "dpdk")]

@@ -1,9 +1,7 @@
 //! From options to a plan: which loop serves which port, what each shard may hold, what memory that takes. Pure.
 
-use std::path::Path;
 use std::time::Duration;
 
-use super::{Failure, check};
 use crate::cli::args::Serve;
 use crate::config::connection::Congestion;
 use crate::config::imitate::{Imitate, Wscale};
@@ -125,31 +123,20 @@ fn milliseconds(time: Duration) -> u32 {
 /// What makes a stack smaller.
 pub const SMALLER: &str = "give a smaller --max-connections, --time-wait-max or --buffers";
 
-/// Refuses what would not fit into memory, rather than to be ended by the kernel half-way; `cure` says what to do.
-///
-/// # Errors
-/// More is needed than is available.
-pub fn enough_memory(needed: usize, connections: u32, cure: &str) -> Result<(), Failure> {
-    let needed = needed as u64;
-    match check::available_bytes(Path::new("/")).filter(|available| needed > *available) {
-        None => Ok(()),
-        Some(available) => Err(Failure::run(format!(
-            "{connections} connections and their data need {} MB and {} MB are available: {cure}",
-            needed.div_ceil(1 << 20),
-            available >> 20
-        ))),
-    }
-}
-
 /// Lines for the banner on the memory of all shards, and of the application beside each, which takes so many bytes for
-/// so many slots.
+/// so many slots; so many bytes are `resident` before any of it is.
 pub fn memory_lines(
     plan: &MemoryPlan,
     (application, bytes, slots): (&str, usize, u32),
     stack: &StackOptions,
     loops: usize,
+    resident: Option<u64>,
 ) -> Vec<String> {
     let loops = loops.max(1);
+    let tables = ((plan.total + bytes) * loops) as u64;
+    let all = resident.map(|before| {
+        format!("; {} MiB in all, with frames and the program", (tables + before).div_ceil(1 << 20))
+    });
     vec![
         format!(
             "{} bytes a connection ({} of them), {} a half-open entry, {} a TIME-WAIT entry ({} of them)",
@@ -160,14 +147,15 @@ pub fn memory_lines(
             stack.time_wait_max
         ),
         format!(
-            "{} MiB for data, {} MiB in all on {} {}",
+            "{} MiB for data, {} MiB in tables on {} {}{}",
             (plan.buffers * loops) >> 20,
-            ((plan.total + bytes) * loops).div_ceil(1 << 20),
+            tables.div_ceil(1 << 20),
             loops,
-            if loops == 1 { "loop" } else { "loops" }
+            if loops == 1 { "loop" } else { "loops" },
+            all.unwrap_or_default()
         ),
         format!(
-            "{} bytes more a connection for the {application}, which are in all too",
+            "{} bytes more a connection for the {application}, in these tables too",
             bytes.div_ceil(slots.max(1) as usize)
         ),
     ]
@@ -221,8 +209,19 @@ mod tests {
         };
         let limits = limits(&options, 2);
         assert_eq!((limits.connections, limits.time_wait_max), (501, 2_002));
-        let lines = memory_lines(&limits.memory(), ("services", 9_000, 1_000), &options.stack, 2);
-        assert!(lines[0].contains("1001 of them") && lines[1].contains("2 loops"), "{lines:?}");
-        assert_eq!(lines[2], "9 bytes more a connection for the services, which are in all too");
+        let lines = |resident| {
+            memory_lines(&limits.memory(), ("services", 9_000, 1_000), &options.stack, 2, resident)
+        };
+        let tables = 2 * (limits.memory().total as u64 + 9_000);
+        let all = (tables + (50 << 20)).div_ceil(1 << 20);
+        assert!(
+            lines(None)[0].contains("1001 of them") && lines(None)[1].ends_with(" on 2 loops"),
+            "{:?}",
+            lines(None)
+        );
+        assert!(
+            lines(Some(50 << 20))[1].ends_with(&format!("; {all} MiB in all, with frames and the program"))
+        );
+        assert_eq!(lines(None)[2], "9 bytes more a connection for the services, in these tables too");
     }
 }

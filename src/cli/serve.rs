@@ -12,6 +12,7 @@ use super::cores::{CoreRequest, CpuSet};
 use super::gather::Gather;
 use super::session::{self, Session};
 use super::sink::{self, Sink};
+use super::tables::{self, Needed};
 use super::watch::{self, Figures, Run, Watched};
 use super::{Failure, banner, machine, plan};
 use crate::app::http::responses::Responses;
@@ -33,7 +34,7 @@ use crate::stats::interval::Mailbox;
 use crate::telemetry::collect::{Facts, Plan as Collecting, Role, SidePlan};
 use crate::telemetry::csv::RunId;
 use crate::telemetry::figures::SideFacts;
-use crate::telemetry::run::{Document, SCHEMA};
+use crate::telemetry::run::{Document, SCHEMA, Tables};
 use crate::telemetry::{json, text};
 
 /// What a run's loops are: as they are watched, their mailboxes, their jobs.
@@ -49,14 +50,14 @@ pub(super) fn run(
     cores: Option<&CoreRequest>,
     online: &CpuSet,
 ) -> Result<ExitCode, Failure> {
-    let limits = plan::limits(options, 1);
-    let needed = limits.memory().total + services_memory(options, &limits);
-    plan::enough_memory(needed, options.stack.max_connections, plan::SMALLER)?;
+    needed(options, 1).fits()?;
     let sink = options.output.is_wanted().then(|| Sink::open(&options.output, None)).transpose()?;
     let (send_run, runs) = mpsc::channel();
     let control = watch::start(session::control_cpu(cores, online), runs).map_err(Failure::run)?;
     let eal = Eal::init(eal_words).map_err(Failure::run)?;
     let session = Session::open(&eal, &options.stack)?;
+    needed(options, session.loops()).place(eal.has_hugepages())?;
+    let resident = tables::resident();
     let leave = Arc::new(AtomicBool::new(false));
     let status = Arc::new(AtomicU8::new(0));
     let clock = Cycles::start();
@@ -65,7 +66,10 @@ pub(super) fn run(
         let boxes = mailboxes.into_iter().zip(0..).map(|(mailbox, n)| (Role::Server, n, mailbox)).collect();
         Figures { gather: Gather::new(&RunId::default(), collecting(loops.len()), boxes, &mut sink), sink }
     });
-    banner::print(&banner(&session, options));
+    let lie = tables::found();
+    let mut facts = banner(&session, options, resident);
+    facts.memory.extend(lie.iter().map(|tables| format!("tables on {}", tables.text())));
+    banner::print(&facts);
     let started = Instant::now();
     let run = Run {
         loops: loops.clone(),
@@ -92,7 +96,7 @@ pub(super) fn run(
         text::advice(&all).iter().for_each(|sentence| super::say(&format!("  {sentence}\n")));
     }
     if let (Some(path), Some(gathered)) = (&options.output.json, gathered) {
-        let document = document(&session, options, command, gathered, &clock, online)?;
+        let document = document((&session, &eal), options, command, (gathered, lie), &clock, online)?;
         json::write(&document, sink::create(path)?).map_err(Failure::run)?;
     }
     session.close(eal)?;
@@ -110,10 +114,10 @@ fn collecting(loops: usize) -> Collecting {
 }
 
 fn document(
-    session: &Session,
+    (session, eal): (&Session, &Eal),
     options: &Serve,
     command: Vec<String>,
-    gathered: Gather,
+    (gathered, tables): (Gather, Option<Tables>),
     clock: &Cycles,
     online: &CpuSet,
 ) -> Result<Document, Failure> {
@@ -125,6 +129,7 @@ fn document(
         cores: loops as u32,
         tsc_hz: clock.hz(),
         time_wait_s: options.stack.time_wait.as_secs_f64(),
+        tables,
         server: SideFacts {
             bytes_per_connection: memory.per_connection as u64,
             bytes_per_time_wait: memory.per_time_wait as u64,
@@ -138,7 +143,7 @@ fn document(
         schema: SCHEMA.to_owned(),
         command,
         versions: machine::versions(),
-        machine: machine::machine(online.len(), clock.hz(), machine::pages()),
+        machine: machine::machine(online.len(), clock.hz(), machine::pages(eal)),
         device: session.device(),
         runs: vec![run],
         random_line: None,
@@ -195,17 +200,28 @@ fn served(options: &Serve) -> Vec<Service> {
     options.listen.iter().map(|listen| listen.service).collect()
 }
 
+/// What so many loops need.
+fn needed(options: &Serve, loops: usize) -> Needed<'static> {
+    let limits = plan::limits(options, loops);
+    Needed {
+        bytes: (limits.memory().total + services_memory(options, &limits)) * loops,
+        loops,
+        connections: options.stack.max_connections,
+        cure: plan::SMALLER,
+    }
+}
+
 /// Bytes that the services of one loop take.
 fn services_memory(options: &Serve, limits: &Limits) -> usize {
     Services::memory(&served(options), limits.slots() as usize)
 }
 
-fn banner(session: &Session, options: &Serve) -> banner::Banner {
+fn banner(session: &Session, options: &Serve, resident: Option<u64>) -> banner::Banner {
     let loops = session.loops();
     let services = options.listen.iter().map(|listen| format!("{}={}", listen.port, listen.service));
     let limits = plan::limits(options, loops);
     let own = ("services", services_memory(options, &limits), limits.slots());
-    let mut memory = plan::memory_lines(&limits.memory(), own, &options.stack, loops);
+    let mut memory = plan::memory_lines(&limits.memory(), own, &options.stack, loops, resident);
     memory.push(session.pool_line());
     banner::Banner {
         dpdk: Eal::version(),

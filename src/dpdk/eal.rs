@@ -98,6 +98,12 @@ impl Eal {
         &self.inner.vdevs
     }
 
+    /// Frames lie on hugepages: EAL was not told to do without.
+    pub fn has_hugepages(&self) -> bool {
+        // SAFETY: EAL was started, which is when this was decided; it is only read.
+        unsafe { dpdk_sys::rte_eal_has_hugepages() != 0 }
+    }
+
     /// Cleans up now. Pages and run-time files are given back; EAL cannot be started again.
     ///
     /// # Errors

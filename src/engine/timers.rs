@@ -4,11 +4,10 @@
 //! to go fetches a line of its own. What is due before it would come to the end of the queue is on the wheel, and so is
 //! what was looked at once and is not due yet.
 
-use std::collections::VecDeque;
-
 use super::wheel::Wheel;
-use crate::base::pages;
+use crate::base::pages::{self, Table};
 use crate::base::prefetch::prefetch;
+use crate::base::ring::Ring;
 use crate::base::time::Tick;
 
 /// An entry is in the queue, and waited for.
@@ -37,12 +36,11 @@ const NONE: u32 = u32::MAX;
 /// The timers. Entries are named by their connection's slot.
 pub struct Timers {
     /// Those that were armed, the longest ago first, and when they are looked at. Some are not waited for any more.
-    queue: VecDeque<(u32, Tick)>,
-    /// Entries that the queue has room for, and all that there are.
-    room: usize,
+    queue: Ring<(u32, Tick)>,
+    /// Entries that there are.
     capacity: usize,
     /// Two bits for each entry.
-    bits: Vec<u64>,
+    bits: Table<u64>,
     wheel: Wheel,
     /// Of so many connections, those for which nothing is due have no entry.
     rest_from: u32,
@@ -56,12 +54,8 @@ impl Timers {
     /// Timers for `capacity` entries that begin at `now`; `rest_from` is the number of [`Timers::rest`].
     pub fn new(capacity: u32, now: Tick, rest_from: u32) -> Self {
         let capacity = capacity as usize;
-        let room = room_for(capacity);
-        let mut queue = VecDeque::from(pages::table(room, |_| (0, Tick(0))));
-        queue.clear();
         Timers {
-            queue,
-            room,
+            queue: Ring::new(room_for(capacity)),
             capacity,
             bits: pages::table(capacity.div_ceil(PER_WORD), |_| 0),
             wheel: Wheel::new(capacity as u32, now),
@@ -73,7 +67,7 @@ impl Timers {
 
     /// Bytes of memory for so many entries.
     pub const fn memory(capacity: usize) -> usize {
-        room_for(capacity) * size_of::<(u32, Tick)>()
+        Ring::<(u32, Tick)>::memory(room_for(capacity))
             + capacity * Wheel::node_bytes()
             + capacity.div_ceil(PER_WORD) * size_of::<u64>()
     }
@@ -98,7 +92,7 @@ impl Timers {
         let bits = self.bits.get(index as usize / PER_WORD)? >> (index % PER_WORD as u32 * 2);
         let mut queued = self.queue.iter().filter(|_| bits & QUEUED != 0);
         Tick::earliest(
-            queued.find(|(other, _)| *other == index).map(|(_, at)| *at),
+            queued.find(|(other, _)| *other == index).map(|(_, at)| at),
             self.wheel.armed_at(index),
         )
     }
@@ -114,7 +108,7 @@ impl Timers {
     #[inline]
     pub fn arm(&mut self, index: u32, at: Tick) {
         let look = self.now.plus(WAIT_MS);
-        let has_room = self.queue.len() < self.room;
+        let has_room = !self.queue.is_full();
         let Some((word, shift)) = self.word(index) else { return };
         let bits = *word >> shift;
         if !at.before(look) {
@@ -123,7 +117,8 @@ impl Timers {
             }
             if bits & LINKED == 0 && has_room {
                 *word |= QUEUED << shift;
-                return self.queue.push_back((index, look));
+                self.queue.push_back((index, look));
+                return;
             }
         }
         *word |= LINKED << shift;
@@ -164,10 +159,10 @@ impl Timers {
     pub fn pop_due(&mut self, now: Tick, moves: &mut usize) -> Option<u32> {
         //= LIM-13
         self.now = now;
-        while let Some((index, _)) = self.queue.front().filter(|(_, at)| at.is_due(now)).copied() {
+        while let Some((index, _)) = self.queue.get(0).filter(|(_, at)| at.is_due(now)) {
             *moves = moves.checked_sub(1)?;
             self.queue.pop_front();
-            self.ahead = self.queue.get(AHEAD).map_or(NONE, |(later, _)| *later);
+            self.ahead = self.queue.get(AHEAD).map_or(NONE, |(later, _)| later);
             self.prefetch(self.ahead);
             if self.take(index, QUEUED) {
                 return Some(index);
@@ -196,7 +191,7 @@ mod tests {
         //= RTO-14
         for (start, room) in [(0, 1_000), (u32::MAX - 70_000, 1_000), (5, 20)] {
             let (mut rng, mut now) = (Rng::new(u64::from(start)), Tick(start));
-            let mut timers = Timers { room, ..Timers::new(300, now, 0) };
+            let mut timers = Timers { queue: Ring::new(room), ..Timers::new(300, now, 0) };
             let mut model: Vec<Option<Tick>> = vec![None; 300];
             for _ in 0..30_000 {
                 let index = rng.below(300);
@@ -237,7 +232,7 @@ mod tests {
 
     #[test]
     fn what_is_forgotten_in_time_never_comes_up() {
-        let mut timers = Timers { room: 300, ..Timers::new(10, Tick(0), 0) };
+        let mut timers = Timers { queue: Ring::new(300), ..Timers::new(10, Tick(0), 0) };
         for ms in 0..1_000 {
             let index = ms % 10;
             timers.arm(index, Tick(ms + 500));

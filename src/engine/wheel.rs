@@ -3,7 +3,7 @@
 //! one entry per connection at its earliest deadline. An entry that moves later stays where it is and is looked at again
 //! when it expires.
 
-use crate::base::pages;
+use crate::base::pages::{self, Table};
 use crate::base::prefetch::prefetch;
 use crate::base::time::Tick;
 
@@ -53,7 +53,7 @@ impl Node {
 
 /// The wheel. Entries are named by their connection's slot.
 pub struct Wheel {
-    nodes: Vec<Node>,
+    nodes: Table<Node>,
     heads: Vec<u32>,
     /// One bit per slot of the lowest level, so that empty milliseconds cost nothing.
     occupied: [u64; LOWEST / 64],

@@ -2,7 +2,7 @@
 //! address of its own for every connection. Not there at all where nobody asks for the limit.
 
 use crate::base::hash::{Key, siphash13_short};
-use crate::base::pages;
+use crate::base::pages::{self, Table};
 
 /// A remote address as it is counted: an IPv4 address.
 pub type Address = u32;
@@ -19,7 +19,7 @@ const FREE: Place = Place { address: 0, count: 0 };
 /// The counts. Linear probing; a removal closes its gap, so that there are no graves.
 pub struct PerAddress {
     limit: u32,
-    places: Vec<Place>,
+    places: Table<Place>,
     secret: Key,
 }
 

@@ -37,7 +37,7 @@ pub enum Hint {
 /// of an entry holds the place, and in the bits that no place needs as many more of the hash's lower half: an
 /// entry with the same tag that stands for another key is seen to be one before its line is fetched.
 pub struct Table {
-    buckets: Vec<Bucket>,
+    buckets: pages::Table<Bucket>,
     len: u32,
     /// Entries that were added since the start; wraps.
     added: u32,

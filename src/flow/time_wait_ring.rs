@@ -15,7 +15,7 @@ use arrayvec::ArrayVec;
 
 use super::key::Key;
 use crate::base::ids::LocalIdx;
-use crate::base::pages;
+use crate::base::pages::{self, Table};
 use crate::base::prefetch::prefetch_at;
 use crate::base::time::Tick;
 
@@ -74,7 +74,7 @@ impl Cell {
 
 /// All connections of a shard that are in TIME-WAIT.
 pub struct TimeWaitRing<R> {
-    cells: Vec<Cell>,
+    cells: Table<Cell>,
     blocks: Blocks,
     len: u32,
     capacity: u32,

@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use crate::base::cycles::Cycles;
-use crate::base::pages;
+use crate::base::pages::{self, Table};
 use crate::base::prefetch::prefetch;
 use crate::base::rng::Rng;
 
@@ -22,7 +22,7 @@ const ROUNDS: u64 = 201;
 struct Line([u64; LINE / 8]);
 
 /// Lines that were all touched.
-pub struct Lines(Vec<Line>);
+pub struct Lines(Table<Line>);
 
 impl Lines {
     /// Of so many bytes, on the pages of all large tables; at least a line.

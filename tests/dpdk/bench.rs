@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use dpdk_tcp::telemetry::json;
 use dpdk_tcp::telemetry::run::{Document, Run, Side};
 
-use crate::{lab, socket};
+use crate::{child, lab, socket};
 
 /// Short runs of all profiles: nothing here is about speed.
 const SHORT: &[&str] = &["--ramp", "50ms", "--time-wait", "100ms", "--duration", "300ms"];
@@ -188,8 +188,7 @@ fn a_signal_in_the_middle_ends_the_run_and_leaves_out_what_follows() {
 
 /// Enough free pages of 2 MiB for the bench.
 fn has_pages() -> bool {
-    let free = fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
-    free.is_ok_and(|text| text.trim().parse::<u64>().is_ok_and(|pages| pages >= 128))
+    child::free_hugetlb() >= 256 << 20
 }
 
 fn has_setpriv() -> bool {

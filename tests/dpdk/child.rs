@@ -77,14 +77,15 @@ pub fn can_make_namespaces(name: &str) -> bool {
     possible
 }
 
+/// Bytes of hugetlb's pages of 2 MiB that nobody has.
+pub fn free_hugetlb() -> u64 {
+    let text = fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
+    text.ok().and_then(|text| text.trim().parse::<u64>().ok()).unwrap_or(0) << 21
+}
+
 /// EAL's options for a test, and then `more`: memory of pages where enough of them are free.
 pub fn options(more: &[&str]) -> Vec<String> {
-    let info = fs::read_to_string("/proc/meminfo").unwrap();
-    let free: Option<u64> = info
-        .lines()
-        .find_map(|line| line.strip_prefix("HugePages_Free:"))
-        .and_then(|number| number.trim().parse().ok());
-    let memory: &[&str] = if free >= Some(160) {
+    let memory: &[&str] = if free_hugetlb() >= 320 << 20 {
         &["--in-memory", "-m", "128"]
     } else {
         &["--no-huge", "--no-shconf", "-m", "256"]

@@ -199,11 +199,14 @@ impl Program {
         }
     }
 
-    /// Its resident memory, in bytes.
+    /// Its resident memory in bytes, pages of hugetlb included.
     pub fn resident(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+        let kib = |name| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+        };
+        (kib("VmRSS:") + kib("HugetlbPages:")) << 10
     }
 
     /// Sends it a signal.

@@ -11,7 +11,8 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 
 use self::dialog::{Dialog, End, Stage, UNMEASURED};
-use crate::base::pages;
+use crate::base::bag::Bag;
+use crate::base::pages::{self, Table};
 use crate::base::rng::Rng;
 use crate::base::time::{Instant, Tick};
 use crate::engine::api::{Api, Conn, ConnId, OpenError};
@@ -101,15 +102,15 @@ pub struct Client {
     plan: Plan,
     launches: Launches,
     tuples: Ahead,
-    dialogs: Box<[Dialog]>,
+    dialogs: Table<Dialog>,
     /// The number of each connection; empty where nothing follows from it.
-    numbers: Box<[u64]>,
+    numbers: Table<u64>,
     timers: Timers,
     moves: usize,
     /// Connections that are parked.
     parked: u32,
     /// Their slots, in no order, each once; some may have left it since.
-    listed: Vec<u32>,
+    listed: Bag,
     /// Slots that were taken from the list, to be next.
     drawn: VecDeque<u32>,
     /// Places in the list that were chosen for the next draws, and the number of draws so far.
@@ -135,24 +136,17 @@ pub struct Client {
     stopped: bool,
 }
 
-/// An empty list for so many slots, its memory taken and touched.
-fn empty_list(slots: usize) -> Vec<u32> {
-    let mut list = pages::table(slots, |_| 0);
-    list.clear();
-    list
-}
-
 impl Client {
     /// A client for a shard with `slots` connections. Allocates all it needs.
     pub fn new(plan: Plan, tuples: Tuples, slots: u32, now: Instant) -> Client {
         Client {
             launches: Launches::new(&plan.schedule, plan.share),
-            dialogs: pages::table(slots as usize, |_| Dialog::default()).into(),
-            numbers: pages::table(if plan.talk.is_random() { slots as usize } else { 0 }, |_| 0).into(),
+            dialogs: pages::table(slots as usize, |_| Dialog::default()),
+            numbers: pages::table(if plan.talk.is_random() { slots as usize } else { 0 }, |_| 0),
             timers: Timers::new(slots, now.tick(), REST_FROM),
             moves: MOVES_MAX,
             parked: 0,
-            listed: empty_list(if plan.order == Order::Own { 0 } else { slots as usize }),
+            listed: Bag::new(if plan.order == Order::Own { 0 } else { slots as usize }),
             drawn: VecDeque::with_capacity(DRAWN_MAX),
             places: [u32::MAX; PLACES],
             draws: 0,
@@ -178,7 +172,7 @@ impl Client {
     /// Bytes of memory for so many connections that say this.
     pub const fn memory(talk: &Talk, slots: usize) -> usize {
         let number = if talk.is_random() { size_of::<u64>() } else { 0 };
-        slots * (size_of::<Dialog>() + size_of::<u32>() + number) + Timers::memory(slots)
+        slots * (size_of::<Dialog>() + number) + Bag::memory(slots) + Timers::memory(slots)
     }
 
     /// Tells the time of the pass that follows, in nanoseconds on the run's clock. The first time begins the run:

@@ -60,16 +60,16 @@ impl Client {
 
     /// Any slot of the list: at a place that was chosen some draws before, so that its line is there now.
     fn draw(&mut self) -> Option<u32> {
-        let listed = self.listed.len() as u32;
+        let listed = self.listed.len();
         if listed == 0 {
             return None;
         }
         let later = self.rng.below(listed);
-        self.listed.get(later as usize).into_iter().for_each(prefetch);
+        self.listed.prefetch(later);
         self.draws = self.draws.wrapping_add(1);
         let chosen = std::mem::replace(&mut self.places[self.draws % PLACES], later);
         let place = if chosen < listed { chosen } else { later };
-        Some(self.listed.swap_remove(place as usize))
+        self.listed.take(place)
     }
 
     /// The next connection of those in slots `from` on that is in such a stage, and the slot behind it.

@@ -56,6 +56,11 @@ pub(super) trait Arena {
     /// The pages under its frames.
     fn pages(&self) -> String;
 
+    /// Those are pages of hugetlb, so that tables may lie on some too.
+    fn has_hugepages(&self) -> bool {
+        false
+    }
+
     /// Ends it, and sees that every frame has come back.
     ///
     /// # Errors

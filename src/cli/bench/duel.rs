@@ -13,7 +13,7 @@ use crate::base::cycles::Cycles;
 use crate::base::hash::Secrets;
 use crate::cli::Failure;
 use crate::cli::desk::Desk;
-use crate::cli::smaps;
+use crate::cli::tables;
 use crate::link::QueuePair;
 use crate::measure::drive::{self, Signals};
 use crate::measure::flood::Flooder;
@@ -119,7 +119,7 @@ pub(super) fn run<A: Arena>(
         Caller::Client(Box::new(ends.client(near, macs[1])?))
     };
     let [to_client, to_server] = mailboxes;
-    let tables = smaps::tables();
+    let tables = tables::found();
     let boxes = vec![(Role::Client, 0, to_client), (Role::Server, 0, to_server)];
     let reporting = desk.report(id, collecting, boxes, signals.clone());
     let bout = Bout { clock: clock.clone(), signals, floor: experiment.floor(macs, mtu) };

@@ -22,7 +22,8 @@ use memory::Memory;
 use super::cores::CpuSet;
 use super::desk::Desk;
 use super::sink::{self, Sink};
-use super::{Failure, machine, plan, smaps, verdict};
+use super::tables::{self, Needed};
+use super::{Failure, machine, verdict};
 use crate::base::cycles::Cycles;
 use crate::config::bench::{BenchOptions, Checksums, Link, MTU, MaxRateOptions};
 use crate::config::load::LoadOptions;
@@ -180,14 +181,15 @@ impl Bench<'_> {
     ) -> Result<Option<RandomLine>, Failure> {
         let sizes = self.options.loads.iter().map(|load| experiment::of(load, common).table_bytes());
         let bytes = sizes.max().unwrap_or(0);
-        if self.desk.is_interrupted() || plan::enough_memory(bytes, 0, "").is_err() {
+        let needed = Needed { bytes, loops: 1, connections: 0, cure: "" };
+        if self.desk.is_interrupted() || needed.place(arena.has_hugepages()).is_err() {
             return Ok(None);
         }
         let (found, clock) = (Left::default(), clock.clone());
         let place = found.clone();
         let job: Job = Box::new(move || {
             let lines = Lines::new(bytes);
-            let tables = smaps::tables();
+            let tables = tables::found();
             let (cycles, bytes) = (lines.price(&clock), lines.bytes() as u64);
             put(&place, RandomLine { cycles, ahead: AHEAD as u32, bytes, tables });
         });
@@ -226,12 +228,13 @@ fn one<A: Arena>(
     desk: &Desk,
 ) -> Result<(Run, Latencies), Failure> {
     let experiment = experiment::of(load, common);
-    let planned = experiment.spec.concurrency.saturating_add(experiment.spec.flood.beside);
-    plan::enough_memory(
-        experiment.bytes(),
-        planned,
-        "give a smaller --concurrency, --rate or --beside, or a shorter --time-wait",
-    )?;
+    let needed = Needed {
+        bytes: experiment.bytes(),
+        loops: 2,
+        connections: experiment.spec.concurrency.saturating_add(experiment.spec.flood.beside),
+        cure: "give a smaller --concurrency, --rate or --beside, or a shorter --time-wait",
+    };
+    needed.place(arena.has_hugepages())?;
     let rate = load.schedule.rate_max();
     let connections = load.schedule.concurrency_max().filter(|_| load.profile != Profile::Flood);
     let concurrency = connections.map(u64::from);

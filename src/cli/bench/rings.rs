@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::arena::{Arena, Job};
-use crate::cli::Failure;
 use crate::cli::cores::CpuSet;
+use crate::cli::{Failure, machine};
 use crate::config::bench::Checksums;
 use crate::dpdk::cable::create_ring_pair;
 use crate::dpdk::eal::Eal;
@@ -27,14 +27,12 @@ pub(super) struct Rings {
     pool: Arc<Mempool>,
     lcores: Vec<Lcore>,
     checksums: Checksums,
-    huge: bool,
     eal: Eal,
 }
 
 impl Rings {
     /// Starts EAL with these words, and makes the link.
     pub fn open(words: Vec<String>, mtu: u16, checksums: Checksums) -> Result<Rings, Failure> {
-        let huge = !words.iter().any(|word| word == "--no-huge");
         let eal = Eal::init(words).map_err(Failure::run)?;
         let lcores = lcore::lcores(&eal);
         create_ring_pair(&eal, "bench", SLOTS).map_err(Failure::run)?;
@@ -59,12 +57,7 @@ impl Rings {
         let queue = |n: usize| ports[n].queue(0, counters[n].clone()).map_err(Failure::run);
         let mark = |queue: Queue| if checksums == Checksums::Marked { queue.with_marks() } else { queue };
         let queues = Some([mark(queue(0)?), mark(queue(1)?)]);
-        Ok(Rings { queues, counters, ports, pool, lcores, checksums, huge, eal })
-    }
-
-    /// Frames lie in hugepages.
-    pub fn has_hugepages(&self) -> bool {
-        self.huge
+        Ok(Rings { queues, counters, ports, pool, lcores, checksums, eal })
     }
 
     /// Cores that there are.
@@ -142,7 +135,11 @@ impl Arena for Rings {
     }
 
     fn pages(&self) -> String {
-        if self.huge { "hugetlb 2 MiB" } else { "4 KiB" }.to_owned()
+        machine::pages(&self.eal)
+    }
+
+    fn has_hugepages(&self) -> bool {
+        self.eal.has_hugepages()
     }
 
     fn close(self) -> Result<String, Failure> {

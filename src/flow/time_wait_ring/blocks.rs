@@ -1,7 +1,7 @@
 //! The blocks that a queue of records is made of, in order: how many records each has, which come next to it, and
 //! which are free. Knows nothing of the records themselves.
 
-use crate::base::pages;
+use crate::base::pages::{self, Table};
 use crate::base::time::Tick;
 
 /// Places of a block.
@@ -22,7 +22,7 @@ const _: () = assert!(size_of::<Block>() == 16);
 
 /// A queue of one block or more, and free ones.
 pub(super) struct Blocks {
-    blocks: Vec<Block>,
+    blocks: Table<Block>,
     oldest: u32,
     newest: u32,
     free: u32,
