@@ -69,6 +69,26 @@ def ours(document, role):
     )
 
 
+def held(document, role, connections):
+    """As `ours`, of whole seconds in which (nearly) so many connections were open and some were closed."""
+    run = document["runs"][0]
+    side, series = run[role], run["series"]
+    places = [n for n, second in enumerate(series) if second["open"] >= 0.95 * connections and second["closed"] > 0]
+    # In the first of them it began, and in the last it ended.
+    chosen = [series[n] for n in places[1:-1]]
+    if not chosen:
+        raise Wrong(f"our {role} had {connections:,} connections open in no whole second")
+    cycles = [s[f"{role}_busy"] * s["len_s"] * document["machine"]["tsc_hz"] / s["closed"] for s in chosen]
+    return Side(
+        cycles=statistics.median(cycles),
+        packets=side["packets_per_connection"],
+        retransmitted=side["retransmitted"],
+        busy=statistics.median(s[f"{role}_busy"] for s in chosen),
+        rate=statistics.median(s["closed"] / s["len_s"] for s in chosen),
+        closed=sum(s["closed"] for s in chosen),
+    )
+
+
 def theirs(line):
     """A side of the peer's from the line that its `run` prints."""
     if "error" in line:

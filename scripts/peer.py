@@ -1,4 +1,4 @@
-"""The programs of scripts/bench --peer: builds them, runs one side against another over memif, and ends them."""
+"""The programs of scripts/bench: builds them, runs one side against another over memif, and ends them."""
 
 import contextlib
 import json
@@ -24,6 +24,10 @@ MBUFS, MBUF_BYTES, SOCKET_BYTES, PORTS = 16_384, 2_560, 80, 65_535
 LIFE_S = 2.2
 # Time to start, to find each other, to end.
 START_S, SPARE_S = 20, 30
+# What our own two sides have for frames, in pages of 2 MB, where no peer runs.
+FRAME_PAGES = 128
+# With --flat so many connections a second are opened until all are there.
+FILLING = 300_000
 # How long the machine is looked at before each run, with nothing of ours on it.
 LOOK_S = 0.3
 
@@ -123,17 +127,16 @@ def pages_needed(rate):
 
 
 @contextlib.contextmanager
-def huge_pages(root, rate):
-    """The peer needs them. They are reserved for the time of the measurement where there are none at all."""
+def huge_pages(root, needed):
+    """So many pages of 2 MB, reserved for the time of the measurement where there are none at all."""
     folder = pathlib.Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
     all_of, free = (int((folder / name).read_text()) for name in ("nr_hugepages", "free_hugepages"))
-    needed = pages_needed(rate)
     if free >= needed:
         yield
         return
     if all_of > 0 or os.geteuid() != 0:
         raise Fail(
-            f"the peer needs {needed} hugepages of 2 MB and {free} are free: as root, "
+            f"it takes {needed} hugepages of 2 MB and {free} are free: as root, "
             f"scripts/hugepages --no-mount {all_of - free + needed}"
         )
     made = subprocess.run([root / "scripts/hugepages", "--no-mount", str(needed)], capture_output=True, text=True)
@@ -161,7 +164,7 @@ class World:
             raise Fail(f"--cpus {a.cpus} is not two numbers such as 0,1") from None
         if len(self.cpus) != 2 or len(set(self.cpus)) != 2 or not set(self.cpus) <= set(allowed):
             raise Fail(f"--cpus wants two of {allowed}")
-        if not os.access(self.peer / "build", os.X_OK):
+        if a.peer and not os.access(self.peer / "build", os.X_OK):
             raise Fail(
                 f"there is no peer in {self.peer}: give its folder, the one with build and run, by --dperf or in the "
                 "environment's DPDK_TCP_PEER"
@@ -173,8 +176,16 @@ class World:
             signal.signal(which, signal.SIG_IGN)
         self.children.end_all()
 
-    def build(self):
-        """Builds the peer, and our program where none was given."""
+    def build(self, wants_peer):
+        """Builds the peer where it is wanted, and our program where none was given."""
+        if wants_peer:
+            self.build_peer()
+        if self.binary is None:
+            self.binary = self.build_ours()
+        if not os.access(self.binary, os.X_OK):
+            raise Fail(f"{self.binary} is no program: build it by cargo build --release, or leave --binary out")
+
+    def build_peer(self):
         self.built = self.work / "peer"
         print("builds the peer", flush=True)
         child = self.children.start("build", [self.peer / "build", self.built])
@@ -182,10 +193,6 @@ class World:
             self.children.wait(child, "build", 300)
         except figures.Wrong as why:
             raise Fail(f"the peer cannot be built: {why} (it needs gcc, pkg-config, libdpdk-dev, patch)") from None
-        if self.binary is None:
-            self.binary = self.build_ours()
-        if not os.access(self.binary, os.X_OK):
-            raise Fail(f"{self.binary} is no program: build it by cargo build --release, or leave --binary out")
 
     def build_ours(self):
         print("builds dpdk-tcp", flush=True)
@@ -201,7 +208,7 @@ class World:
         )
         return pathlib.Path(json.loads(told.stdout)["target_directory"]) / "release/dpdk-tcp"
 
-    def run(self, kind, rate, seconds, tx_burst):
+    def run(self, kind, rate, seconds, tx_burst, *more):
         """One run: its sides, and what the machine did to it."""
         self.number += 1
         socket = self.work / f"memif-{self.number}"
@@ -209,7 +216,7 @@ class World:
         time.sleep(LOOK_S)
         before, since = self.spent(), time.monotonic()
         try:
-            sides = getattr(self, kind)(socket, rate, seconds, tx_burst)
+            sides = getattr(self, kind)(socket, rate, seconds, tx_burst, *more)
         finally:
             self.children.end_all()
             socket.unlink(missing_ok=True)
@@ -365,6 +372,88 @@ class World:
         self.children.wait(server, "server", START_S + SPARE_S)
         [line] = self.children.lines("server")
         return {"server": figures.theirs(line), "client": figures.ours(self.document("connect"), "client")}
+
+    def flat(self, socket, connections, seconds, tx_burst, slots):
+        """Our client against our server, with so many connections open of which any goes on next. Both have memory for
+        the same number, however many there are."""
+        server = self.children.start(
+            "serve",
+            self.our(
+                "server",
+                self.cpus[0],
+                socket,
+                tx_burst,
+                [
+                    "serve",
+                    "--addr",
+                    f"{SERVER}/16",
+                    "--listen",
+                    "80=reply",
+                    "--reply-size",
+                    REPLY,
+                    "--backlog",
+                    "256k",
+                    "--max-connections",
+                    slots,
+                    "--time-wait",
+                    "1s",
+                    "--time-wait-max",
+                    "3M",
+                    "--drain",
+                    "1s",
+                ],
+            ),
+        )
+        self.children.until_there(socket, server, "serve")
+        ramp = math.ceil(connections / FILLING)
+        client = self.children.start(
+            "connect",
+            self.our(
+                "client",
+                self.cpus[1],
+                socket,
+                tx_burst,
+                [
+                    "connect",
+                    f"{SERVER}:80",
+                    "--addr",
+                    f"{OWN}/16",
+                    "--source",
+                    f"198.18.1.0/24:1-{PORTS}",
+                    "--profile",
+                    "crr",
+                    "--talk",
+                    "raw",
+                    "--request-size",
+                    REQUEST,
+                    "--close",
+                    "peer",
+                    "--concurrency",
+                    connections,
+                    "--order",
+                    "random",
+                    "--ramp",
+                    f"{ramp}s",
+                    "--duration",
+                    f"{seconds}s",
+                    "--max-connections",
+                    slots,
+                    "--time-wait",
+                    "1s",
+                    "--reply-timeout",
+                    "2m",
+                    "--drain",
+                    "1s",
+                ],
+            ),
+        )
+        self.children.wait(client, "connect", ramp + seconds + START_S + SPARE_S)
+        server.terminate()
+        self.children.wait(server, "serve", SPARE_S)
+        return {
+            name: figures.held(self.document(file), name, connections)
+            for name, file in (("server", "serve"), ("client", "connect"))
+        }
 
     def floor(self, socket, rate, seconds, tx_burst):
         sides = {}

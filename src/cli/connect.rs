@@ -17,6 +17,7 @@ use crate::app::client::{Client, Order};
 use crate::base::cycles::Cycles;
 use crate::config::connect::ConnectOptions;
 use crate::config::load::LoadOptions;
+use crate::config::shape::Turns;
 use crate::config::stack::StackOptions;
 use crate::config::supply::{self, Supply};
 use crate::config::targets::target_text;
@@ -353,7 +354,11 @@ impl Started<'_> {
         let tuples = Tuples::join(tuples.collect());
         let limits = limits(options, load, session.loops());
         let shard = Shard::new(limits, config, ground.secrets, ground.locals, counters.clone(), now);
-        let client = Client::new(experiment::client(load, share, Order::Own), tuples, shard.slots(), now);
+        let order = match options.turns {
+            Turns::Own => Order::Own,
+            Turns::Random => Order::Random { active: active(load, share) },
+        };
+        let client = Client::new(experiment::client(load, share, order), tuples, shard.slots(), now);
         let control = Arc::new(Control::default());
         let worker = Worker::new(ground.queues, ground.host, shard, client, control);
         let hops = mine().flat_map(|way| {
@@ -365,6 +370,12 @@ impl Started<'_> {
         });
         Ok(Engine::new(worker, counters).towards(hops.collect()))
     }
+}
+
+/// Connections of a loop that are on the move at a time, where the others wait for their turn.
+fn active(load: &LoadOptions, share: Share) -> u32 {
+    let all = share.part(load.schedule.concurrency_max().map_or(0, u64::from));
+    u32::try_from(all).unwrap_or(u32::MAX).clamp(1, experiment::ACTIVE_MAX)
 }
 
 /// Whether all loops could begin; the first that could not says why.

@@ -7,6 +7,7 @@ use super::ConfigError;
 use super::expect::Expectation;
 use super::load::LoadOptions;
 use super::output::Output;
+use super::shape::{ShapeError, Turns};
 use super::stack::{Backend, StackOptions};
 use super::supply::{self, Supply};
 use super::targets::{self, Sources};
@@ -21,6 +22,8 @@ pub struct ConnectOptions {
     pub sources: Sources,
     /// What is done.
     pub load: LoadOptions,
+    /// `--order`: which of the open connections goes on next.
+    pub turns: Turns,
     /// Addresses, limits and settings of the stack.
     pub stack: StackOptions,
     /// `--backend`: whose TCP connects.
@@ -38,10 +41,16 @@ impl ConnectOptions {
     ///
     /// # Errors
     /// Addresses, neighbours or files given twice, targets of our own, segments beyond the MTU, fewer slots or pairs
-    /// of endpoints than the load needs, loopback addresses on a device, or what the kernel cannot do.
+    /// of endpoints than the load needs, a random order of what does not wait, loopback addresses on a device, or
+    /// what the kernel cannot do.
     pub fn checked(self) -> Result<Self, ConfigError> {
         self.output.check()?;
         self.load.check_backend(self.backend)?;
+        let is_closed =
+            self.load.schedule.concurrency_max().is_some() && self.load.schedule.rate_max().is_none();
+        if self.turns == Turns::Random && (!is_closed || self.load.hold.is_some()) {
+            return Err(ShapeError::RandomOrder.into());
+        }
         if self.backend == Backend::Dpdk {
             self.load.imitate.check_mtu(self.stack.mtu)?;
             let sources = self.sources.addresses.iter();
@@ -87,6 +96,7 @@ pub fn host_of(target: &Target) -> String {
 mod tests {
     use super::super::address::interface;
     use super::super::load::tests::{CONNECT, asked};
+    use super::super::shape::Hold;
     use super::super::{shape, stack};
     use super::*;
 
@@ -95,6 +105,7 @@ mod tests {
             targets: vec![targets::target("198.18.0.2:80").unwrap()],
             sources: Sources::default(),
             load: asked().one("h", CONNECT).unwrap(),
+            turns: Turns::Own,
             stack: stack::tests::options(),
             backend: Backend::Dpdk,
             stats_interval: None,
@@ -134,6 +145,14 @@ mod tests {
         many.shape.concurrency = vec![shape::concurrency("2").unwrap()];
         let many = many.one("h", CONNECT).unwrap();
         refused(ConnectOptions { load: many.clone(), ..options() }, "--max-connections 1 is less than the 2");
+        let mut drawn = ConnectOptions { turns: Turns::Random, ..options() };
+        assert!(drawn.clone().checked().is_ok(), "one at a time is a closed loop");
+        drawn.load.hold = Some(Hold::ToTheEnd);
+        refused(drawn, "--order random draws among the open connections of a closed loop");
+        let mut open = asked();
+        open.shape.rate = Some(10.0);
+        let open = open.one("h", CONNECT).unwrap();
+        refused(ConnectOptions { load: open, turns: Turns::Random, ..options() }, "give --concurrency");
         let port = targets::source("198.18.0.1:5000").unwrap();
         let mut few = ConnectOptions { load: many, sources: targets::sources(&[port]).unwrap(), ..options() };
         few.stack.max_connections = 2;

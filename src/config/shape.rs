@@ -34,6 +34,15 @@ pub enum ShapeError {
     /// A target where a duration should be.
     #[error("--hold takes '{0}' for its duration; write the targets first, and --hold behind them")]
     HoldsTarget(String),
+    /// Another word than those for `--order`.
+    #[error("--order takes 'own' or 'random', not '{0}'")]
+    Order(String),
+    /// A random order where nothing waits.
+    #[error(
+        "--order random draws among the open connections of a closed loop: give --concurrency, and leave --rate and \
+         --hold out"
+    )]
+    RandomOrder,
 }
 
 /// How long a connection stays open after its last reply.
@@ -43,6 +52,16 @@ pub enum Hold {
     For(Duration),
     /// Until no more connections are opened.
     ToTheEnd,
+}
+
+/// Which of the open connections of a closed loop goes on next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Turns {
+    /// Each at once.
+    #[default]
+    Own,
+    /// Any of those that are open, drawn at random, so that all stay open for about as long.
+    Random,
 }
 
 /// What was said about the shape.
@@ -143,6 +162,18 @@ const HOLD: Bounds = Bounds::of("the time to hold", Notation::Duration, 1_000, 3
 /// Not a rate, or out of range.
 pub fn rate(text: &str) -> Result<f64, ConfigError> {
     RATE.read_rate(text.strip_suffix("/s").unwrap_or(text))
+}
+
+/// Reads `--order`: `own` or `random`.
+///
+/// # Errors
+/// Another word.
+pub fn order(text: &str) -> Result<Turns, ConfigError> {
+    match text {
+        "own" => Ok(Turns::Own),
+        "random" => Ok(Turns::Random),
+        other => Err(ShapeError::Order(other.to_owned()).into()),
+    }
 }
 
 /// Reads one number of `--concurrency`, 1 to 2^26.
@@ -248,12 +279,14 @@ mod tests {
         assert_eq!((concurrency("1k"), concurrency("67108864")), (Ok(1_000), Ok(1 << 26)));
         assert_eq!((connections("1M"), ramp("0")), (Ok(1_000_000), Ok(Duration::ZERO)));
         assert_eq!(hold("10s"), Ok(Hold::For(Duration::from_secs(10))));
+        assert_eq!((order("own"), order("random")), (Ok(Turns::Own), Ok(Turns::Random)));
         assert_eq!(hold("end"), Ok(Hold::ToTheEnd));
         for (error, part) in [
             (rate("0").unwrap_err(), "the rate must be 0.001 to 100M; the usual value is 10k"),
             (rate("1G").unwrap_err(), "0.001 to 100M"),
             (concurrency("0").unwrap_err(), "1 to 67108864"),
             (connections("0").unwrap_err(), "the number of connections in all must be 1 to"),
+            (order("any").unwrap_err(), "'own' or 'random', not 'any'"),
             (ramp("25h").unwrap_err(), "0s to 1d"),
             (hold("0").unwrap_err(), "1ms to 3650d"),
             (hold("198.18.0.2:80").unwrap_err(), "write the targets first"),

@@ -82,6 +82,20 @@ class Runs(unittest.TestCase):
         with self.assertRaises(figures.Wrong):
             figures.ours(document([second(5)]), "server")
 
+    def test_seconds_with_all_connections_open_are_taken(self):
+        series = [
+            {**second(0, 0.1), "open": 500},
+            {**second(20, 0.9), "open": 960},
+            {**second(100, 0.4), "open": 1000},
+            {**second(50, 0.3), "open": 1000},
+            {**second(80, 0.5), "open": 990},
+            {**second(300, 0.9), "open": 600},
+        ]
+        held = figures.held(document(series), "server", 1_000)
+        self.assertEqual((round(held.cycles), held.busy, held.rate, held.closed), (10_000, 0.35, 75, 150))
+        with self.assertRaises(figures.Wrong):
+            figures.held(document(series[:3]), "server", 1_000)
+
     def test_a_side_of_the_peer_is_read_from_its_line(self):
         whole = {"syn_rt": 1, "fin_rt": 2, "ack_rt": 3, "push_rt": 4, "socket_close": 1_000}
         line = {

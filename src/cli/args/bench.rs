@@ -13,7 +13,7 @@ use crate::config::ConfigError;
 use crate::config::bench::{self, Against, BenchError, BenchOptions, Checksums, Link, MaxRateOptions};
 use crate::config::load::Asked;
 use crate::config::output::Output;
-use crate::config::shape::{Shape, ShapeDefaults};
+use crate::config::shape::{Shape, ShapeDefaults, Turns};
 use crate::config::{serve, shape, targets};
 
 /// The target that is our own server.
@@ -290,6 +290,7 @@ impl MaxRateArgs {
             targets,
             source: self.source,
             asked: self.talk.asked(shape, self.run.drain, outside)?,
+            turns: Turns::Own,
             defaults: defaults(Duration::ZERO),
             stack: self.stack,
             backend: self.backend.backend,

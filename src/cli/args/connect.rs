@@ -10,7 +10,7 @@ use super::stack::{BackendArgs, ExpectArgs, OutputArgs, RunArgs, StackArgs};
 use super::{Outside, wire};
 use crate::config::ConfigError;
 use crate::config::connect::ConnectOptions;
-use crate::config::shape::ShapeDefaults;
+use crate::config::shape::{self, ShapeDefaults, Turns};
 use crate::config::targets::{self, Source};
 use crate::load::tuples::Target;
 
@@ -30,6 +30,12 @@ pub(super) struct ConnectArgs {
 
     #[command(flatten)]
     shape: ShapeArgs,
+
+    #[arg(long, value_name = "WHOSE", help_heading = "Load", value_parser = shape::order)]
+    #[arg(default_value = "own", hide_default_value = true)]
+    #[arg(help = "With --concurrency, which of the open connections goes on next:\n\
+                  own, each at once, or random, any [default: own]")]
+    order: Turns,
 
     #[command(flatten)]
     talk: TalkArgs,
@@ -69,6 +75,7 @@ impl ConnectArgs {
             targets: self.targets,
             source: self.source,
             asked,
+            turns: self.order,
             defaults: DEFAULTS,
             stack: self.stack,
             backend: self.backend.backend,

@@ -39,6 +39,7 @@ pub(super) const OF_OUR_STACK: &[&str] = &[
     "no-timestamps",
     "no-sack",
     "ecn",
+    "order",
 ];
 
 impl Given {

@@ -9,7 +9,7 @@ use crate::config::connect::{ConnectOptions, host_of};
 use crate::config::expect::Expectation;
 use crate::config::load::Asked;
 use crate::config::output::Output;
-use crate::config::shape::ShapeDefaults;
+use crate::config::shape::{ShapeDefaults, Turns};
 use crate::config::stack::Backend;
 use crate::config::supply::{self, Supply};
 use crate::config::targets;
@@ -20,6 +20,7 @@ pub(super) struct Parts {
     pub(super) targets: Vec<Target>,
     pub(super) source: SourceArgs,
     pub(super) asked: Asked,
+    pub(super) turns: Turns,
     pub(super) defaults: ShapeDefaults,
     pub(super) stack: StackArgs,
     pub(super) backend: Backend,
@@ -43,6 +44,7 @@ impl Parts {
             targets,
             sources,
             load,
+            turns: self.turns,
             backend: self.backend,
             stats_interval: self.stats_interval,
             output: self.output,

@@ -22,7 +22,7 @@ use crate::tcp::arrives::listen::CookieMode;
 use crate::tcp::config::Config;
 
 /// Connections that are being opened, talk or close at a time; what is open beyond waits for its turn.
-pub(super) const ACTIVE_MAX: u32 = 256;
+pub(in crate::cli) const ACTIVE_MAX: u32 = 256;
 /// Connections a second that a closed loop's tables are made for: more than any core is known to reach.
 const RATE_MAX: f64 = 3e6;
 /// Time for each connection of a closed loop to be opened before anything is measured, and to be closed behind it, in

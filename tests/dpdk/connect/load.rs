@@ -23,6 +23,23 @@ fn a_closed_loop_holds_exactly_as_many_connections_as_it_was_told() {
 }
 
 #[test]
+fn in_random_order_connections_wait_open_for_their_turn() {
+    lab::in_namespace("connect::load::in_random_order_connections_wait_open_for_their_turn", || {
+        super::tap();
+        let packets = |order| {
+            let ours = ["--talk", "echo", "--concurrency", "600", "--connections", "1800", "--order", order];
+            let (left, seen) = against(peer::echo, &ours);
+            left.assert_closed(1_800, &[("fin", 1_800)]);
+            assert_eq!(count(&seen, End::TheirFin), 1_800);
+            left.client().packets_per_connection
+        };
+        // The ACK of the handshake has left when the turn comes, and takes nothing along.
+        let (own, random) = (packets("own"), packets("random"));
+        assert!(random > own + 0.9, "{own} {random}");
+    });
+}
+
+#[test]
 fn held_connections_are_all_open_at_the_server_until_the_end() {
     lab::in_namespace("connect::load::held_connections_are_all_open_at_the_server_until_the_end", || {
         super::tap();
