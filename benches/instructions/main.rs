@@ -15,6 +15,7 @@ use std::hint::black_box;
 use both::Both;
 use dpdk_tcp::base::drop_reason::DropReason;
 use dpdk_tcp::base::hash::BlockHash;
+use dpdk_tcp::engine;
 use dpdk_tcp::flow::key::Key;
 use dpdk_tcp::wire::checksum::checksum;
 use dpdk_tcp::wire::tcp::{self, Ports, Segment};
@@ -74,6 +75,13 @@ fn arm(mut timers: Timers) -> Timers {
 }
 
 #[library_benchmark]
+#[bench::of_32(args = (), setup = pieces::queue)]
+fn await_200_ms(mut timers: engine::timers::Timers) -> engine::timers::Timers {
+    pieces::await_in_queue(&mut timers);
+    timers
+}
+
+#[library_benchmark]
 #[bench::of_32(args = (true), setup = Timers::new)]
 fn expire(mut timers: Timers) -> (Timers, usize) {
     let due = timers.expire();
@@ -113,7 +121,7 @@ fn connections(mut both: Both) -> Both {
 }
 
 library_benchmark_group!(name = wire, benchmarks = [parse, sum, hash]);
-library_benchmark_group!(name = tables, benchmarks = [find, insert, remove, arm, expire]);
+library_benchmark_group!(name = tables, benchmarks = [find, insert, remove, arm, await_200_ms, expire]);
 library_benchmark_group!(name = shard, benchmarks = [arrives_32, output_32, connections]);
 
 gungraun::main!(

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use dpdk_tcp::base::hash::BlockHash;
 use dpdk_tcp::base::ids::LocalIdx;
 use dpdk_tcp::base::time::Tick;
+use dpdk_tcp::engine::timers;
 use dpdk_tcp::engine::wheel::Wheel;
 use dpdk_tcp::flow::key::Key;
 use dpdk_tcp::flow::table::{Place, Table};
@@ -91,6 +92,18 @@ impl Index {
             assert!(self.table.remove(*hash, Place::Connection(*n)));
         }
     }
+}
+
+/// Timers of connections, none of them armed.
+pub fn queue() -> timers::Timers {
+    timers::Timers::new(COUNT, Tick(0), 0)
+}
+
+/// Arms 32 that are due in 200 ms and more, and forgets them.
+#[inline(always)]
+pub fn await_in_queue(timers: &mut timers::Timers) {
+    (0..TIMES).for_each(|n| timers.arm(37 * n, Tick(timers::WAIT_MS + n)));
+    (0..TIMES).for_each(|n| timers.cancel(37 * n));
 }
 
 /// Timers, of which 32 are to be armed or are due.

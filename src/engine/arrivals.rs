@@ -92,16 +92,49 @@ impl Arrivals {
 
     /// All in the order of arrival.
     #[inline]
-    pub fn in_order(&self) -> impl Iterator<Item = Next<'_>> {
-        let mut segments = self.places.iter().take(self.segments).enumerate().peekable();
-        let mut others = self.others.iter().peekable();
-        std::iter::from_fn(move || {
-            let place = segments.peek().map_or(self.segments, |(number, _)| *number);
-            match others.next_if(|(before, _)| *before <= place) {
-                Some((_, other)) => Some(Next::Other(other)),
-                None => segments.next().map(|(_, place)| Next::Segment(place)),
-            }
-        })
+    pub fn in_order(&self) -> InOrder<'_> {
+        let places = self.places.get(..self.segments).unwrap_or_default();
+        InOrder { places, others: &self.others, run: run_before(&self.others, self.segments), done: 0 }
+    }
+}
+
+/// Segments that come before the first of these, of so many in all.
+fn run_before(others: &[(usize, Other)], segments: usize) -> usize {
+    others.first().map_or(segments, |(before, _)| *before)
+}
+
+/// See [`Arrivals::in_order`].
+pub(super) struct InOrder<'a> {
+    places: &'a [Place],
+    others: &'a [(usize, Other)],
+    /// Segments up to the next of the others.
+    run: usize,
+    /// Segments that have come out.
+    done: usize,
+}
+
+impl<'a> InOrder<'a> {
+    #[cold]
+    fn other(&mut self) -> Option<Next<'a>> {
+        let ((_, other), rest) = self.others.split_first()?;
+        self.others = rest;
+        self.run = run_before(rest, self.places.len());
+        Some(Next::Other(other))
+    }
+}
+
+impl<'a> Iterator for InOrder<'a> {
+    type Item = Next<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Next<'a>> {
+        if self.done < self.run
+            && let Some(place) = self.places.get(self.done)
+        {
+            self.done += 1;
+            return Some(Next::Segment(place));
+        }
+        self.other()
     }
 }
 

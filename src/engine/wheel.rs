@@ -105,18 +105,20 @@ impl Wheel {
 
     /// Makes sure that `index` is looked at when `at` is due. An entry that would be looked at earlier anyway
     /// is left alone.
+    #[inline]
     pub fn arm(&mut self, index: u32, at: Tick) {
         let Some(node) = self.nodes.get(index as usize) else { return };
         if node.is_armed() {
             if !at.before(node.at) {
                 return;
             }
-            self.unlink(index);
+            self.cancel(index);
         }
         self.link(index, at);
     }
 
     /// Forgets an entry.
+    #[inline(never)]
     pub fn cancel(&mut self, index: u32) {
         self.unlink(index);
     }
@@ -128,6 +130,7 @@ impl Wheel {
         slot_of(level, at)
     }
 
+    #[inline(never)]
     fn link(&mut self, index: u32, at: Tick) {
         let at = if at.before(self.current) { self.current } else { at };
         let home = self.home_of(at);
