@@ -1,6 +1,7 @@
 //! Any application with a stopwatch for each connection that came through a listener: from ESTABLISHED to the peer's
 //! first octet, and from the first FIN to the end. What a server can tell of latencies.
 
+use crate::base::pages::{self, Table};
 use crate::base::time::Instant;
 use crate::engine::api::{Accept, Api, App, CloseReason, Conn, ConnId, ListenerId, Soft, State};
 use crate::stats::latency::{Latencies, Phase};
@@ -13,10 +14,15 @@ struct Times {
     heard: bool,
 }
 
+/// Bytes of memory for so many slots.
+pub const fn memory(slots: usize) -> usize {
+    slots * size_of::<Times>()
+}
+
 /// An application that is timed.
 pub struct Timed<A> {
     app: A,
-    times: Box<[Times]>,
+    times: Table<Times>,
     latencies: Latencies,
     now: Instant,
 }
@@ -26,7 +32,7 @@ impl<A: App> Timed<A> {
     pub fn new(app: A, slots: usize) -> Self {
         Timed {
             app,
-            times: vec![Times::default(); slots].into(),
+            times: pages::table(slots, |_| Times::default()),
             latencies: Latencies::default(),
             now: Instant::ZERO,
         }

@@ -26,6 +26,18 @@ pub fn allow_hugetlb(bytes: usize) {
     BUDGET.allowed.store(bytes, Ordering::Relaxed);
 }
 
+/// So many bytes of hugetlb's pages could be had now: nobody else has a right to them, and the kernel gives one. A group's
+/// limit may still be lower than that; a table that finds none then does without.
+pub fn can_have_hugetlb(bytes: usize) -> bool {
+    let Some(bytes) = bytes.checked_next_multiple_of(HUGETLB_PAGE).filter(|bytes| *bytes > 0) else {
+        return false;
+    };
+    let Some(begin) = map_hugetlb(bytes) else { return false };
+    let is_there = populate(begin, HUGETLB_PAGE);
+    unmap(begin, bytes);
+    is_there
+}
+
 /// Bytes of hugetlb's pages that tables have now.
 pub fn on_hugetlb() -> usize {
     BUDGET.taken.load(Ordering::Relaxed)
@@ -73,13 +85,14 @@ pub fn table<T>(count: usize, make: impl FnMut(usize) -> T) -> Table<T> {
 }
 
 fn table_of<T>(budget: &'static Budget, count: usize, mut make: impl FnMut(usize) -> T) -> Table<T> {
+    const { assert!(align_of::<T>() <= HUGETLB_PAGE) };
     let Some(mapping) = Mapping::new(budget, count.saturating_mul(size_of::<T>())) else {
         return Table::from(vec(count, make));
     };
     let begin = mapping.begin.cast::<T>();
     for at in 0..count {
-        // SAFETY: the mapping has room for `count` entries, begins at a multiple of 2 MiB, which no type is aligned
-        // beyond, and nothing else refers to it.
+        // SAFETY: the mapping has room for `count` entries, begins at a multiple of 2 MiB, beyond which the type
+        // is not aligned, and nothing else refers to it.
         unsafe { begin.add(at).write(make(at)) };
     }
     Table { begin, len: count, mapping: Some(mapping) }
@@ -155,11 +168,12 @@ impl Mapping {
         if !budget.take(bytes) {
             return None;
         }
-        let begin = map_hugetlb(bytes);
-        if begin.is_none() {
+        let Some(begin) = map_hugetlb(bytes) else {
             budget.give_back(bytes);
-        }
-        begin.map(|begin| Mapping { begin, bytes, budget })
+            return None;
+        };
+        let mapping = Mapping { begin, bytes, budget };
+        populate(begin, bytes).then_some(mapping)
     }
 }
 
@@ -170,27 +184,32 @@ impl Drop for Mapping {
     }
 }
 
-/// New memory of so many bytes, whole pages of hugetlb, of which every page is there. To touch a page that cannot be had
-/// would end the process (a group's limit, another node's pages), so that the kernel is asked to have them at once.
+/// New memory of so many bytes, whole pages of hugetlb, to which nobody else has a right. `None` where there are too few.
 #[cfg(target_os = "linux")]
 fn map_hugetlb(bytes: usize) -> Option<NonNull<u8>> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_HUGETLB | libc::MAP_HUGE_2MB;
     // SAFETY: a new mapping at a place of the kernel's choice changes nothing that there is.
     let begin =
         unsafe { libc::mmap(std::ptr::null_mut(), bytes, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
-    let begin = NonNull::new(begin).filter(|begin| begin.as_ptr() != libc::MAP_FAILED)?.cast::<u8>();
-    // SAFETY: the range is the mapping made above.
-    let rc = unsafe { libc::madvise(begin.as_ptr().cast(), bytes, libc::MADV_POPULATE_WRITE) };
-    if rc != 0 {
-        unmap(begin, bytes);
-        return None;
-    }
-    Some(begin)
+    NonNull::new(begin).filter(|begin| begin.as_ptr() != libc::MAP_FAILED).map(NonNull::cast)
+}
+
+/// Sees that every page of the first so many bytes of such memory is there; false where one cannot be had. To touch one
+/// then would end the process (a group's limit, pages of another node). Linux 5.14 knows the question.
+#[cfg(target_os = "linux")]
+fn populate(begin: NonNull<u8>, bytes: usize) -> bool {
+    // SAFETY: the range lies in a mapping of `map_hugetlb`, whose owner asks.
+    unsafe { libc::madvise(begin.as_ptr().cast(), bytes, libc::MADV_POPULATE_WRITE) == 0 }
 }
 
 #[cfg(not(target_os = "linux"))]
 fn map_hugetlb(_bytes: usize) -> Option<NonNull<u8>> {
     None
+}
+
+#[cfg(not(target_os = "linux"))]
+fn populate(_begin: NonNull<u8>, _bytes: usize) -> bool {
+    false
 }
 
 fn unmap(begin: NonNull<u8>, bytes: usize) {

@@ -96,13 +96,15 @@ impl<'a> Started<'a> {
         cores: Option<&CoreRequest>,
         online: &CpuSet,
     ) -> Result<Started<'a>, Failure> {
-        needed(options, &options.load, 1).fits()?;
+        needed(options, &options.load, 1, 1).fits(&eal_words)?;
         let sink = Sink::open(&options.output, options.stats_interval)?;
         let desk = Desk::open(session::control_cpu(cores, online), Box::new(sink)).map_err(Failure::run)?;
         let eal = Eal::init(eal_words).map_err(Failure::run)?;
         let session = Session::open(&eal, &options.stack)?;
         let ways = Ways::of(&session, options)?;
-        banner::print(&banner(&session, options, &ways)?);
+        let clients = session.seats().filter(|seat| ways.at(seat.places).next().is_some()).count();
+        needed(options, &options.load, session.loops(), clients).place(eal.has_hugepages())?;
+        banner::print(&banner(&session, options, &ways, clients)?);
         Ok(Started { options, desk, eal, session, ways, clock: Cycles::start() })
     }
 
@@ -137,15 +139,27 @@ fn limits(options: &ConnectOptions, load: &LoadOptions, loops: usize) -> Limits 
     Limits { listeners: 0, closing_limited: false, ..plan::stack_limits(&stack, loops) }
 }
 
-/// What so many loops need.
-fn needed(options: &ConnectOptions, load: &LoadOptions, loops: usize) -> Needed<'static> {
+/// What so many clients need, each with its share of what is meant for so many loops.
+fn needed(options: &ConnectOptions, load: &LoadOptions, loops: usize, clients: usize) -> Needed<'static> {
     let limits = limits(options, load, loops);
-    let own = Client::memory(&load.talk, limits.slots() as usize);
     Needed {
-        bytes: (limits.memory().total + own) * loops,
-        loops,
+        bytes: (limits.memory().total + own_memory(options, load, &limits)) * clients,
+        loops: clients,
         connections: options.stack.max_connections,
         cure: plan::SMALLER,
+    }
+}
+
+/// Bytes that the client of a shard with these limits takes by itself.
+fn own_memory(options: &ConnectOptions, load: &LoadOptions, limits: &Limits) -> usize {
+    Client::memory(&load.talk, order(options, load, Share::WHOLE), limits.slots() as usize)
+}
+
+/// In which order this part of the connections go on.
+fn order(options: &ConnectOptions, load: &LoadOptions, share: Share) -> Order {
+    match options.turns {
+        Turns::Own => Order::Own,
+        Turns::Random => Order::Random { active: active(load, share) },
     }
 }
 
@@ -219,12 +233,15 @@ fn sources(session: &Session, options: &ConnectOptions, place: usize) -> Vec<Add
     own.collect()
 }
 
-fn banner(session: &Session, options: &ConnectOptions, ways: &Ways) -> Result<Banner, Failure> {
+fn banner(
+    session: &Session,
+    options: &ConnectOptions,
+    ways: &Ways,
+    clients: usize,
+) -> Result<Banner, Failure> {
     let limits = limits(options, &options.load, session.loops());
-    let own = Client::memory(&options.load.talk, limits.slots() as usize);
-    let own = ("client itself", own, limits.slots());
-    let mut memory =
-        plan::memory_lines(&limits.memory(), own, &options.stack, session.loops(), tables::resident());
+    let own = ("client itself", own_memory(options, &options.load, &limits), limits.slots());
+    let mut memory = plan::memory_lines(&limits.memory(), own, &options.stack, clients, tables::resident());
     memory.push(session.pool_line());
     let targets: Vec<_> = options.targets.iter().map(target_text).collect();
     let mut lines = Vec::new();
@@ -256,7 +273,7 @@ impl Started<'_> {
         let (signals, readings, left) = (Arc::new(Signals::default()), Readings::default(), Left::default());
         let (mut jobs, mut mailboxes) = (Vec::new(), Vec::new());
         let losses = session.losses();
-        needed(self.options, load, session.loops()).place(self.eal.has_hugepages())?;
+        needed(self.options, load, session.loops(), seats.len()).allow_hugetlb(self.eal.has_hugepages());
         for (index, seat) in (0..).zip(&seats) {
             let mailbox = Arc::new(Mailbox::new());
             let side = self.side(load, seat.places, Share { index, of: clients })?;
@@ -354,11 +371,8 @@ impl Started<'_> {
         let tuples = Tuples::join(tuples.collect());
         let limits = limits(options, load, session.loops());
         let shard = Shard::new(limits, config, ground.secrets, ground.locals, counters.clone(), now);
-        let order = match options.turns {
-            Turns::Own => Order::Own,
-            Turns::Random => Order::Random { active: active(load, share) },
-        };
-        let client = Client::new(experiment::client(load, share, order), tuples, shard.slots(), now);
+        let plan = experiment::client(load, share, order(options, load, share));
+        let client = Client::new(plan, tuples, shard.slots(), now);
         let control = Arc::new(Control::default());
         let worker = Worker::new(ground.queues, ground.host, shard, client, control);
         let hops = mine().flat_map(|way| {

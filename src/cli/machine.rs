@@ -24,7 +24,14 @@ pub fn machine(cpus: usize, tsc_hz: u64, pages: String) -> Machine {
 /// The pages that EAL has for frames.
 #[cfg(feature = "dpdk")]
 pub fn pages(eal: &Eal) -> String {
-    if eal.has_hugepages() { "hugetlb 2 MiB" } else { "4 KiB" }.to_owned()
+    let reserved = fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages");
+    let any = reserved.is_ok_and(|text| text.trim() != "0");
+    match (eal.has_hugepages(), any) {
+        (true, true) => "hugetlb 2 MiB",
+        (true, false) => "hugetlb",
+        (false, _) => "4 KiB",
+    }
+    .to_owned()
 }
 
 /// Programs and libraries with their versions.

@@ -148,11 +148,13 @@ fn online() -> CpuSet {
 }
 
 fn check(eal: Vec<String>, options: &args::Serve) -> Result<ExitCode, Failure> {
+    let limits = plan::limits(options, 1);
+    let needed = limits.memory().total + plan::services_memory(options, &limits);
     let asked = check::Asked {
         eal,
         max_connections: u64::from(options.stack.max_connections),
         mtu: options.stack.mtu,
-        needed_bytes: plan::limits(options, 1).memory().total as u64,
+        needed_bytes: needed as u64,
     };
     let facts = check::Facts::gather(Path::new("/"), &|name| std::env::var(name).ok());
     let findings = check::findings(&facts, &asked);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::app::{Service, Services, timed};
 use crate::cli::args::Serve;
 use crate::config::connection::Congestion;
 use crate::config::imitate::{Imitate, Wscale};
@@ -118,6 +119,18 @@ pub fn imitate(offers: &Imitate, config: &mut Config) {
 
 fn milliseconds(time: Duration) -> u32 {
     u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
+}
+
+/// The services, in the order of their listeners.
+pub fn served(options: &Serve) -> Vec<Service> {
+    options.listen.iter().map(|listen| listen.service).collect()
+}
+
+/// Bytes that the services of a shard with these limits take, with their stopwatches where results are written.
+pub fn services_memory(options: &Serve, limits: &Limits) -> usize {
+    let slots = limits.slots() as usize;
+    let stopwatches = if options.output.is_wanted() { timed::memory(slots) } else { 0 };
+    Services::memory(&served(options), slots) + stopwatches
 }
 
 /// What makes a stack smaller.

@@ -18,13 +18,12 @@ use super::{Failure, banner, machine, plan};
 use crate::app::http::responses::Responses;
 use crate::app::tally::Tally;
 use crate::app::timed::Timed;
-use crate::app::{Service, Services, reply};
+use crate::app::{Services, reply};
 use crate::base::cycles::Cycles;
 use crate::dpdk::eal::Eal;
 use crate::dpdk::lcore::{self, Job};
 use crate::dpdk::queue::Queue;
 use crate::engine::control::Control;
-use crate::engine::limits::Limits;
 use crate::engine::shard::Shard;
 use crate::engine::worker::Worker;
 use crate::measure::runner::Runner;
@@ -50,7 +49,7 @@ pub(super) fn run(
     cores: Option<&CoreRequest>,
     online: &CpuSet,
 ) -> Result<ExitCode, Failure> {
-    needed(options, 1).fits()?;
+    needed(options, 1).fits(&eal_words)?;
     let sink = options.output.is_wanted().then(|| Sink::open(&options.output, None)).transpose()?;
     let (send_run, runs) = mpsc::channel();
     let control = watch::start(session::control_cpu(cores, online), runs).map_err(Failure::run)?;
@@ -173,7 +172,7 @@ fn jobs(
         let limits = plan::limits(options, session.loops());
         let (config, counters) = (plan::config(options), watched.counters.clone());
         let mut shard = Shard::new(limits, config, ground.secrets, ground.locals, counters, now);
-        let services = served(options);
+        let services = plan::served(options);
         for listen in &options.listen {
             shard.listen(None, listen.port).map_err(Failure::usage)?;
         }
@@ -195,32 +194,22 @@ fn jobs(
     Ok((loops, mailboxes, jobs))
 }
 
-/// The services, in the order of their listeners.
-fn served(options: &Serve) -> Vec<Service> {
-    options.listen.iter().map(|listen| listen.service).collect()
-}
-
 /// What so many loops need.
 fn needed(options: &Serve, loops: usize) -> Needed<'static> {
     let limits = plan::limits(options, loops);
     Needed {
-        bytes: (limits.memory().total + services_memory(options, &limits)) * loops,
+        bytes: (limits.memory().total + plan::services_memory(options, &limits)) * loops,
         loops,
         connections: options.stack.max_connections,
         cure: plan::SMALLER,
     }
 }
 
-/// Bytes that the services of one loop take.
-fn services_memory(options: &Serve, limits: &Limits) -> usize {
-    Services::memory(&served(options), limits.slots() as usize)
-}
-
 fn banner(session: &Session, options: &Serve, resident: Option<u64>) -> banner::Banner {
     let loops = session.loops();
     let services = options.listen.iter().map(|listen| format!("{}={}", listen.port, listen.service));
     let limits = plan::limits(options, loops);
-    let own = ("services", services_memory(options, &limits), limits.slots());
+    let own = ("services", plan::services_memory(options, &limits), limits.slots());
     let mut memory = plan::memory_lines(&limits.memory(), own, &options.stack, loops, resident);
     memory.push(session.pool_line());
     banner::Banner {

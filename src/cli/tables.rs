@@ -25,28 +25,32 @@ pub(super) struct Needed<'a> {
 }
 
 impl Needed<'_> {
-    /// Refuses what would not fit into memory, rather than to be ended by the kernel half-way. Decides nothing yet.
+    /// Refuses what would not fit into memory, rather than to be ended by the kernel half-way, before EAL is started with
+    /// these words. Decides nothing yet.
     ///
     /// # Errors
     /// More is needed than is available.
     #[cfg(any(test, feature = "dpdk"))]
-    pub fn fits(&self) -> Result<(), Failure> {
-        if self.hugetlb(free_hugetlb(Path::new("/"))).is_some() {
-            Ok(())
-        } else {
-            self.fits_without_hugetlb()
-        }
+    pub fn fits(&self, eal: &[String]) -> Result<(), Failure> {
+        let may_be_huge = !eal.iter().any(|word| word == "--no-huge");
+        let is_huge = may_be_huge && self.hugetlb(free_hugetlb(Path::new("/"))).is_some();
+        if is_huge { Ok(()) } else { self.fits_without_hugetlb() }
+    }
+
+    /// As [`Needed::allow_hugetlb`], and refuses what would not fit into memory.
+    ///
+    /// # Errors
+    /// More is needed than is available.
+    pub fn place(&self, eal_has_hugepages: bool) -> Result<(), Failure> {
+        if self.allow_hugetlb(eal_has_hugepages) { Ok(()) } else { self.fits_without_hugetlb() }
     }
 
     /// Lets the tables that are made next lie on pages of hugetlb, if EAL uses some and enough are free.
-    ///
-    /// # Errors
-    /// As [`Needed::fits`].
-    pub fn place(&self, eal_has_hugepages: bool) -> Result<(), Failure> {
+    pub fn allow_hugetlb(&self, eal_has_hugepages: bool) -> bool {
         let free = if eal_has_hugepages { free_hugetlb(Path::new("/")) } else { 0 };
-        let hugetlb = self.hugetlb(free);
+        let hugetlb = self.hugetlb(free).filter(|bytes| pages::can_have_hugetlb(*bytes));
         pages::allow_hugetlb(hugetlb.unwrap_or(0));
-        if hugetlb.is_some() { Ok(()) } else { self.fits_without_hugetlb() }
+        hugetlb.is_some()
     }
 
     /// Bytes of hugetlb that the tables may take where so many are free: all that they need, unless less than as much again
@@ -69,11 +73,12 @@ impl Needed<'_> {
     }
 }
 
-/// Bytes of hugetlb's pages of 2 MiB that nobody has.
+/// Bytes of hugetlb's pages of 2 MiB that nobody has, or has a right to.
 fn free_hugetlb(root: &Path) -> usize {
-    let path = root.join("sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
-    let pages = fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<usize>().ok());
-    pages.unwrap_or(0).saturating_mul(HUGETLB_PAGE)
+    let folder = root.join("sys/kernel/mm/hugepages/hugepages-2048kB");
+    let pages = |name| fs::read_to_string(folder.join(name)).ok()?.trim().parse::<usize>().ok();
+    let free = pages("free_hugepages").unwrap_or(0).saturating_sub(pages("resv_hugepages").unwrap_or(0));
+    free.saturating_mul(HUGETLB_PAGE)
 }
 
 /// Bytes of memory that this process has now, hugetlb's included; `None` where the system does not tell.
@@ -223,15 +228,19 @@ mod tests {
         let folder = root.join("sys/kernel/mm/hugepages/hugepages-2048kB");
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("free_hugepages"), "12\n").unwrap();
-        let (some, none) = (free_hugetlb(&root), free_hugetlb(&folder));
+        let (all, none) = (free_hugetlb(&root), free_hugetlb(&folder));
+        fs::write(folder.join("resv_hugepages"), "5\n").unwrap();
+        let without_reserved = free_hugetlb(&root);
         fs::remove_dir_all(&root).unwrap();
-        assert_eq!((some, none), (24 << 20, 0));
+        assert_eq!((all, without_reserved, none), (24 << 20, 14 << 20, 0));
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn what_does_not_fit_is_refused_with_its_cure() {
-        assert!(needed(1 << 20, 1).fits().is_ok() && needed(1 << 20, 1).place(false).is_ok());
-        for refused in [needed(1 << 60, 1).fits(), needed(1 << 60, 1).place(true)] {
+        let words = ["--no-huge".to_owned()];
+        assert!(needed(1 << 20, 1).fits(&words).is_ok() && needed(1 << 20, 1).place(false).is_ok());
+        for refused in [needed(1 << 60, 1).fits(&[]), needed(1 << 60, 1).place(true)] {
             let sentence = refused.unwrap_err().sentence;
             assert!(sentence.contains("1000 connections") && sentence.ends_with("want less"), "{sentence}");
         }

@@ -46,9 +46,7 @@ impl ConnectOptions {
     pub fn checked(self) -> Result<Self, ConfigError> {
         self.output.check()?;
         self.load.check_backend(self.backend)?;
-        let is_closed =
-            self.load.schedule.concurrency_max().is_some() && self.load.schedule.rate_max().is_none();
-        if self.turns == Turns::Random && (!is_closed || self.load.hold.is_some()) {
+        if self.turns == Turns::Random && !self.holds_one_number() {
             return Err(ShapeError::RandomOrder.into());
         }
         if self.backend == Backend::Dpdk {
@@ -66,6 +64,15 @@ impl ConnectOptions {
         self.tuples()?;
         let stack = self.stack.checked(self.backend)?;
         Ok(ConnectOptions { stack, ..self })
+    }
+
+    /// The same number of connections are open all the time, and each goes on by itself.
+    fn holds_one_number(&self) -> bool {
+        let mut levels = self.load.schedule.stages.iter().map(|stage| (stage.rate, stage.concurrency));
+        let first = levels.next();
+        first.is_some_and(|(rate, level)| rate.is_none() && level.is_some())
+            && levels.all(|level| Some(level) == first)
+            && self.load.hold.is_none()
     }
 
     /// Pairs of endpoints that there are.
@@ -99,6 +106,7 @@ mod tests {
     use super::super::shape::Hold;
     use super::super::{shape, stack};
     use super::*;
+    use crate::load::schedule::Stage;
 
     fn options() -> ConnectOptions {
         ConnectOptions {
@@ -152,7 +160,15 @@ mod tests {
         let mut open = asked();
         open.shape.rate = Some(10.0);
         let open = open.one("h", CONNECT).unwrap();
-        refused(ConnectOptions { load: open, turns: Turns::Random, ..options() }, "give --concurrency");
+        refused(ConnectOptions { load: open, turns: Turns::Random, ..options() }, "give one --concurrency");
+        let mut stages = asked();
+        let stage = |level| Stage { concurrency: Some(level), duration_ns: 1, ..Stage::default() };
+        stages.shape.stages = vec![stage(1), stage(1)];
+        let load = stages.clone().one("h", CONNECT).unwrap();
+        assert!(ConnectOptions { load, turns: Turns::Random, ..options() }.checked().is_ok());
+        stages.shape.stages[1] = stage(2);
+        let load = stages.one("h", CONNECT).unwrap();
+        refused(ConnectOptions { load, turns: Turns::Random, ..options() }, "the same number all the time");
         let port = targets::source("198.18.0.1:5000").unwrap();
         let mut few = ConnectOptions { load: many, sources: targets::sources(&[port]).unwrap(), ..options() };
         few.stack.max_connections = 2;

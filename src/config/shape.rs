@@ -39,8 +39,8 @@ pub enum ShapeError {
     Order(String),
     /// A random order where nothing waits.
     #[error(
-        "--order random draws among the open connections of a closed loop: give --concurrency, and leave --rate and \
-         --hold out"
+        "--order random draws among the open connections of a closed loop: give one --concurrency, the same number all \
+         the time, and leave --rate and --hold out"
     )]
     RandomOrder,
 }

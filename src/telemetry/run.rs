@@ -116,12 +116,12 @@ pub struct Run {
     pub warnings: Vec<String>,
 }
 
-/// What tables lie on: those of both sides, data that waits to be sent included.
+/// What tables lie on: those of all sides that are ours, data that waits to be sent included.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Tables {
     /// `transparent huge pages`, `hugetlb`, both, or `small pages`.
     pub pages: String,
-    /// Bytes of those tables that are large enough to ask for huge pages.
+    /// Bytes of those that are large enough for huge pages: from 1 MiB on, hugetlb's in whole pages.
     pub bytes: u64,
     /// The share of them that lies on huge pages, 0 to 1.
     pub huge_share: f64,

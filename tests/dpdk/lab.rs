@@ -203,8 +203,8 @@ impl Program {
     pub fn resident(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let kib = |name| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-            line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.map_or(0, |line| line.trim().trim_end_matches(" kB").parse::<u64>().unwrap())
         };
         (kib("VmRSS:") + kib("HugetlbPages:")) << 10
     }

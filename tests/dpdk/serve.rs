@@ -93,13 +93,18 @@ fn the_plan_in_the_banner_agrees_with_the_resident_size() {
 fn tables_lie_on_hugetlb_where_twice_as_much_is_free() {
     // 140 MiB, with a page more for each table.
     const WANTED: u64 = 140 << 20;
-    if child::free_hugetlb() < 3 * WANTED {
-        return println!("there are too few hugepages");
+    // Other tests may have them, for a while.
+    for _ in 0..10 {
+        if child::free_hugetlb() < 3 * WANTED {
+            return println!("there are too few hugepages");
+        }
+        let (_, out) = ready_and_resident("1k");
+        let lie = out.lines().find_map(|line| line.trim().strip_prefix("memory   tables on ")).unwrap();
+        if lie.starts_with("hugetlb (100 %") {
+            return;
+        }
     }
-    let (_, out) = ready_and_resident("1k");
-    let lie = out.lines().find_map(|line| line.trim().strip_prefix("memory   tables on ")).unwrap();
-    // Other tests may have taken them meanwhile.
-    assert!(lie.starts_with("hugetlb (") || child::free_hugetlb() < 3 * WANTED, "{out}");
+    panic!("enough hugepages were free ten times, and tables never lay on them");
 }
 
 #[test]

@@ -169,7 +169,8 @@ impl App for Probe {
     }
 }
 
-/// What a run of all tests sets differently: `DPDK_TCP_BURST` (1 to 64), `DPDK_TCP_PREDICTION` (true, false).
+/// What a run of all tests sets differently: `DPDK_TCP_BURST` (1 to 64), `DPDK_TCP_PREDICTION` (true, false),
+/// `DPDK_TCP_REST_FROM` (a number of connections).
 #[allow(clippy::disallowed_methods, reason = "the environment says how the tests are run")]
 fn from_environment<T: std::str::FromStr>(name: &str) -> Option<T> {
     let value = std::env::var(name).ok()?;

@@ -107,8 +107,9 @@ pub struct Client {
     numbers: Table<u64>,
     timers: Timers,
     moves: usize,
-    /// Connections that are parked.
+    /// Connections that are parked, and when the last one was.
     parked: u32,
+    parked_at: Tick,
     /// Their slots, in no order, each once; some may have left it since.
     listed: Bag,
     /// Slots that were taken from the list, to be next.
@@ -116,7 +117,7 @@ pub struct Client {
     /// Places in the list that were chosen for the next draws, and the number of draws so far.
     places: [u32; PLACES],
     draws: usize,
-    /// So many connections are meant to be held.
+    /// So many connections are meant to be held, or can be.
     full: u64,
     /// Slots of connections that say nothing and whose handshake's last ACK leaves in this pass, oldest first.
     acknowledging: VecDeque<u32>,
@@ -146,6 +147,7 @@ impl Client {
             timers: Timers::new(slots, now.tick(), REST_FROM),
             moves: MOVES_MAX,
             parked: 0,
+            parked_at: now.tick(),
             listed: Bag::new(if plan.order == Order::Own { 0 } else { slots as usize }),
             drawn: VecDeque::with_capacity(DRAWN_MAX),
             places: [u32::MAX; PLACES],
@@ -169,10 +171,12 @@ impl Client {
         }
     }
 
-    /// Bytes of memory for so many connections that say this.
-    pub const fn memory(talk: &Talk, slots: usize) -> usize {
+    /// Bytes of memory for so many connections that say this, in this order.
+    pub fn memory(talk: &Talk, order: Order, slots: usize) -> usize {
         let number = if talk.is_random() { size_of::<u64>() } else { 0 };
-        slots * (size_of::<Dialog>() + number) + Bag::memory(slots) + Timers::memory(slots)
+        let listed = if order == Order::Own { 0 } else { Bag::memory(slots) };
+        let acknowledging = if talk.requests > 0 { 0 } else { slots * size_of::<u32>() };
+        slots * (size_of::<Dialog>() + number) + listed + acknowledging + Timers::memory(slots)
     }
 
     /// Tells the time of the pass that follows, in nanoseconds on the run's clock. The first time begins the run:

@@ -8,6 +8,8 @@ use crate::engine::api::{Conn, ConnId};
 
 /// Time between two walks over the table at the end, in milliseconds.
 const RESCAN_MS: u32 = 10;
+/// Where for so long no connection was opened, those that wait for their turn are all that can be had.
+const STALL_MS: u32 = 1_000;
 /// Slots that are drawn for one turn at most (LIM-13): connections may have left them.
 const DRAWS_MAX: u32 = 64;
 
@@ -32,6 +34,7 @@ impl Client {
         let Some(dialog) = self.dialogs.get_mut(index as usize) else { return };
         dialog.stage = Stage::Parked;
         self.parked += 1;
+        self.parked_at = self.tick;
         self.timers.rest(index, self.parked);
         if !dialog.marks.has(Marks::LISTED) {
             dialog.marks.set(Marks::LISTED);
@@ -119,6 +122,11 @@ impl Client {
         let Order::Random { active } = self.plan.order else { return None };
         // As many are let go as places for new ones are wanted; what is on its way already counts. Those that are
         // reset at the end are not called too: the resets of more than a few at a time have no room on the way.
+        let is_stalled = self.parked > 0 && self.tick.since(self.parked_at) >= STALL_MS;
+        if is_stalled && !self.is_full() {
+            // They go on, and are opened again, without waiting for those that do not come.
+            self.full = u64::from(self.parked);
+        }
         let wanted = match self.ending {
             Ending::Running => self.is_full(),
             Ending::Releasing { .. } | Ending::Waiting { .. } => true,

@@ -97,7 +97,7 @@ pub(super) fn run<A: Arena>(
     let mtu = queues[0].caps().mtu;
     let limits = experiment.spec.limits();
     let slots = limits.slots() as usize;
-    let client = Client::memory(&experiment.plan.talk, slots).div_ceil(slots.max(1));
+    let client = Client::memory(&experiment.plan.talk, experiment.plan.order, slots).div_ceil(slots.max(1));
     let memory = [limits.memory().per_connection, limits.memory().per_time_wait, client];
     let mailboxes = [Arc::new(Mailbox::new()), Arc::new(Mailbox::new())];
     // On one core both begin together.
@@ -356,7 +356,7 @@ impl Experiment {
 
     fn own_bytes(&self) -> usize {
         let slots = self.spec.limits().slots() as usize;
-        let client = if self.flood { 0 } else { Client::memory(&self.plan.talk, slots) };
+        let client = if self.flood { 0 } else { Client::memory(&self.plan.talk, self.plan.order, slots) };
         client + Services::memory(&[self.spec.service], slots)
     }
 

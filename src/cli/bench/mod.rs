@@ -179,9 +179,11 @@ impl Bench<'_> {
         common: &Common,
         clock: &Cycles,
     ) -> Result<Option<RandomLine>, Failure> {
-        let sizes = self.options.loads.iter().map(|load| experiment::of(load, common).table_bytes());
-        let bytes = sizes.max().unwrap_or(0);
-        let needed = Needed { bytes, loops: 1, connections: 0, cure: "" };
+        let largest = self.options.loads.iter().map(|load| experiment::of(load, common));
+        let Some(largest) = largest.max_by_key(duel::Experiment::table_bytes) else { return Ok(None) };
+        let bytes = largest.table_bytes();
+        // On hugetlb where that experiment's tables were.
+        let needed = Needed { bytes: largest.bytes(), loops: 2, connections: 0, cure: "" };
         if self.desk.is_interrupted() || needed.place(arena.has_hugepages()).is_err() {
             return Ok(None);
         }

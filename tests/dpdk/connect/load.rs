@@ -27,15 +27,15 @@ fn in_random_order_connections_wait_open_for_their_turn() {
     lab::in_namespace("connect::load::in_random_order_connections_wait_open_for_their_turn", || {
         super::tap();
         let packets = |order| {
-            let ours = ["--talk", "echo", "--concurrency", "600", "--connections", "1800", "--order", order];
+            let ours = ["--talk", "echo", "--concurrency", "600", "--connections", "3600", "--order", order];
             let (left, seen) = against(peer::echo, &ours);
-            left.assert_closed(1_800, &[("fin", 1_800)]);
-            assert_eq!(count(&seen, End::TheirFin), 1_800);
+            left.assert_closed(3_600, &[("fin", 3_600)]);
+            assert_eq!(count(&seen, End::TheirFin), 3_600);
             left.client().packets_per_connection
         };
-        // The ACK of the handshake has left when the turn comes, and takes nothing along.
+        // The ACK of the handshake has left when the turn comes, and takes nothing along; but for the last, at most 256.
         let (own, random) = (packets("own"), packets("random"));
-        assert!(random > own + 0.9, "{own} {random}");
+        assert!(random > own + 0.75, "{own} {random}");
     });
 }
 

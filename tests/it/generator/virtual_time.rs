@@ -11,7 +11,7 @@ use dpdk_tcp::link::Caps;
 use dpdk_tcp::load::closing::Close;
 use dpdk_tcp::load::schedule::{Schedule, Stage};
 use dpdk_tcp::load::talk::{Reply, Request, Talk};
-use dpdk_tcp::measure::pair;
+use dpdk_tcp::measure::pair::{self, Spec};
 use dpdk_tcp::measure::side::Engine;
 use dpdk_tcp::sim::faults::Faults;
 use dpdk_tcp::sim::frame::FramePool;
@@ -51,6 +51,12 @@ struct World {
 
 impl World {
     fn new(plan: Plan, service: Service, faults: Faults) -> World {
+        let room = spec(&plan, service).concurrency;
+        World::with_room(plan, service, faults, room)
+    }
+
+    /// As [`World::new`], with a server that has room for so many connections, and some.
+    fn with_room(plan: Plan, service: Service, faults: Faults, room: u32) -> World {
         let (clock, pool) = (SimClock::default(), FramePool::sized(8_000, 1_600));
         let started = Instant(1_000_000);
         clock.advance_to(started);
@@ -62,6 +68,7 @@ impl World {
         let secrets = |n| Secrets::from_seed(n);
         let client =
             pair::client(near, Mac(MACS[1]), &spec, plan, &counters[0], started, secrets(1)).unwrap();
+        let spec = Spec { concurrency: room, ..spec };
         let server = pair::server(far, Mac(MACS[0]), &spec, &counters[1], started, secrets(2)).unwrap();
         let levels = Vec::new();
         World { clock, pool, client, server, counters, serves: true, started, period_us, idle: 0, levels }
@@ -296,6 +303,22 @@ fn random_order_closes_everything_all_the_same() {
         assert_eq!(counters[1].get(Counter::Established), tally.attempted);
         assert!(tally.attempted > 3_000, "{}", tally.attempted);
     }
+}
+
+#[test]
+fn those_that_wait_go_on_where_no_more_can_be_opened() {
+    let mut plan = closed_loop(6_000, 6 * SECOND);
+    plan.order = Order::Random { active: 20 };
+    // 4,096 more are always there.
+    let mut world = World::with_room(plan, Service::Http, near(), 1);
+    world.until(900 * MS);
+    let early = world.tally();
+    assert!(early.established >= 4_000 && early.closed_all() == 0, "all that are open wait: {early:?}");
+    world.until(5 * SECOND);
+    let late = world.tally();
+    assert!(late.closed_all() > 1_000, "{late:?}");
+    let (tally, _) = world.finish();
+    assert_eq!(tally.established, tally.closed_all() + tally.broken_all());
 }
 
 #[test]
