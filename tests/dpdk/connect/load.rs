@@ -26,16 +26,18 @@ fn a_closed_loop_holds_exactly_as_many_connections_as_it_was_told() {
 fn in_random_order_connections_wait_open_for_their_turn() {
     lab::in_namespace("connect::load::in_random_order_connections_wait_open_for_their_turn", || {
         super::tap();
-        let packets = |order| {
-            let ours = ["--talk", "echo", "--concurrency", "600", "--connections", "3600", "--order", order];
-            let (left, seen) = against(peer::echo, &ours);
-            left.assert_closed(3_600, &[("fin", 3_600)]);
-            assert_eq!(count(&seen, End::TheirFin), 3_600);
-            left.client().packets_per_connection
+        // Half of them are open after the first second.
+        let closed_in_the_first_second = |order| {
+            let load = ["--concurrency", "300", "--ramp", "2s", "--duration", "1s", "--order", order];
+            let (left, seen) = against(peer::echo, &[&["--talk", "echo"], &load[..]].concat());
+            let attempted = left.account().attempted;
+            left.assert_closed(attempted, &[("fin", attempted)]);
+            assert_eq!(count(&seen, End::TheirFin), attempted);
+            assert!(attempted > 300, "{attempted}");
+            left.series()[0].closed
         };
-        // The ACK of the handshake has left when the turn comes, and takes nothing along; but for the last, at most 256.
-        let (own, random) = (packets("own"), packets("random"));
-        assert!(random > own + 0.75, "{own} {random}");
+        assert_eq!(closed_in_the_first_second("random"), 0);
+        assert!(closed_in_the_first_second("own") > 100);
     });
 }
 
