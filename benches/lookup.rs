@@ -4,7 +4,8 @@
 //!
 //! Each hashes its keys and says where the connection is: ours by the tags and hash bits in one line, the others by
 //! the keys that they keep. With `line` the line of the connection is fetched too, ahead where that can be known, and
-//! the key in it confirmed. All tables are on the same pages.
+//! the key in it confirmed. All tables are on the same pages. A bare line holds eight keys, about as many as one of the
+//! index does, or one.
 #![allow(missing_docs)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "benches")]
 
@@ -129,14 +130,14 @@ fn main() {
     let peer = peer();
     let mut entrants: Vec<Entrant<'_>> = Vec::new();
     entrants.push((
-        "bare lines",
+        "bare lines, eight keys each",
         Box::new(|numbers| {
             numbers.iter().for_each(|n| prefetch(&bare[*n as usize / 8]));
             numbers.iter().fold(0, |sum, n| sum ^ bare[*n as usize / 8].0[3] as u32)
         }),
     ));
     entrants.push((
-        "bare lines of the connections, line",
+        "bare lines, one a key",
         Box::new(|numbers| {
             numbers.iter().for_each(|n| prefetch(&lines[*n as usize]));
             numbers.iter().fold(0, |sum, n| sum ^ lines[*n as usize].key.remote)

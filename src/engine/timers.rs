@@ -105,7 +105,7 @@ impl Timers {
 
     /// Makes sure that `index` is looked at when `at` is due. An entry that would be looked at earlier anyway is left
     /// alone.
-    #[inline]
+    #[inline(always)]
     pub fn arm(&mut self, index: u32, at: Tick) {
         let look = self.now.plus(WAIT_MS);
         let has_room = !self.queue.is_full();
