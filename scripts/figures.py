@@ -53,39 +53,33 @@ def steady(closed):
 def ours(document, role):
     """A side of ours from the program's own document (docs/schema/run.schema.json)."""
     run = document["runs"][0]
-    side, series = run[role], run["series"]
-    places = steady([second["closed"] for second in series])
-    if not places:
+    chosen = [run["series"][n] for n in steady([second["closed"] for second in run["series"]])]
+    if not chosen:
         raise Wrong(f"our {role} closed connections in no whole second")
-    chosen = [series[n] for n in places]
-    cycles = [s[f"{role}_busy"] * s["len_s"] * document["machine"]["tsc_hz"] / s["closed"] for s in chosen]
-    return Side(
-        cycles=statistics.median(cycles),
-        packets=side["packets_per_connection"],
-        retransmitted=side["retransmitted"],
-        busy=statistics.median(s[f"{role}_busy"] for s in chosen),
-        rate=statistics.median(s["connections_per_second"] for s in chosen),
-        closed=sum(side["account"]["closed"].values()),
-    )
+    return side_in(document, role, chosen, sum(run[role]["account"]["closed"].values()))
 
 
 def held(document, role, connections):
     """As `ours`, of whole seconds in which (nearly) so many connections were open and some were closed."""
-    run = document["runs"][0]
-    side, series = run[role], run["series"]
+    series = document["runs"][0]["series"]
     places = [n for n, second in enumerate(series) if second["open"] >= 0.95 * connections and second["closed"] > 0]
     # In the first of them it began, and in the last it ended.
     chosen = [series[n] for n in places[1:-1]]
     if not chosen:
         raise Wrong(f"our {role} had {connections:,} connections open in no whole second")
-    cycles = [s[f"{role}_busy"] * s["len_s"] * document["machine"]["tsc_hz"] / s["closed"] for s in chosen]
+    return side_in(document, role, chosen, sum(second["closed"] for second in chosen))
+
+
+def side_in(document, role, seconds, closed):
+    """A side of ours by these seconds, in which and around which so many connections closed."""
+    side, hz = document["runs"][0][role], document["machine"]["tsc_hz"]
     return Side(
-        cycles=statistics.median(cycles),
+        cycles=statistics.median(s[f"{role}_busy"] * s["len_s"] * hz / s["closed"] for s in seconds),
         packets=side["packets_per_connection"],
         retransmitted=side["retransmitted"],
-        busy=statistics.median(s[f"{role}_busy"] for s in chosen),
-        rate=statistics.median(s["closed"] / s["len_s"] for s in chosen),
-        closed=sum(s["closed"] for s in chosen),
+        busy=statistics.median(s[f"{role}_busy"] for s in seconds),
+        rate=statistics.median(s["connections_per_second"] for s in seconds),
+        closed=closed,
     )
 
 

@@ -286,38 +286,28 @@ class World:
         except (OSError, ValueError):
             raise figures.Wrong(f"our {name} left no figures: {self.children.last(name)}") from None
 
+    def our_server(self, socket, tx_burst, *words):
+        """Our server, once it can be connected to."""
+        common = ["serve", "--addr", f"{SERVER}/16", "--listen", "80=reply", "--reply-size", REPLY]
+        common += ["--backlog", "256k", "--drain", "1s"]
+        words = self.our("server", self.cpus[0], socket, tx_burst, [*common, *words])
+        server = self.children.start("serve", words)
+        self.children.until_there(socket, server, "serve")
+        return server
+
+    def our_client(self, socket, tx_burst, *words):
+        """Our client, which asks on the handshake's last segment where nothing waits, and closes on the reply, as the
+        peer's does."""
+        common = ["connect", f"{SERVER}:80", "--addr", f"{OWN}/16", "--profile", "crr", "--talk", "raw"]
+        common += ["--request-size", REQUEST, "--close", "peer", "--drain", "1s"]
+        return self.children.start("connect", self.our("client", self.cpus[1], socket, tx_burst, [*common, *words]))
+
     def serve(self, socket, rate, seconds, tx_burst):
         """The peer's client, which asks for our address and starts when it is told."""
         pairs = clients(rate) * PORTS
-        server = self.children.start(
-            "serve",
-            self.our(
-                "server",
-                self.cpus[0],
-                socket,
-                tx_burst,
-                [
-                    "serve",
-                    "--addr",
-                    f"{SERVER}/16",
-                    "--listen",
-                    "80=reply",
-                    "--reply-size",
-                    REPLY,
-                    "--backlog",
-                    "256k",
-                    "--max-connections",
-                    "512k",
-                    "--time-wait-max",
-                    pairs,
-                    "--drain",
-                    "1s",
-                    "--duration",
-                    f"{seconds + START_S + 2 * SPARE_S}s",
-                ],
-            ),
-        )
-        self.children.until_there(socket, server, "serve")
+        at_most = f"{seconds + START_S + 2 * SPARE_S}s"
+        limits = ["--max-connections", "512k", "--time-wait-max", pairs, "--duration", at_most]
+        server = self.our_server(socket, tx_burst, *limits)
         words = self.peer_run("client", rate, seconds, tx_burst, "--clients", clients(rate), "--socket", socket)
         client = self.children.start("client", words)
         self.children.wait(client, "client", seconds + START_S + SPARE_S)
@@ -327,47 +317,14 @@ class World:
         return {"server": figures.ours(self.document("serve"), "server"), "client": figures.theirs(line)}
 
     def connect(self, socket, rate, seconds, tx_burst):
-        """Our client asks on the handshake's last segment, and closes on the reply, as the peer's does."""
+        """Our client and the peer's server."""
         sources, known = source(rate)
         server = self.children.start(
             "server", self.peer_run("server", rate, seconds + 5, tx_burst, "--clients", known, "--socket", socket)
         )
         self.children.until_there(socket, server, "server")
-        client = self.children.start(
-            "connect",
-            self.our(
-                "client",
-                self.cpus[1],
-                socket,
-                tx_burst,
-                [
-                    "connect",
-                    f"{SERVER}:80",
-                    "--addr",
-                    f"{OWN}/16",
-                    "--source",
-                    sources,
-                    "--profile",
-                    "crr",
-                    "--talk",
-                    "raw",
-                    "--request-size",
-                    REQUEST,
-                    "--close",
-                    "peer",
-                    "--rate",
-                    rate,
-                    "--ramp",
-                    "1s",
-                    "--duration",
-                    f"{seconds}s",
-                    "--max-connections",
-                    "512k",
-                    "--drain",
-                    "1s",
-                ],
-            ),
-        )
+        load = ["--rate", rate, "--ramp", "1s", "--duration", f"{seconds}s"]
+        client = self.our_client(socket, tx_burst, "--source", sources, *load, "--max-connections", "512k")
         self.children.wait(client, "connect", seconds + START_S + SPARE_S)
         self.children.wait(server, "server", START_S + SPARE_S)
         [line] = self.children.lines("server")
@@ -376,77 +333,12 @@ class World:
     def flat(self, socket, connections, seconds, tx_burst, slots):
         """Our client against our server, with so many connections open of which any goes on next. Both have memory for
         the same number, however many there are."""
-        server = self.children.start(
-            "serve",
-            self.our(
-                "server",
-                self.cpus[0],
-                socket,
-                tx_burst,
-                [
-                    "serve",
-                    "--addr",
-                    f"{SERVER}/16",
-                    "--listen",
-                    "80=reply",
-                    "--reply-size",
-                    REPLY,
-                    "--backlog",
-                    "256k",
-                    "--max-connections",
-                    slots,
-                    "--time-wait",
-                    "1s",
-                    "--time-wait-max",
-                    "3M",
-                    "--drain",
-                    "1s",
-                ],
-            ),
-        )
-        self.children.until_there(socket, server, "serve")
+        limits = ["--max-connections", slots, "--time-wait", "1s"]
+        server = self.our_server(socket, tx_burst, *limits, "--time-wait-max", "3M")
         ramp = math.ceil(connections / FILLING)
-        client = self.children.start(
-            "connect",
-            self.our(
-                "client",
-                self.cpus[1],
-                socket,
-                tx_burst,
-                [
-                    "connect",
-                    f"{SERVER}:80",
-                    "--addr",
-                    f"{OWN}/16",
-                    "--source",
-                    f"198.18.1.0/24:1-{PORTS}",
-                    "--profile",
-                    "crr",
-                    "--talk",
-                    "raw",
-                    "--request-size",
-                    REQUEST,
-                    "--close",
-                    "peer",
-                    "--concurrency",
-                    connections,
-                    "--order",
-                    "random",
-                    "--ramp",
-                    f"{ramp}s",
-                    "--duration",
-                    f"{seconds}s",
-                    "--max-connections",
-                    slots,
-                    "--time-wait",
-                    "1s",
-                    "--reply-timeout",
-                    "2m",
-                    "--drain",
-                    "1s",
-                ],
-            ),
-        )
+        load = ["--concurrency", connections, "--order", "random", "--ramp", f"{ramp}s", "--duration", f"{seconds}s"]
+        sources = f"198.18.1.0/24:1-{PORTS}"
+        client = self.our_client(socket, tx_burst, "--source", sources, *load, *limits, "--reply-timeout", "2m")
         self.children.wait(client, "connect", ramp + seconds + START_S + SPARE_S)
         server.terminate()
         self.children.wait(server, "serve", SPARE_S)
