@@ -279,7 +279,7 @@ impl Started<'_> {
             let side = self.side(load, seat.places, Share { index, of: clients })?;
             let marks: Vec<u64> =
                 load.schedule.measured().into_iter().flat_map(|range| [range.start, range.end]).collect();
-            let mut runner = Runner::new(side, self.clock.clone(), &marks, mailbox.clone());
+            let mut runner = Runner::new(side, self.clock.clone(), &marks, mailbox.clone()).pausing();
             let (clock, signals, readings) = (self.clock.clone(), signals.clone(), readings.clone());
             let (left, places) = (left.clone(), seat.places.to_vec());
             let job: Job = Box::new(move || {

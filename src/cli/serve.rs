@@ -251,7 +251,7 @@ impl Place {
     ) -> Job {
         let engine = Engine::new(worker, self.watched.counters.clone());
         let reported = mailbox.is_some();
-        let runner = Runner::new(engine, self.clock.clone(), &[], mailbox.unwrap_or_default());
+        let runner = Runner::new(engine, self.clock.clone(), &[], mailbox.unwrap_or_default()).pausing();
         let runner = if reported { runner } else { runner.unreported() };
         Box::new(move || self.poll(runner))
     }

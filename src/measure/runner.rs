@@ -71,6 +71,8 @@ pub struct Runner<S: Side> {
     next_mark_ns: u64,
     mailbox: Arc<Mailbox>,
     reported: bool,
+    /// After a turn in which nothing was to be done.
+    pauses: bool,
     current: Box<Interval>,
 }
 
@@ -90,6 +92,7 @@ impl<S: Side> Runner<S> {
             marks,
             mailbox,
             reported: true,
+            pauses: false,
             current: Box::default(),
         }
     }
@@ -98,6 +101,14 @@ impl<S: Side> Runner<S> {
     #[must_use]
     pub fn unreported(mut self) -> Self {
         self.reported = false;
+        self
+    }
+
+    /// Has a core for itself, so that a turn in which nothing was to be done may end with a pause (x86's `PAUSE`, some tens
+    /// of cycles): another thread of the same physical core gets what this one would spend on looking again.
+    #[must_use]
+    pub fn pausing(mut self) -> Self {
+        self.pauses = true;
         self
     }
 
@@ -138,6 +149,9 @@ impl<S: Side> Runner<S> {
         let busy = self.side.pass(now, &mut self.laps);
         if let Some(ns) = run_ns.filter(|ns| self.reported && *ns >= self.next_mark_ns) {
             self.mark(ns);
+        }
+        if !busy && self.pauses {
+            std::hint::spin_loop();
         }
         let to = self.clock.now();
         self.account(to.saturating_sub(from), busy, timed);
@@ -264,7 +278,8 @@ mod tests {
     fn turns_are_told_apart_and_marks_handed_over() {
         let (clock, mailbox) = (Cycles::start(), Arc::new(Mailbox::new()));
         let side = Clockwork { turns: 0, begun: 0 };
-        let mut runner = Runner::new(side, clock.clone(), &[1_000], mailbox.clone());
+        // A pause is a part of the turn that found nothing.
+        let mut runner = Runner::new(side, clock.clone(), &[1_000], mailbox.clone()).pausing();
         let mut at = runner.turn(clock.now());
         assert!(mailbox.fetch().is_none());
         runner.begin(at);
