@@ -3,42 +3,35 @@
 
 use super::pages::{self, Table};
 use super::prefetch::prefetch;
+use super::ring::Ring;
 
 /// The queue. Numbers are below its capacity.
 pub struct IndexQueue {
-    ring: Table<u32>,
+    ring: Ring<u32>,
     /// A bit for each number that is in the queue.
     there: Table<u64>,
-    /// Where the first stands.
-    first: usize,
-    len: usize,
 }
 
 impl IndexQueue {
     /// An empty queue for numbers below `capacity`.
     pub fn new(capacity: u32) -> Self {
         let words = (capacity as usize).div_ceil(64);
-        IndexQueue {
-            ring: pages::table(capacity as usize, |_| 0),
-            there: pages::table(words, |_| 0),
-            first: 0,
-            len: 0,
-        }
+        IndexQueue { ring: Ring::new(capacity as usize), there: pages::table(words, |_| 0) }
     }
 
     /// Bytes of memory for so many numbers.
     pub const fn memory(capacity: usize) -> usize {
-        capacity * size_of::<u32>() + capacity.div_ceil(64) * size_of::<u64>()
+        Ring::<u32>::memory(capacity) + capacity.div_ceil(64) * size_of::<u64>()
     }
 
     /// Numbers in the queue.
     pub fn len(&self) -> usize {
-        self.len
+        self.ring.len()
     }
 
     /// Nothing is in the queue.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.ring.is_empty()
     }
 
     /// The number is in the queue.
@@ -56,23 +49,16 @@ impl IndexQueue {
     #[inline]
     pub fn push_back(&mut self, index: u32) {
         let Some(word) = self.there.get_mut(index as usize / 64) else { return };
-        let (at, all) = (self.first + self.len, self.ring.len());
-        if index as usize >= all || *word >> (index % 64) & 1 == 1 {
-            return;
-        }
-        if let Some(place) = self.ring.get_mut(if at < all { at } else { at - all }) {
+        let is_there = *word >> (index % 64) & 1 == 1;
+        if !is_there && (index as usize) < self.ring.capacity() && self.ring.push_back(index) {
             *word |= 1 << (index % 64);
-            *place = index;
-            self.len += 1;
         }
     }
 
     /// Takes the number at the front.
     #[inline]
     pub fn pop_front(&mut self) -> Option<u32> {
-        self.len = self.len.checked_sub(1)?;
-        let index = *self.ring.get(self.first)?;
-        self.first = if self.first + 1 < self.ring.len() { self.first + 1 } else { 0 };
+        let index = self.ring.pop_front()?;
         if let Some(word) = self.there.get_mut(index as usize / 64) {
             *word &= !(1 << (index % 64));
         }
@@ -82,11 +68,7 @@ impl IndexQueue {
     /// The number that is `behind` places behind the front, if the queue is so long.
     #[inline]
     pub fn ahead(&self, behind: usize) -> Option<u32> {
-        if behind >= self.len {
-            return None;
-        }
-        let (at, all) = (self.first + behind, self.ring.len());
-        self.ring.get(if at < all { at } else { at - all }).copied()
+        self.ring.get(behind)
     }
 }
 

@@ -21,6 +21,12 @@ impl<T: Copy + Default> Ring<T> {
         capacity * size_of::<T>()
     }
 
+    /// Things that the queue has room for.
+    #[inline]
+    pub fn capacity(&self) -> usize {
+        self.places.len()
+    }
+
     /// Things in the queue.
     #[inline]
     pub fn len(&self) -> usize {
@@ -36,7 +42,7 @@ impl<T: Copy + Default> Ring<T> {
     /// There is no room for another one.
     #[inline]
     pub fn is_full(&self) -> bool {
-        self.len == self.places.len()
+        self.len == self.capacity()
     }
 
     /// Where the thing stands that has so many before it, or will stand.
@@ -68,9 +74,11 @@ impl<T: Copy + Default> Ring<T> {
     /// Takes the first thing.
     #[inline]
     pub fn pop_front(&mut self) -> Option<T> {
-        let thing = self.get(0)?;
-        self.first = self.place(1);
-        self.len -= 1;
+        let rest = self.len.checked_sub(1)?;
+        let thing = *self.places.get(self.first)?;
+        let next = self.first + 1;
+        self.first = if next < self.places.len() { next } else { 0 };
+        self.len = rest;
         Some(thing)
     }
 

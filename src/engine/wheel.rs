@@ -117,12 +117,6 @@ impl Wheel {
         self.link(index, at);
     }
 
-    /// Forgets an entry.
-    #[inline(never)]
-    pub fn cancel(&mut self, index: u32) {
-        self.unlink(index);
-    }
-
     /// The slot for a tick: the level is that of the highest bits in which it differs from the current one.
     fn home_of(&self, at: Tick) -> usize {
         let differs = at.0 ^ self.current.0;
@@ -150,7 +144,8 @@ impl Wheel {
         self.armed += 1;
     }
 
-    fn unlink(&mut self, index: u32) {
+    /// Forgets an entry.
+    pub fn cancel(&mut self, index: u32) {
         let Some(node) = self.nodes.get_mut(index as usize) else { return };
         if !node.is_armed() {
             return;
@@ -200,7 +195,7 @@ impl Wheel {
             let head = self.heads[slot];
             if head != NONE {
                 self.prefetch(self.ahead_of(head));
-                self.unlink(head);
+                self.cancel(head);
                 return Some(head);
             }
             self.advance(now);
@@ -248,7 +243,7 @@ impl Wheel {
                 let Some(left) = moves.checked_sub(1) else { return false };
                 *moves = left;
                 self.prefetch(self.ahead_of(index));
-                self.unlink(index);
+                self.cancel(index);
                 self.link(index, at);
             }
         }
