@@ -129,7 +129,7 @@ ONCE = ("std::sync::once::", "quanta::")
 # Where the tables stand in a document.
 BEGIN, END = "<!-- scripts/budget -->\n", "<!-- scripts/budget ends -->\n"
 # What helps everywhere belongs to whoever uses it.
-HELPERS = re.compile(r"(^|/)src/(base/(slab|list|index_queue|time|ids|burst|rng|prefetch|rate)|wire/(seq|mod))\.rs$")
+HELPERS = re.compile(r"(^|/)src/(base/(pages|slab|list|ring|bag|index_queue|time|ids|burst|rng|prefetch|rate)|wire/(seq|mod))\.rs$")
 OURS = re.compile(
     r"(?:^|/)src/((?:app|base|cli|config|dpdk|engine|flow|inet|kernel|link|load|measure|stats|tcp|telemetry|wire)"
     r"/.*)\.rs$"

@@ -120,13 +120,13 @@ impl Client {
     /// One of the parked, where more connections wait than are meant to.
     pub(super) fn next_parked(&mut self) -> Option<ConnId> {
         let Order::Random { active } = self.plan.order else { return None };
-        // As many are let go as places for new ones are wanted; what is on its way already counts. Those that are
-        // reset at the end are not called too: the resets of more than a few at a time have no room on the way.
         let is_stalled = self.parked > 0 && self.tick.since(self.parked_at) >= STALL_MS;
         if is_stalled && !self.is_full() {
             // They go on, and are opened again, without waiting for those that do not come.
             self.full = u64::from(self.parked);
         }
+        // As many are let go as places for new ones are wanted; what is on its way already counts. Those that are
+        // reset at the end are not called too: the resets of more than a few at a time have no room on the way.
         let wanted = match self.ending {
             Ending::Running => self.is_full(),
             Ending::Releasing { .. } | Ending::Waiting { .. } => true,

@@ -185,7 +185,8 @@ impl<'a> Ends<'a> {
     }
 
     fn runner<S: Side>(&self, side: S, mailbox: &Arc<Mailbox>) -> Runner<S> {
-        Runner::new(side, self.clock.clone(), &self.marks, mailbox.clone())
+        let runner = Runner::new(side, self.clock.clone(), &self.marks, mailbox.clone());
+        if self.experiment.cores > 1 { runner.pausing() } else { runner }
     }
 
     fn client<Q: QueuePair>(&self, queue: Q, peer: Mac) -> Result<Runner<Engine<Q, Client>>, Failure> {
